@@ -1,0 +1,259 @@
+"""Backbones: images (N, C, H, W) in 0..1 -> feature maps, one per tap, with their channels and strides.
+
+Any network of timm that offers `features_only` will do, and the paper's own VGG-16 is here under the name `vgg16`.
+A backbone says three things of its taps: `channels`, `strides` (pixels per cell) and, through `forward`, the maps
+(N, C_l, H / s_l, W / s_l). H and W must be multiples of the largest stride; the model pads for that.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from pixelnet.errors import InputError
+
+# Of the Oxford weights, which come from Caffe: RGB means of 0..255 pixels, no division by a deviation.
+CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
+
+
+class Backbone(nn.Module):
+    """What every backbone has. `mean` and `std` are saved with the weights: they belong to them."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    mean: Tensor
+    std: Tensor
+
+    def set_normalisation(self, mean: Sequence[float], std: Sequence[float], channels: int) -> None:
+        """Image statistics in 0..1, one per input channel; RGB figures serve other channel counts by their average."""
+        for name, values in (("mean", mean), ("std", std)):
+            if len(values) != channels:
+                values = [sum(values) / len(values)] * channels
+            self.register_buffer(name, torch.tensor(values).view(1, channels, 1, 1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images (N, C, H, W) in 0..1 -> maps, one per tap."""
+        maps = self.maps((images - self.mean) / self.std)
+        height, width = images.shape[-2:]
+        for features, channels, stride in zip(maps, self.channels, self.strides, strict=True):
+            found, expected = tuple(features.shape[1:]), (channels, height // stride, width // stride)
+            if found != expected:
+                raise InputError(
+                    f"{type(self).__name__} gave a map of {found} for an image of {height}x{width}, "
+                    f"not {expected}: this network does not keep to its strides; choose other taps or another network"
+                )
+        return maps
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Normalised images -> maps, channels first."""
+        raise NotImplementedError
+
+
+class TimmBackbone(Backbone):
+    """A timm network by name, tapped where timm's `features_only` taps it."""
+
+    def __init__(self, name: str, taps: Sequence[int] | None, channels: int, pretrained: bool, weights: Path | None):
+        super().__init__()
+        given = read_weights(weights) if weights else None
+        self.network = _timm_features(name, taps, channels, pretrained, given)
+        if weights and given is not None:
+            _same_names(self.network, given, weights, name)
+        info = self.network.feature_info
+        self.channels, self.strides = tuple(info.channels()), tuple(info.reduction())
+        # Swin and its kin hand their maps out channels last.
+        self.channels_last = str(getattr(self.network, "output_fmt", "")).endswith("NHWC")
+        statistics = timm.get_pretrained_cfg(name)
+        if statistics is None:
+            self.set_normalisation((0.5,), (0.5,), channels)
+        else:
+            self.set_normalisation(statistics.mean, statistics.std, channels)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        maps = self.network(images)
+        return [features.permute(0, 3, 1, 2) for features in maps] if self.channels_last else maps
+
+
+def _timm_features(
+    name: str, taps: Sequence[int] | None, channels: int, pretrained: bool, given: dict[str, Tensor] | None
+) -> nn.Module:
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name.split('_')[0]}*")[:6]
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise InputError(f"timm has no network {name!r}{hint}. `timm.list_models()` lists all")
+    options: dict = {"features_only": True, "in_chans": channels, "pretrained": pretrained or given is not None}
+    if taps is not None:
+        options["out_indices"] = tuple(taps)
+    if given is not None:
+        options["pretrained_cfg_overlay"] = {"state_dict": given}
+    # timm notes every tensor of a classifier that a feature network has no place for.
+    logging.getLogger("timm").setLevel(logging.ERROR)
+    # A plain ViT and a Swin each have their own word for "images of any size"; other networks know neither.
+    for any_size in ({"dynamic_img_size": True}, {"strict_img_size": False}, {}):
+        try:
+            return timm.create_model(name, **options, **any_size)
+        except TypeError as error:
+            if not any(word in str(error) for word in any_size):
+                raise
+        except (AssertionError, IndexError, ValueError) as error:
+            raise InputError(f"{name} cannot be tapped at {taps}: {error}") from error
+        except RuntimeError as error:
+            if given is None and not pretrained:
+                raise InputError(f"{name} cannot serve as a backbone: {error}") from error
+            raise InputError(f"the weights do not fit {name}: {error}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _same_names(network: nn.Module, given: dict[str, Tensor], weights: Path, name: str) -> None:
+    # timm loads a feature network leniently, so a file of another network would pass without a word.
+    def flat(key: str) -> str:
+        return key.removeprefix("model.").replace(".", "_")
+
+    held = {flat(key) for key in given}
+    missing = [key for key in network.state_dict() if flat(key) not in held and "num_batches_tracked" not in key]
+    if missing:
+        raise InputError(
+            f"{weights} lacks {len(missing)} tensors of {name} ({missing[0]} first); "
+            f"give a file saved from timm's {name}, or name the network it was saved from"
+        )
+
+
+class VGG16(Backbone):
+    """The paper's VGG-16: conv1_2, 2_2, 3_3, 4_3, 5_3 (1,472 channels) and, as an option, conv-7 (5,568).
+
+    Conv-7 is fc6 as a 7x7 convolution with padding 3 and fc7 as a 1x1 one, at stride 32, both followed by ReLU. The
+    released nets disagree on the side of the ReLU that a tap is taken from, hence `before_relu`; conv-7 is always
+    taken after it. `features` has torchvision's layout and names.
+    """
+
+    def __init__(
+        self,
+        taps: Sequence[int] | None,
+        channels: int,
+        pretrained: bool,
+        weights: Path | None,
+        before_relu: bool = False,
+        conv7: bool = False,
+    ):
+        super().__init__()
+        widths, strides = (64, 128, 256, 512, 512, 4096), (1, 2, 4, 8, 16, 32)
+        known = range(6 if conv7 else 5)
+        self.taps = tuple(known) if taps is None else tuple(taps)
+        if not self.taps or not set(self.taps) <= set(known):
+            raise InputError(f"vgg16 has taps 0 to {known[-1]} here, not {list(self.taps)}; tap 5 comes with conv7")
+        self.features = nn.Sequential()
+        self.tapped_layers: list[int] = []
+        entering = channels
+        for block, depth in enumerate((2, 2, 3, 3, 3)[: max(self.taps) + 1]):
+            if block:
+                self.features.append(nn.MaxPool2d(2))
+            for _ in range(depth):
+                self.features.extend([nn.Conv2d(entering, widths[block], 3, padding=1), nn.ReLU(inplace=True)])
+                entering = widths[block]
+            self.features[-1].inplace = False  # in place it would overwrite a tap before it
+            self.tapped_layers.append(len(self.features) - (2 if before_relu else 1))
+        self.conv7: nn.Sequential | None = None
+        if 5 in self.taps:
+            self.conv7 = nn.Sequential(
+                nn.MaxPool2d(2), nn.Conv2d(512, 4096, 7, padding=3), nn.ReLU(), nn.Conv2d(4096, 4096, 1), nn.ReLU()
+            )
+        self.channels = tuple(widths[tap] for tap in self.taps)
+        self.strides = tuple(strides[tap] for tap in self.taps)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+        self._load(channels, pretrained, weights)
+
+    def _load(self, channels: int, pretrained: bool, weights: Path | None) -> None:
+        if weights:
+            given = read_weights(weights)
+            self.set_normalisation(CAFFE_MEAN, CAFFE_STD, channels)
+        elif pretrained:
+            network = timm.create_model("vgg16", pretrained=True)
+            given = network.state_dict()
+            self.set_normalisation(network.pretrained_cfg["mean"], network.pretrained_cfg["std"], channels)
+        else:
+            self.set_normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), channels)
+            return
+        conv7 = {"pre_logits.fc1": "conv7.1", "pre_logits.fc2": "conv7.3"}
+        state = {}
+        for key, value in given.items():
+            layer, _, part = key.rpartition(".")
+            state[f"{conv7.get(layer, layer)}.{part}"] = value
+        own = self.state_dict()
+        # fc6 and fc7 are often left out of a file of VGG's convolutions: they start at random then.
+        missing = [key for key in own if key not in state and key not in ("mean", "std") and "conv7" not in key]
+        if missing:
+            raise InputError(f"{weights or 'the hub file'} lacks {missing[0]}; VGG-16's names are features.N.weight")
+        first = state["features.0.weight"]
+        if first.shape[1] != channels:
+            state["features.0.weight"] = adapt_input_conv(channels, first)
+        self.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        found, x = [], images
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in self.tapped_layers:
+                found.append(x)
+        if self.conv7 is not None:
+            found.append(self.conv7(x))
+        return [found[tap] for tap in self.taps]
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name from a .safetensors file, or from a PyTorch file, which is read without running any code.
+
+    Raises:
+        InputError: the file is not there, or is neither.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} is not there; --backbone-weights takes a file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # both libraries have many words for "this is no such file"
+        raise InputError(f"{path} cannot be read as a file of plain tensors ({error}); is it whole?") from error
+
+
+def make_backbone(
+    name: str,
+    *,
+    taps: Sequence[int] | None = None,
+    channels: int = 3,
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    before_relu: bool = False,
+    conv7: bool = False,
+) -> Backbone:
+    """A backbone by name.
+
+    Args:
+        name: `vgg16` for the paper's network, else any network of timm with `features_only`.
+        taps: which of its maps, by index from the shallowest; None for all.
+        channels: of the input images.
+        pretrained: take the weights from timm's hub.
+        weights: take them from this file instead. `vgg16` expects the Oxford weights, in Caffe's scale.
+        before_relu, conv7: of `vgg16` only; see there.
+
+    Raises:
+        InputError: an unknown network, a tap it has not, weights that are not its own.
+    """
+    path = None if weights is None else Path(weights)
+    if pretrained and path:
+        raise InputError("--pretrained and --backbone-weights both say where the weights come from; give one")
+    if channels < 1:
+        raise InputError(f"images have {channels} channels; there must be at least 1")
+    if name == "vgg16":
+        return VGG16(taps, channels, pretrained, path, before_relu, conv7)
+    if before_relu or conv7:
+        raise InputError(f"before_relu and conv7 belong to vgg16, not to {name}")
+    return TimmBackbone(name, taps, channels, pretrained, path)

@@ -1,0 +1,109 @@
+"""Writing models and runs so that a crash at any moment leaves what was there, and reading them back.
+
+A model is a folder with config.json and model.safetensors. A run adds checkpoint.pt, from which training goes on.
+"""
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from pixelnet.config import ModelConfig, from_dict, read_json, to_dict
+from pixelnet.errors import InputError
+from pixelnet.files import write_atomic, write_json
+
+if TYPE_CHECKING:
+    from pixelnet.model import PixelNet
+
+CONFIG, WEIGHTS, CHECKPOINT = "config.json", "model.safetensors", "checkpoint.pt"
+
+
+def save(model: "PixelNet", folder: Path, **settings: Any) -> None:
+    """Write a model to a folder.
+
+    Args:
+        model: what to write.
+        folder: made if it is not there.
+        settings: further JSON objects for config.json, for instance how it was trained.
+    """
+    save_config(model, folder, **settings)
+    save_weights(model, folder / WEIGHTS)
+
+
+def save_config(model: "PixelNet", folder: Path, **settings: Any) -> None:
+    """Write config.json alone."""
+    write_json(folder / CONFIG, {"format": 1, "model": to_dict(model.config), **settings})
+
+
+def save_weights(model: "PixelNet", path: Path) -> None:
+    """Write the weights alone, in the precision they have."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomic(path, save_tensors(tensors, metadata={"format": "pt"}))
+
+
+def load(folder: str | Path) -> "PixelNet":
+    """A model from its folder, on the CPU, in evaluation mode.
+
+    Raises:
+        InputError: a file is missing, damaged, misspelt or of another model.
+    """
+    from pixelnet.model import PixelNet
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; a model is a folder with {CONFIG} and {WEIGHTS}")
+    settings = read_json(folder / CONFIG)
+    if "model" not in settings:
+        raise InputError(f"{folder / CONFIG} says nothing of a model; was it written by pixelnet?")
+    model = PixelNet(**vars(from_dict(ModelConfig, settings["model"], f"{folder / CONFIG}, model")))
+    load_weights(model, folder / WEIGHTS)
+    return model.eval()
+
+
+def load_weights(model: "PixelNet", path: Path) -> None:
+    """Put the weights of a file into a model of the same shape.
+
+    Raises:
+        InputError: the file is not there, damaged, or of another model.
+    """
+    try:
+        state = load_tensors(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there; has the run written its first checkpoint?") from None
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged ({error}); copy it again, or train again") from error
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"{path} does not fit its {CONFIG}: {str(error).splitlines()[1].strip()}") from error
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write the state of a run as one file: tensors, numbers, texts, and lists and dicts of them."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """The state of a run, or None if it has not written any.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever it is: the file is not what was written
+        raise InputError(f"{path} is damaged ({error}); remove it to start this run afresh") from error
+
+
+def is_model(folder: str | Path) -> bool:
+    """Whether a path is a model's folder."""
+    return os.path.isfile(Path(folder) / CONFIG)

@@ -1,0 +1,144 @@
+"""The command line: a thin shell over the package's functions."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from pixelnet.config import TrainConfig
+from pixelnet.errors import InputError
+
+TaskName = Literal["segmentation", "normals", "edges", "regression"]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train three tasks from scratch on generated scenes, and leave one page that shows how it went."""
+
+    out: Path = Path("pixelnet-demo")
+    """Folder of the page, report.html, and of the runs."""
+
+    def __call__(self) -> int:
+        from pixelnet.demo import demo
+
+        print(f"open {demo(self.out)}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """Is my data what the library thinks? Counts, problems, and a picture of labels over images."""
+
+    data: tyro.conf.Positional[str]
+    """camvid:PATH, bsds500:PATH, nyudv2:PATH, nyudv2-13:PATH, folder:PATH or scenes."""
+    task: TaskName | None = None
+    """Which labels to look at; what the data has, if it is clear."""
+    split: str = "train"
+    """Which part."""
+    overlay: Path | None = Path("check.png")
+    """Where the picture goes."""
+
+    def __call__(self) -> int:
+        from pixelnet.data import first_task, open_dataset
+        from pixelnet.data.check import check, overlay
+
+        dataset = open_dataset(self.data, self.task or first_task(self.data), self.split)
+        report = check(dataset)
+        print(report)
+        if report.problems:
+            return 2
+        if self.overlay is not None:
+            overlay(dataset, self.overlay)
+            print(f"labels over images: {self.overlay}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Learn from a few pixels of each image."""
+
+    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+
+    def __call__(self) -> int:
+        from pixelnet.train import run
+
+        run(self.config)
+        print(f"the model is in {self.config.out}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a model, or any method's files, on a data set."""
+
+    model: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="MODEL")] = None
+    """Folder of a model; or give --predictions."""
+    data: str = tyro.MISSING
+    """camvid:PATH and so on; see `pixelnet check --help`."""
+    split: str = "val"
+    """Which part."""
+    predictions: Path | None = None
+    """Folder of predictions, each named as its image (.png, or .npy)."""
+    task: TaskName | None = None
+    """What the predictions are."""
+    json: Path | None = None
+    """Write the scores to this file as well."""
+
+    def __call__(self) -> int:
+        from pixelnet.evaluate import evaluate
+
+        scores = evaluate(
+            self.model,
+            data=self.data,
+            split=self.split,
+            predictions=self.predictions,
+            task=self.task,
+            json=self.json,
+        )
+        print(json.dumps(scores, indent=2))
+        return 0
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Answer for images: NAME.png or NAME.npy, and NAME.view.png for people."""
+
+    inputs: tyro.conf.Positional[tuple[Path, ...]]
+    """A model's folder, then images or folders of images."""
+    out: Path
+    """Folder of the answers."""
+    points: Path | None = None
+    """A CSV file of x, y: answer at these pixels only, into NAME.csv."""
+
+    def __call__(self) -> int:
+        from pixelnet.checkpoint import is_model, load
+        from pixelnet.predict import predict_files
+
+        if not self.inputs or not is_model(self.inputs[0]):
+            found = self.inputs[0] if self.inputs else "nothing"
+            raise InputError(f"the first argument is {found}; give the folder of a model (it has a config.json)")
+        written = predict_files(load(self.inputs[0]), self.inputs[1:], self.out, self.points)
+        print(f"{len(written)} files in {self.out}")
+        return 0
+
+
+COMMANDS = {"demo": Demo, "check": Check, "train": Train, "evaluate": Evaluate, "predict": Predict}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command. Bad input prints one message and gives 2; any other exception is a bug and shows itself."""
+    try:
+        command = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="pixelnet", description=sys.modules["pixelnet"].__doc__, args=arguments
+        )
+        return command()
+    except InputError as error:
+        print(f"pixelnet: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

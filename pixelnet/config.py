@@ -1,0 +1,191 @@
+"""Configuration: frozen dataclasses, and their way to JSON and back."""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pixelnet.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that it takes to build a PixelNet again; the arguments of `PixelNet`, which documents them."""
+
+    task: str
+    classes: int | None = None
+    backbone: str = "tf_efficientnet_lite0"
+    taps: tuple[int, ...] | None = None
+    channels: int = 3
+    before_relu: bool = False
+    conv7: bool = False
+    head: str = "mlp"
+    hidden: tuple[int, ...] | None = None
+    dropout: float | None = None
+    names: tuple[str, ...] = ()
+    colours: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. Defaults are for every day on a CPU; `recipes/` has the paper's."""
+
+    task: str
+    """segmentation, normals, edges or regression."""
+    data: str
+    """What to learn from: camvid:PATH, bsds500:PATH, nyudv2:PATH, folder:PATH, scenes, ..."""
+    out: Path
+    """Folder of the run."""
+
+    backbone: str = "tf_efficientnet_lite0"
+    """A timm network with features_only, or vgg16 for the paper's."""
+    backbone_weights: Path | None = None
+    """Start the backbone from this file."""
+    pretrained: bool = False
+    """Start the backbone from timm's hub."""
+    taps: tuple[int, ...] | None = None
+    """Which of its maps make the hypercolumn, by index from the shallowest; all if not given."""
+    before_relu: bool = False
+    """Of vgg16: take the taps before their ReLU."""
+    conv7: bool = False
+    """Of vgg16: tap fc6 and fc7, made convolutions, as well."""
+    head: str = "mlp"
+    """linear, linear-bn, mlp or paper (2 x 4096)."""
+    hidden: tuple[int, ...] | None = None
+    """Widths of the head's hidden layers, instead of the head's own."""
+    dropout: float | None = None
+    """Share of hidden units dropped in training, instead of the head's own."""
+
+    pixels: str = "2000"
+    """Points an image: a count, or a share of its labelled pixels (4%)."""
+    sampler: str | None = None
+    """uniform, stratified, balanced or all; the task's own if not given."""
+    quotas: str = "equal"
+    """Of stratified: equal, proportional, or points for each class (sky=10,car=2)."""
+    weighted: bool = False
+    """Weight each point by what it stands for: the loss then estimates that over all pixels, whatever the sampler."""
+    images_per_step: int = 8
+    """Images a step, over all processes."""
+    loss: str | None = None
+    """One of the task's losses; its first if not given."""
+    class_weights: tuple[float, ...] | None = None
+    """Of segmentation: one factor a class."""
+
+    crop: tuple[int, int] | None = (256, 320)
+    """Height and width of a training view; None for the whole image."""
+    scale: tuple[float, float] = (0.75, 1.5)
+    """Training views are magnified by a factor from this range."""
+    flip: bool = True
+    """Mirror every other view."""
+    colour: float = 0.3
+    """Brightness, contrast and saturation change by up to this share."""
+
+    steps: int = 1000
+    """Steps of the whole run."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    """sgd has the paper's momentum .9, and biases that learn twice as fast."""
+    rate: float = 1e-3
+    """Learning rate of the head."""
+    backbone_rate: float = 3e-4
+    """Learning rate of the backbone; 0 freezes it."""
+    decay: float = 1e-2
+    """Weight decay, of matrices and kernels only; the paper's SGD has 5e-4."""
+    schedule: Literal["one-cycle", "poly", "step"] = "one-cycle"
+    """How the rates change over the run; step is the paper's: a tenth after 80/96 and a hundredth after 88/96."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision."""
+    seed: int = 0
+    """Of everything random."""
+
+    workers: int = 1
+    """Processes that make batches ahead."""
+    evaluate_every: int = 500
+    """Steps between validations; the best one's weights are kept."""
+    evaluate_images: int = 32
+    """Images of the val split used while training, evenly spread."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    resume: bool = False
+    """Go on from the run's checkpoint; with none, start."""
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass as JSON takes it: paths as text; tuples become lists when they are written."""
+    return {
+        key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(config).items()
+    }
+
+
+def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """A dataclass from what JSON gave.
+
+    Args:
+        kind: the dataclass.
+        values: its fields; those with a default may be absent.
+        where: the file that the values came from, for messages.
+
+    Raises:
+        InputError: a key that is no field (with the nearest one named), a field left out, a value of a wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
+            raise InputError(f"{where}: unknown key {key!r}; {hint}")
+    for name, field in fields.items():
+        needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if needed and name not in values:
+            raise InputError(f"{where}: the key {name!r} is missing; add it")
+    hints = typing.get_type_hints(kind)
+    return kind(**{key: _convert(value, hints[key], f"{where}: {key}") for key, value in values.items()})
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        for option in (option for option in arguments if option is not type(None)):
+            try:
+                return _convert(value, option, where)
+            except InputError:
+                continue
+    elif origin is typing.Literal:
+        if value in arguments:
+            return value
+    elif origin is tuple and isinstance(value, list | tuple):
+        inner = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(inner) == len(value):
+            return tuple(_convert(item, option, where) for item, option in zip(value, inner, strict=True))
+    elif hint is Path and isinstance(value, str | Path):
+        return Path(value)
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    wanted = hint.__name__ if isinstance(hint, type) else str(hint)
+    raise InputError(f"{where} is {value!r}, not {wanted}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        InputError: no such file, no JSON, or no object.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds a {type(found).__name__}, not an object of settings")
+    return found

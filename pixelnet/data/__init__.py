@@ -1,0 +1,63 @@
+"""Data sets by name: `open_dataset("camvid:/data/camvid", "segmentation", "val")`."""
+
+from pathlib import Path
+
+from pixelnet.data.bsds500 import BSDS500
+from pixelnet.data.camvid import CamVid
+from pixelnet.data.dataset import Dataset, Pairs
+from pixelnet.data.folder import Folder
+from pixelnet.data.nyudv2 import NYUDv2, NYUDv2With13
+from pixelnet.errors import InputError
+
+__all__ = ["NAMES", "TASKS", "Dataset", "has_split", "open_dataset"]
+
+NAMES: dict[str, type[Pairs]] = {
+    "bsds500": BSDS500,
+    "camvid": CamVid,
+    "folder": Folder,
+    "nyudv2": NYUDv2,
+    "nyudv2-13": NYUDv2With13,
+}
+SCENES = "scenes"  # generated, so it has no path; "scenes:512" gives a number of items instead
+TASKS = ("segmentation", "normals", "edges", "regression")
+
+
+def open_dataset(spec: str, task: str, split: str = "train") -> Dataset:
+    """Open a data set.
+
+    spec: "NAME:PATH" with a name in NAMES, or "scenes" or "scenes:COUNT". task: one of TASKS. split: "train",
+    "val", or another that the data has. Raises InputError for a name, path, task or split that is not there, and
+    for images and labels that do not pair up.
+    """
+    name, rest = parse(spec, task)
+    if name == SCENES:
+        from pixelnet.data.scenes import Scenes
+
+        return Scenes.from_spec(rest, task, split)
+    return NAMES[name](rest, task, split)
+
+
+def has_split(spec: str, task: str, split: str) -> bool:
+    """Whether the data has this split as something apart: False for any split of a folder without splits.
+
+    Without a val split training scores none. Raises InputError as `open_dataset` does, but for the split.
+    """
+    name, rest = parse(spec, task)
+    if name == SCENES:
+        return split in ("train", "val")
+    root = Path(rest).expanduser()
+    NAMES[name].demand(root, task)
+    return split in NAMES[name].splits(root, task)
+
+
+def parse(spec: str, task: str) -> tuple[str, str]:
+    """A spec's name, which is known, and what follows it. Raises InputError."""
+    if task not in TASKS:
+        raise InputError(f"there is no task {task!r}; choose one of {', '.join(TASKS)}")
+    name, _, rest = spec.partition(":")
+    if name != SCENES and name not in NAMES:
+        hint = f"did you mean folder:{spec}?" if Path(spec).expanduser().is_dir() else "write NAME:PATH or scenes"
+        raise InputError(f"there is no data set {name!r}; known are {', '.join((*NAMES, SCENES))}; {hint}")
+    if name != SCENES and not rest:
+        raise InputError(f"{name} needs the folder it is in; write {name}:PATH")
+    return name, rest

@@ -1,0 +1,130 @@
+"""What a training step eats: a few images, a few points on each, and their labels.
+
+A batch is a function of (seed, step) alone. Whoever makes it, in whatever process and order, makes the same, so a run
+can start at any step.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from pixelnet.data.dataset import Dataset
+from pixelnet.data.transforms import Augmentation, draw_view
+from pixelnet.points import Sampler
+from pixelnet.tasks.task import Task
+
+
+class Batch(NamedTuple):
+    """N views of one size and P points on each.
+
+    A view that is smaller than the batch is padded right and below by its last row and column, and an image with fewer
+    points is padded with points of weight 0 and no label. Neither is ever in a loss.
+    """
+
+    images: Tensor  # (N, C, H, W) float in 0..1
+    points: Tensor  # (N, P, 2) as (x, y) in the view
+    labels: Tensor  # (N, P) or (N, P, 3)
+    weights: Tensor  # (N, P), the inverse of each point's chance to be chosen; 0 for padding
+
+
+class Batches(TorchDataset):
+    """Batch number k of a run, for each k.
+
+    Args:
+        dataset: images and labels.
+        task: says which labels take part.
+        sampler: chooses the points.
+        augmentation: makes the views.
+        images: N, a step, over all processes.
+        seed: of everything random.
+        rank, world: this process makes every world-th image, from the rank-th on.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        task: Task,
+        sampler: Sampler,
+        augmentation: Augmentation,
+        images: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ):
+        self.dataset, self.task, self.sampler, self.augmentation = dataset, task, sampler, augmentation
+        self.images, self.seed, self.rank, self.world = images, seed, rank, world
+        self._order = lru_cache(maxsize=2)(self._shuffle)
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in vars(self).items() if key != "_order"}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self._order = lru_cache(maxsize=2)(self._shuffle)
+
+    def __getitem__(self, step: int) -> Batch:
+        places = range(step * self.images + self.rank, (step + 1) * self.images, self.world)
+        return collate([self.example(place) for place in places], self.task)
+
+    def example(self, place: int) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]:
+        """The view at a place of the run's endless list of images: image, points, labels, weights."""
+        epoch, position = divmod(place, len(self.dataset))
+        index = int(self._order(epoch)[position])
+        rng = np.random.default_rng((self.seed, 1, place))
+        image, labels = self.dataset.image(index), self.dataset.labels(index)
+        view = draw_view(image, self.augmentation, rng)
+        labels = labels[view.rows, view.columns]
+        draw = self.sampler(self.task.labelled(labels), rng, labels, image[view.rows, view.columns])
+        columns, rows = draw.points.astype(np.int64).T
+        chosen = labels[rows, columns]
+        return view.image, view.place(draw.points), self.task.mirror(chosen) if view.mirrored else chosen, draw.weights
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.dataset))
+
+
+def collate(examples: list[tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]], task: Task) -> Batch:
+    """Views of any size and any number of points -> one batch."""
+    height = max(image.shape[-2] for image, *_ in examples)
+    width = max(image.shape[-1] for image, *_ in examples)
+    count = max(len(points) for _, points, _, _ in examples)
+    images = torch.stack([_pad_image(image, height, width) for image, *_ in examples]).float() / 255
+    points = torch.stack([_pad_points(points, count, 0.0) for _, points, _, _ in examples])
+    labels = torch.stack([_pad_points(labels, count, task.unlabelled) for _, _, labels, _ in examples])
+    weights = torch.stack([_pad_points(weights, count, 0.0) for *_, weights in examples])
+    return Batch(images, points, labels if labels.is_floating_point() else labels.long(), weights)
+
+
+def _pad_image(image: Tensor, height: int, width: int) -> Tensor:
+    rows = torch.arange(height).clamp(max=image.shape[-2] - 1)
+    columns = torch.arange(width).clamp(max=image.shape[-1] - 1)
+    return image if image.shape[-2:] == (height, width) else image[:, rows][:, :, columns]
+
+
+def _pad_points(values: np.ndarray, count: int, fill: float) -> Tensor:
+    padded = np.full((count, *values.shape[1:]), fill, values.dtype)
+    padded[: len(values)] = values
+    return torch.from_numpy(padded)
+
+
+def stream(batches: Batches, first: int, last: int, workers: int) -> Iterator[Batch]:
+    """Batches first to last - 1, in order, made ahead by `workers` processes (0: by this one, when asked)."""
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(first, last),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+    )
+    return iter(loader)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)  # the cores belong to the network

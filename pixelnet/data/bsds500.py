@@ -1,0 +1,37 @@
+"""`bsds500:PATH`: boundaries drawn by four to nine people an image (Arbelaez et al., TPAMI 2011)."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+
+from pixelnet.data.dataset import Pairs
+from pixelnet.data.images import reading
+
+
+class BSDS500(Pairs):
+    """PATH/images/SPLIT/*.jpg and PATH/groundTruth/SPLIT/*.mat as released; splits train, val, trainval (and test).
+
+    labels: the share of annotators who drew a boundary at a pixel; truth: each annotator's map, bool (A, H, W).
+    """
+
+    name = "bsds500"
+    tasks = ("edges",)
+    label_extensions = (".mat",)
+
+    @classmethod
+    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+        return root / "images" / part, root / "groundTruth" / part
+
+    def read(self, path: Path) -> np.ndarray:
+        return read_annotators(path).mean(axis=0, dtype=np.float32)
+
+    def truth(self, i: int) -> np.ndarray:
+        return read_annotators(self.pairs[i][1])
+
+
+def read_annotators(path: str | Path) -> np.ndarray:
+    """Each annotator's boundaries in a ground truth .mat, bool (A, H, W). Raises InputError for another file."""
+    with reading(path):
+        annotators = loadmat(path)["groundTruth"].flat
+        return np.stack([annotator["Boundaries"][0, 0] > 0 for annotator in annotators])

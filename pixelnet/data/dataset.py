@@ -1,0 +1,226 @@
+"""What every data set answers, and how the ones that are pairs of files on disk find and read theirs.
+
+A data set is a map-style list of (image, labels), NumPy only: it knows nothing of models or of augmentation.
+Labels are read as they are, never resampled, and 255, NaN or the zero vector is unlabelled whatever the files
+call it (docs/design.md).
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from pixelnet.data.images import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, LOSSY_EXTENSIONS, read_image, read_size
+from pixelnet.errors import InputError
+
+UNLABELLED = 255
+
+
+class Dataset(ABC):
+    """A list of images and their labels for one task and one split; to be inherited by a data set of your own.
+
+    task: "segmentation", "normals", "edges" or "regression".
+    source: what `open_dataset` was given ("camvid:/data/camvid"), for messages and config.json.
+    names: one an item, the image's file stem, unique and sorted.
+    classes, colours: class names and one RGB each (0..255), () unless segmentation; colours () means the
+    default palette.
+    """
+
+    task: str
+    source: str
+    split: str
+    names: list[str]
+    classes: tuple[str, ...] = ()
+    colours: tuple[tuple[int, int, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def image(self, i: int) -> np.ndarray:
+        """uint8 (H, W, 3) RGB."""
+
+    @abstractmethod
+    def labels(self, i: int) -> np.ndarray:
+        """What the model learns, at the image's size.
+
+        segmentation: uint8 (H, W), class ids, 255 unlabelled. normals: float32 (H, W, 3), unit vectors (x right,
+        y down, z into the scene), the zero vector unlabelled. edges: float32 (H, W), the share of annotators who
+        drew a boundary, 0..1, NaN unlabelled. regression: float32 (H, W), NaN unlabelled.
+        """
+
+    def truth(self, i: int) -> np.ndarray:
+        """What a score compares with: the labels, or for bsds500 each annotator's map, bool (A, H, W)."""
+        return self.labels(i)
+
+    def files(self, i: int) -> tuple[Path, ...]:
+        """The files item i is read from, the image's first, for messages; () for generated data."""
+        return ()
+
+
+class Pairs(Dataset):
+    """A data set whose items are two files: an image, and a label map of the same stem in another folder.
+
+    A layout says which tasks it serves, where a split's folders are and how a label file is read; a missing
+    folder, an unpaired file or two files of one stem raise InputError when it is opened, a size that differs
+    or a value outside the classes when it is read.
+    """
+
+    name: ClassVar[str]  # as in "camvid:PATH"
+    tasks: ClassVar[tuple[str, ...]]
+    label_extensions: ClassVar[tuple[str, ...]] = LABEL_EXTENSIONS
+    parts: ClassVar[dict[str, tuple[str, ...]]] = {  # split -> the folders it is made of
+        "train": ("train",),
+        "val": ("val",),
+        "test": ("test",),
+        "trainval": ("train", "val"),
+    }
+
+    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+        self.root, self.task, self.split = Path(path).expanduser(), task, split
+        self.source = f"{self.name}:{path}"
+        self.demand(self.root, task)
+        pairs: dict[str, tuple[Path, Path]] = {}
+        for images, targets in self.folders():
+            for stem, pair in match(images, targets, self.label_extensions, self.root).items():
+                if stem in pairs:
+                    raise InputError(f"{self.shown(pair[0])} and {self.shown(pairs[stem][0])} share a name; rename one")
+                pairs[stem] = pair
+        self.names = sorted(pairs)
+        self.pairs = [pairs[stem] for stem in self.names]
+
+    @classmethod
+    def demand(cls, root: Path, task: str) -> None:
+        """Raise InputError unless this data set serves the task and its folder is there."""
+        if task not in cls.tasks:
+            raise InputError(f"{cls.name} serves {', '.join(cls.tasks)}, not {task}; choose one of them")
+        if not root.is_dir():
+            raise InputError(f"{cls.name}:{root}: there is no folder {root}; give the folder of the data")
+
+    @classmethod
+    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+        """The folder of images and the folder of label maps of one part of the data."""
+        raise NotImplementedError
+
+    @classmethod
+    def splits(cls, root: Path, task: str) -> tuple[str, ...]:
+        """The splits that are there, each distinct from the others."""
+
+        def there(part: str) -> bool:
+            return cls.layout(root, part, task)[0].is_dir()
+
+        return tuple(split for split, parts in cls.parts.items() if all(map(there, parts)))
+
+    def folders(self) -> list[tuple[Path, Path]]:
+        """The folders (images, label maps) this split is made of."""
+        known = self.splits(self.root, self.task)
+        if self.split not in known:
+            expected = self.shown(self.layout(self.root, "train", self.task)[0])
+            found = f"it has {', '.join(known)}" if known else f"expected a folder {expected} in it"
+            raise InputError(f"{self.source} has no split {self.split!r}; {found}")
+        return [self.layout(self.root, part, self.task) for part in self.parts[self.split]]
+
+    @abstractmethod
+    def read(self, path: Path) -> np.ndarray:
+        """The labels in one label file, in the form `labels` gives them."""
+
+    def image(self, i: int) -> np.ndarray:
+        return read_image(self.pairs[i][0])
+
+    def labels(self, i: int) -> np.ndarray:
+        labels = self.read(self.pairs[i][1])
+        self.same_size(i, (labels.shape[1], labels.shape[0]))
+        return labels
+
+    def header_size(self, i: int) -> tuple[int, int]:
+        """(width, height) of an item from its image's header; InputError if its label file's header disagrees."""
+        target = self.pairs[i][1]
+        return self.same_size(i, read_size(target) if target.suffix.lower() in LABEL_EXTENSIONS else None)
+
+    def files(self, i: int) -> tuple[Path, ...]:
+        return self.pairs[i]
+
+    def same_size(self, i: int, label_size: tuple[int, int] | None) -> tuple[int, int]:
+        image, target = self.pairs[i]
+        size = read_size(image)
+        if label_size and label_size != size:
+            height, width = read_image(image).shape[:2]  # a rotation noted after a PNG's pixels is not in its header
+            size = width, height
+        if label_size and label_size != size:
+            raise InputError(
+                f"{self.shown(target)} is {label_size[0]}x{label_size[1]} but {self.shown(image)} is "
+                f"{size[0]}x{size[1]}; resize the label with nearest neighbour"
+            )
+        return size
+
+    def shown(self, path: Path) -> str:
+        """A path as messages show it: from the data's own folder on."""
+        return shown(path, self.root)
+
+
+def shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def match(images: Path, targets: Path, extensions: tuple[str, ...], root: Path) -> dict[str, tuple[Path, Path]]:
+    """The pairs (image, label file) of two folders by file stem. Hidden files and other extensions are passed over.
+
+    Raises InputError for a folder that is not there or is empty, for a file without its partner (either way
+    round), for two files of one stem, and for labels in a lossy format.
+    """
+    image_files = stems(images, IMAGE_EXTENSIONS, root)
+    target_files = stems(targets, extensions, root)
+    if not image_files:
+        raise InputError(f"{images} holds no images; expected files ending in {' '.join(IMAGE_EXTENSIONS)}")
+    for files, others, folder, what, partner in (
+        (image_files, target_files, targets, "label", extensions),
+        (target_files, image_files, images, "image", IMAGE_EXTENSIONS),
+    ):
+        alone = sorted(files.keys() - others.keys())
+        lossy = [name for name in alone for end in LOSSY_EXTENSIONS if (folder / f"{name}{end}").exists()]
+        if lossy:
+            raise InputError(
+                f"{shown(folder, root)}/{lossy[0]} is in a lossy format, which changes labels; save them as PNG"
+            )
+        if alone:
+            more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
+            raise InputError(
+                f"{shown(files[alone[0]], root)} has no {what}{more}: expected {shown(folder, root)}/{alone[0]} as "
+                f"{' '.join(partner)}; add it, or move the lone file away"
+            )
+    return {stem: (image_files[stem], target_files[stem]) for stem in image_files}
+
+
+def visible(path: Path) -> bool:
+    return not path.name.startswith(".") and not path.is_dir()  # a dangling link stays in: reading it says so
+
+
+def stems(folder: Path, extensions: tuple[str, ...], root: Path) -> dict[str, Path]:
+    """The folder's files with one of the extensions, any case, by stem."""
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}; expected {shown(folder, root)} in {root}")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in extensions and visible(path):
+            if path.stem in found:
+                raise InputError(f"{shown(found[path.stem], root)} and {path.name} share a name; keep one of them")
+            found[path.stem] = path
+    return found
+
+
+def class_ids(stored: np.ndarray, classes: int, ignore: int, file: str) -> np.ndarray:
+    """Ids as stored -> uint8 (H, W) in 0..classes-1, with `ignore` (whatever it is) turned into 255, unlabelled.
+
+    Raises InputError that names the file, the first value outside and how many pixels hold it.
+    """
+    unlabelled = stored == ignore
+    outside = ~unlabelled & ((stored < 0) | (stored >= classes))
+    if outside.any():
+        values, counts = np.unique(stored[outside], return_counts=True)
+        more = f" and {len(values) - 1} other values" if len(values) > 1 else ""
+        raise InputError(
+            f"{file} holds the value {values[0]} in {counts[0]} pixels{more}, outside the classes 0..{classes - 1} "
+            f"({ignore} is unlabelled); correct the label map, or the classes and `ignore` of the data"
+        )
+    return np.where(unlabelled, UNLABELLED, stored).astype(np.uint8)

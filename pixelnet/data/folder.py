@@ -1,0 +1,123 @@
+"""`folder:PATH`: your own images and label maps, matched by file stem.
+
+    PATH/images/0003.jpg   PATH/labels/0003.png   PATH/classes.json
+
+or the same under PATH/SPLIT/. Beside images/ stands labels/ (segmentation), normals/, edges/ or values/
+(regression). Data without splits serves any split asked for. Symbolic links are followed.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from pixelnet.config import from_dict, read_json
+from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids, shown, stems
+from pixelnet.data.images import LABEL_EXTENSIONS, read_labels, read_normals, read_share, read_values
+from pixelnet.errors import InputError
+
+TARGETS = {"segmentation": "labels", "normals": "normals", "edges": "edges", "regression": "values"}
+READERS = {"normals": read_normals, "edges": read_share, "regression": read_values}
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What classes.json may hold: class names by id, the id that means unlabelled, one RGB (0..255) a class."""
+
+    names: tuple[str, ...] = ()
+    ignore: int = UNLABELLED
+    colours: tuple[tuple[int, int, int], ...] = ()
+
+
+class Folder(Pairs):
+    """Images and label maps in folders; see the module for the layout and images.py for the file formats.
+
+    classes.json, {"names": [...], "ignore": 255, "colours": [[r, g, b], ...]}, lies in PATH/SPLIT or in PATH;
+    each key is optional. Without names the classes are 0 to the largest id in the label maps of every split, so
+    that the splits agree on them.
+    """
+
+    name = "folder"
+    tasks = tuple(TARGETS)
+
+    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+        super().__init__(path, task, split)
+        if task == "segmentation":
+            settings = self.settings()
+            self.ignore, self.colours = settings.ignore, settings.colours
+            self.classes = settings.names or tuple(str(k) for k in range(self.largest_id() + 1))
+            self.check_classes()
+
+    @classmethod
+    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+        return root / part / "images", root / part / TARGETS[task]
+
+    @classmethod
+    def splits(cls, root: Path, task: str) -> tuple[str, ...]:
+        return tuple(sorted(path.name for path in root.iterdir() if (path / "images").is_dir()))
+
+    def folders(self) -> list[tuple[Path, Path]]:
+        part = self.split if self.split in self.splits(self.root, self.task) else "."
+        images, targets = self.layout(self.root, part, self.task)
+        if not images.is_dir():
+            found = ", ".join(self.splits(self.root, self.task))
+            raise InputError(
+                f"{self.source} has no split {self.split!r}; it has {found}"
+                if found
+                else f"{self.root} has no folder images/; expected images/ beside {targets.name}/, or "
+                f"{self.split}/images/ beside {self.split}/{targets.name}/"
+            )
+        return [(images, targets)]
+
+    def read(self, path: Path) -> np.ndarray:
+        if self.task == "segmentation":
+            return class_ids(read_labels(path), len(self.classes), self.ignore, self.shown(path))
+        return READERS[self.task](path)
+
+    def settings(self) -> Classes:
+        for path in (self.root / self.split / "classes.json", self.root / "classes.json"):
+            if path.is_file():
+                return from_dict(Classes, read_json(path), str(path))
+        return Classes()
+
+    def check_classes(self) -> None:
+        where, count = f"{self.source}: classes.json", len(self.classes)
+        if not 2 <= count <= UNLABELLED:
+            raise InputError(
+                f"{self.source} has {count} classes, expected 2 to 255; ids are 0, 1, 2 ... (a black and white mask "
+                "holds 0 and 255: save its white as 1), and classes.json may name them"
+            )
+        if len(set(self.classes)) < count:
+            raise InputError(f"{where} names a class twice; give each its own name")
+        if self.colours and len(self.colours) != count:
+            raise InputError(f"{where} has {len(self.colours)} colours for {count} classes; give one a class")
+        if any(not 0 <= value <= 255 for colour in self.colours for value in colour):
+            raise InputError(f"{where} has a colour outside 0..255; give [red, green, blue] of 0 to 255 each")
+
+    def largest_id(self) -> int:
+        """The largest class id in the label maps of all splits; -1 if there is none."""
+        parts = (".", *self.splits(self.root, self.task))
+        folders = [self.layout(self.root, part, self.task)[1] for part in parts]
+        files = [
+            path
+            for folder in folders
+            if folder.is_dir()
+            for path in stems(folder, LABEL_EXTENSIONS, self.root).values()
+        ]
+        with ThreadPoolExecutor() as pool:
+            found = pool.map(self.largest_in, files)
+            largest = list(tqdm(found, "reading classes (classes.json would say)", len(files), delay=2, leave=False))
+        top = int(np.argmax(largest))
+        if largest[top] >= UNLABELLED:
+            raise InputError(
+                f"{shown(files[top], self.root)} holds the id {largest[top]}, expected class ids up to 254 "
+                f"({self.ignore} is unlabelled); correct it, or give names and `ignore` in {self.root}/classes.json"
+            )
+        return largest[top]
+
+    def largest_in(self, path: Path) -> int:
+        ids = read_labels(path)
+        classes = ids[ids != self.ignore]
+        return int(classes.max()) if classes.size else -1

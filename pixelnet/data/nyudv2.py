@@ -1,0 +1,70 @@
+"""`nyudv2:PATH` and `nyudv2-13:PATH`: NYU Depth v2, indoor scenes (Silberman et al., ECCV 2012).
+
+40 classes after Gupta et al. (CVPR 2013), 13 after Couprie et al. (ICLR 2013); the standard train and test split.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from pixelnet.config import read_json
+from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids
+from pixelnet.data.images import read_labels, read_normals, read_values
+from pixelnet.errors import InputError
+
+TARGETS = {"segmentation": "labels40", "normals": "normals", "regression": "depth"}
+CLASSES = 40  # on disk; 0 is unlabelled
+
+
+class NYUDv2(Pairs):
+    """PATH/{train,test}/{images,labels40,normals,depth}/ and PATH/classes.json; the split val is the folder test.
+
+    segmentation: 40 classes. normals: unit vectors. regression: depth in metres.
+    """
+
+    name = "nyudv2"
+    tasks: ClassVar[tuple[str, ...]] = tuple(TARGETS)
+    parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train",), "val": ("test",), "test": ("test",)}
+
+    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+        super().__init__(path, task, split)
+        if task == "segmentation":
+            self.classes, self.ids = self.class_list()
+
+    @classmethod
+    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+        return root / part / "images", root / part / TARGETS[task]
+
+    def class_list(self) -> tuple[tuple[str, ...], np.ndarray]:
+        """Class names, and for each id on disk (0..40) the class it is, 255 unlabelled."""
+        names = self.listed("labels40", CLASSES + 1)
+        return tuple(names[1:]), np.array([UNLABELLED, *range(CLASSES)], np.uint8)
+
+    def listed(self, key: str, length: int) -> list:
+        """One of the lists in classes.json."""
+        path = self.root / "classes.json"
+        values = read_json(path).get(key)
+        if not isinstance(values, list) or len(values) != length:
+            raise InputError(f"{path} has no list {key!r} of {length} entries; copy it again from its source")
+        return values
+
+    def read(self, path: Path) -> np.ndarray:
+        if self.task == "normals":
+            return read_normals(path)
+        if self.task == "regression":
+            millimetres = read_values(path)
+            return np.where(millimetres == 0, np.float32(np.nan), millimetres / 1000)
+        ids = class_ids(read_labels(path), CLASSES + 1, 0, self.shown(path))
+        return np.where(ids == UNLABELLED, UNLABELLED, self.ids[np.minimum(ids, CLASSES)])
+
+
+class NYUDv2With13(NYUDv2):
+    """The same images with 13 classes, by the table map40to13 in PATH/classes.json."""
+
+    name = "nyudv2-13"
+    tasks = ("segmentation",)
+
+    def class_list(self) -> tuple[tuple[str, ...], np.ndarray]:
+        table = np.array(self.listed("map40to13", CLASSES + 1))
+        return tuple(self.listed("labels13", 14)[1:]), np.where(table == 0, UNLABELLED, table - 1).astype(np.uint8)

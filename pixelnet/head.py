@@ -1,0 +1,88 @@
+"""The per-pixel predictor: hypercolumn (..., D) -> logits (..., K)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from pixelnet.errors import InputError
+
+
+class HeadShape(NamedTuple):
+    """What distinguishes one head from another."""
+
+    hidden: tuple[int, ...]
+    dropout: float
+    normalise: bool  # batch norm on each tap, with statistics over whole maps
+    sigma: float | None  # of the Gaussian that the weights start from; None for He's, which suits normalised features
+
+
+# `linear` needs features of one scale: on raw VGG activations it diverges (the released code's README), which is
+# what `linear-bn` mends. `paper` is the published MLP. `mlp` is the everyday one, chosen by `benchmarks/head.py`.
+HEADS: dict[str, HeadShape] = {
+    "linear": HeadShape((), 0.0, normalise=False, sigma=0.001),
+    "linear-bn": HeadShape((), 0.0, normalise=True, sigma=0.001),
+    "mlp": HeadShape((256, 256), 0.0, normalise=True, sigma=None),
+    "paper": HeadShape((4096, 4096), 0.5, normalise=False, sigma=0.001),
+}
+
+
+def head_shape(name: str, hidden: Sequence[int] | None = None, dropout: float | None = None) -> HeadShape:
+    """The shape called `name`, with its hidden widths or its dropout changed where they are given.
+
+    Raises:
+        InputError: no such head, a width below 1, or a dropout outside 0..1.
+    """
+    if name not in HEADS:
+        raise InputError(f"there is no head {name!r}; choose one of {', '.join(HEADS)}")
+    shape = HEADS[name]
+    if hidden is not None:
+        shape = shape._replace(hidden=tuple(hidden))
+    if dropout is not None:
+        shape = shape._replace(dropout=dropout)
+    if any(width < 1 for width in shape.hidden):
+        raise InputError(f"hidden widths are {list(shape.hidden)}; each must be at least 1")
+    if not 0 <= shape.dropout < 1:
+        raise InputError(f"dropout is {shape.dropout}; it must be at least 0 and below 1")
+    return shape
+
+
+class Head(nn.Sequential):
+    """Linear layers with ReLU and dropout between them (PixelNet, section 3.2).
+
+    Args:
+        features: D, the width of a hypercolumn.
+        outputs: K.
+        shape: hidden widths, dropout and initialisation; no hidden layer makes a linear predictor.
+    """
+
+    def __init__(self, features: int, outputs: int, shape: HeadShape):
+        layers: list[nn.Module] = []
+        for width in shape.hidden:
+            layers += [nn.Linear(features, width), nn.ReLU(inplace=True)]
+            if shape.dropout:
+                layers.append(nn.Dropout(shape.dropout))
+            features = width
+        layers.append(nn.Linear(features, outputs))
+        super().__init__(*layers)
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                nn.init.zeros_(layer.bias)
+                if shape.sigma is None:
+                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                else:
+                    nn.init.normal_(layer.weight, std=shape.sigma)
+
+
+class TapNorms(nn.Module):
+    """One batch norm per tap, on the whole map: taps of unlike scale become comparable.
+
+    The statistics are those of all cells, not of the sampled points, so that sparse equals dense in training too.
+    """
+
+    def __init__(self, channels: Sequence[int]):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in channels)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        return [norm(features) for norm, features in zip(self.norms, maps, strict=True)]

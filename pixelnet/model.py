@@ -1,0 +1,192 @@
+"""PixelNet: a backbone, hypercolumns read at points, and a small predictor on each.
+
+    images (N, C, H, W) --backbone--> maps (N, C_l, H_l, W_l) --read at points--> (N, P, D) --head--> (N, P, K)
+
+N images, C channels, H W height and width, P points, D width of a hypercolumn, K outputs. Bansal, Chen, Russell,
+Gupta, Ramanan: PixelNet (arXiv 1702.06506), section 3. Everything that a problem needs of its own is in its task.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pixelnet.backbone import make_backbone
+from pixelnet.config import ModelConfig
+from pixelnet.errors import InputError
+from pixelnet.head import Head, TapNorms, head_shape
+from pixelnet.hypercolumn import hypercolumns
+from pixelnet.tasks import make_task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pixelnet.predict import Image
+
+# Pixels whose hypercolumns are held at once in a dense prediction: enough to keep the cores busy, few enough that
+# the descriptors of a band stay near the processor.
+BAND = 8192
+
+
+class PixelNet(nn.Module):
+    """Dense prediction as a function of each pixel's hypercolumn.
+
+    Args:
+        task: "segmentation", "normals", "edges" or "regression".
+        classes: number of classes, 2 to 255; of segmentation only (`names` gives it too).
+        backbone: a timm network with `features_only`, or "vgg16" for the paper's.
+        pretrained: start from the weights of timm's hub; otherwise from scratch.
+        backbone_weights: start from this file instead (.safetensors, or a PyTorch file of plain tensors).
+        taps: which maps of the backbone make the hypercolumn, by index from the shallowest; None for all.
+        channels: of the images.
+        before_relu: of "vgg16": take the taps before their ReLU.
+        conv7: of "vgg16": tap fc6 and fc7, made convolutions, as well.
+        head: "linear", "linear-bn" (batch norm on the taps), "mlp" (for every day) or "paper" (2 x 4096).
+        hidden: widths of the head's hidden layers, instead of the head's own.
+        dropout: share of hidden units dropped in training, instead of the head's own.
+        names: the classes' names.
+        colours: the classes' colours for pictures, RGB of 0..255.
+
+    Raises:
+        InputError: a name that is not known, or values that do not go together.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        classes: int | None = None,
+        backbone: str = "tf_efficientnet_lite0",
+        *,
+        pretrained: bool = False,
+        backbone_weights: str | Path | None = None,
+        taps: Sequence[int] | None = None,
+        channels: int = 3,
+        before_relu: bool = False,
+        conv7: bool = False,
+        head: str = "mlp",
+        hidden: Sequence[int] | None = None,
+        dropout: float | None = None,
+        names: Sequence[str] = (),
+        colours: Sequence[tuple[int, int, int]] = (),
+    ):
+        super().__init__()
+        if classes is None and names:
+            classes = len(names)
+        self.config = ModelConfig(
+            task=task,
+            classes=classes,
+            backbone=backbone,
+            taps=None if taps is None else tuple(taps),
+            channels=channels,
+            before_relu=before_relu,
+            conv7=conv7,
+            head=head,
+            hidden=None if hidden is None else tuple(hidden),
+            dropout=dropout,
+            names=tuple(names),
+            colours=tuple((int(r), int(g), int(b)) for r, g, b in colours),
+        )
+        self.task = make_task(task, classes=classes, names=self.config.names, colours=self.config.colours)
+        shape = head_shape(head, hidden, dropout)
+        self.backbone = make_backbone(
+            backbone,
+            taps=taps,
+            channels=channels,
+            pretrained=pretrained,
+            weights=backbone_weights,
+            before_relu=before_relu,
+            conv7=conv7,
+        )
+        self.norms = TapNorms(self.backbone.channels) if shape.normalise else nn.Identity()
+        self.head = Head(sum(self.backbone.channels), self.task.outputs, shape)
+        # With channels last a hypercolumn is one run of memory a map, and convolutions on a CPU take half the time.
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor, points: Tensor | None = None) -> Tensor:
+        """Logits at points, or at every pixel.
+
+        Args:
+            images: (N, C, H, W), floats in 0..1, any H and W.
+            points: (N, P, 2) as (x, y) in pixels, (0, 0) the centre of the first; None for all pixels. A point
+                outside the image is read at the nearest place inside its maps.
+
+        Returns:
+            (N, P, K) at points; (N, K, H, W) without.
+        """
+        maps = self.maps(images)
+        if points is not None:
+            return self.read_head(maps, points)
+        height, width = images.shape[-2:]
+        bands = [logits.permute(0, 3, 1, 2) for logits in self.bands(maps, height, width)]
+        return torch.cat(bands, dim=2)
+
+    def hypercolumns(self, images: Tensor, points: Tensor) -> Tensor:
+        """The descriptors themselves: images (N, C, H, W), points (N, P, 2) -> (N, P, D), as the head gets them."""
+        return self._read(self.maps(images), points)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The backbone's maps of images (N, C, H, W), padded right and below to a multiple of the largest stride."""
+        if images.ndim != 4 or images.shape[1] != self.config.channels or not images.is_floating_point():
+            raise InputError(
+                f"images are {images.dtype} {tuple(images.shape)}; "
+                f"give floats in 0..1 of (N, {self.config.channels}, H, W), or call predict"
+            )
+        height, width = images.shape[-2:]
+        below, right = -height % max(self.backbone.strides), -width % max(self.backbone.strides)
+        # The last row and column are repeated: zeros would draw an edge where there is none.
+        padded = F.pad(images, (0, right, 0, below), mode="replicate") if right or below else images
+        return self.norms(self.backbone(padded.contiguous(memory_format=torch.channels_last)))
+
+    def bands(self, maps: Sequence[Tensor], height: int, width: int) -> Iterator[Tensor]:
+        """Dense logits from the top down, a few rows at a time: (N, rows, W, K) each.
+
+        No more than a band's hypercolumns exist at once, whatever the size of the image.
+        """
+        rows = max(1, BAND // width)
+        count = len(maps[0])
+        for top in range(0, height, rows):
+            points = pixel_centres(top, min(top + rows, height), width, like=maps[0])
+            logits = self.read_head(maps, points.expand(count, -1, -1))
+            yield logits.view(count, -1, width, logits.shape[-1])
+
+    def read_head(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
+        """Logits (N, P, K) at points (N, P, 2) of images whose maps are known: many cheap questions of one image."""
+        return self.head(self._read(maps, points))
+
+    def _read(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
+        if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(maps[0]):
+            raise InputError(f"points are {tuple(points.shape)}; give ({len(maps[0])}, P, 2) as (x, y) in pixels")
+        if not points.is_floating_point():
+            points = points.to(torch.float32)
+        return hypercolumns(maps, points, self.backbone.strides)
+
+    def predict(
+        self,
+        image: "Image",
+        points: "np.ndarray | Sequence | None" = None,
+        probabilities: bool = False,
+    ) -> "np.ndarray":
+        """What the picture shows at each pixel, or at P points only; see `pixelnet.predict.predict`."""
+        from pixelnet.predict import predict
+
+        return predict(self, image, points, probabilities)
+
+    def save(self, folder: str | Path) -> None:
+        """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`."""
+        from pixelnet.checkpoint import save
+
+        save(self, Path(folder))
+
+
+def pixel_centres(top: int, bottom: int, width: int, like: Tensor) -> Tensor:
+    """The centres of all pixels of rows top to bottom - 1: (1, rows * width, 2) as (x, y).
+
+    On `like`'s device, in its precision if that is double, else in single: half precision cannot count pixels.
+    """
+    precision = torch.float64 if like.dtype == torch.float64 else torch.float32
+    y = torch.arange(top, bottom, device=like.device, dtype=precision)
+    x = torch.arange(width, device=like.device, dtype=precision)
+    return torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, width)], dim=-1).view(1, -1, 2)

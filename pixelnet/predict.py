@@ -1,0 +1,182 @@
+"""From an image to what it shows at each pixel, or at a few points; and from files to files."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from pixelnet.data.images import IMAGE_EXTENSIONS, to_array
+from pixelnet.errors import InputError
+from pixelnet.files import write_atomic
+
+if TYPE_CHECKING:
+    from pixelnet.model import PixelNet
+
+Image = str | Path | PIL.Image.Image | np.ndarray
+
+
+@torch.inference_mode()
+def predict(
+    model: "PixelNet",
+    image: Image,
+    points: np.ndarray | Sequence | None = None,
+    probabilities: bool = False,
+) -> np.ndarray:
+    """What an image shows.
+
+    Args:
+        model: used in evaluation mode, and left in the mode it was in.
+        image: a file, a PIL image, or uint8 (H, W, 3) RGB; of any size. For a model of C channels that are not
+            RGB: uint8 (H, W, C).
+        points: (P, 2) as (x, y) in pixels; None for every pixel.
+        probabilities: give the distribution instead; of segmentation and edges only.
+
+    Returns:
+        For every pixel, labels (H, W) uint8, or normals (H, W, 3) float32 unit vectors, or edge strength (H, W)
+        float32 in 0..1, or values (H, W) float32; at points, P in place of H, W. With `probabilities`, of
+        segmentation, (H, W, K) float32.
+
+    Raises:
+        InputError: an image that cannot be read or has not the model's channels; points of a wrong shape.
+    """
+    pixels = _pixels(image, model.config.channels)
+    device = model.backbone.mean.device
+    batch = torch.tensor(pixels, device=device).permute(2, 0, 1)[None].float() / 255
+    training = model.training
+    model.eval()
+    try:
+        maps = model.maps(batch)
+        if points is not None:
+            return _answer(model, model.read_head(maps, _points(points, device))[0], probabilities)
+        height, width = pixels.shape[:2]
+        return np.concatenate([_answer(model, band[0], probabilities) for band in model.bands(maps, height, width)])
+    finally:
+        model.train(training)
+
+
+def _answer(model: "PixelNet", logits: Tensor, probabilities: bool) -> np.ndarray:
+    answer = model.task.decode(logits.float(), probabilities=probabilities).cpu().numpy()
+    return answer.astype(np.uint8) if np.issubdtype(answer.dtype, np.integer) else answer
+
+
+def _pixels(image: Image, channels: int) -> np.ndarray:
+    if channels == 3:
+        return np.ascontiguousarray(to_array(image))
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (channels,):
+        raise InputError(f"this model takes {channels} channels; give a uint8 array (H, W, {channels})")
+    return np.ascontiguousarray(image)
+
+
+def _points(points: np.ndarray | Sequence, device: torch.device) -> Tensor:
+    array = np.asarray(points, dtype=np.float32)
+    if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
+        raise InputError(f"points are an array {array.shape}; give (P, 2), x and y in pixels, all finite")
+    return torch.tensor(array, device=device)[None]
+
+
+def predict_files(
+    model: "PixelNet", inputs: Iterable[str | Path], out: str | Path, points: str | Path | None = None
+) -> list[Path]:
+    """Answer for images on disk, into a folder.
+
+    Args:
+        model: see `predict`.
+        inputs: images, and folders of images.
+        out: the folder; made if it is not there. For an image NAME it gets NAME.png (class ids; edge strength in
+            16 bits) or NAME.npy (normals float16 (H, W, 3), values float32), and NAME.view.png for people.
+        points: a CSV file of x, y; then only NAME.csv of x, y and the answer is written.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: no image, two of one name, or one that cannot be read; what was written before stays.
+    """
+    images, folder = image_files(inputs), Path(out)
+    wanted = None if points is None else read_points(Path(points))
+    written: list[Path] = []
+    for path in tqdm(images, unit="image", disable=len(images) < 2):
+        if wanted is not None:
+            written.append(_write_table(folder / f"{path.stem}.csv", wanted, model.predict(path, wanted)))
+        else:
+            written += _write_dense(folder, path.stem, model.predict(path), model)
+    return written
+
+
+def image_files(inputs: Iterable[str | Path]) -> list[Path]:
+    """The images that are named, and those in the folders that are named, each stem once."""
+    found: dict[str, Path] = {}
+    for given in map(Path, inputs):
+        if given.is_dir():
+            here = sorted(path for path in given.iterdir() if path.suffix.lower() in IMAGE_EXTENSIONS)
+            if not here:
+                raise InputError(f"{given} holds no image ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+        elif given.is_file():
+            here = [given]
+        else:
+            raise InputError(f"{given} is not there; give images, or folders of images")
+        for path in here:
+            if found.setdefault(path.stem, path) != path:
+                raise InputError(f"{found[path.stem]} and {path} would both be written as {path.stem}; rename one")
+    if not found:
+        raise InputError("no image was given; name images, or folders of images")
+    return list(found.values())
+
+
+def read_points(path: Path) -> np.ndarray:
+    """(P, 2) from a CSV file of x, y, with or without a line of titles."""
+    try:
+        rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as CSV: {error}") from error
+    if rows and [cell.strip().lower() for cell in rows[0][:2]] == ["x", "y"]:
+        rows = rows[1:]
+    try:
+        table = np.array([[float(row[0]), float(row[1])] for row in rows], np.float32)
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{path}: {error}; each line is x,y in pixels") from error
+    if not len(table) or not np.isfinite(table).all():
+        raise InputError(f"{path} holds no points, or some that are not finite; each line is x,y in pixels")
+    return table
+
+
+def _write_table(path: Path, points: np.ndarray, answers: np.ndarray) -> Path:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    answers = answers.reshape(len(points), -1)
+    titles = ["prediction"] if answers.shape[1] == 1 else ["x_normal", "y_normal", "z_normal"]
+    writer.writerow(["x", "y", *titles])
+    for point, answer in zip(points, answers, strict=True):
+        writer.writerow([*(f"{value:g}" for value in point), *(f"{value:.6g}" for value in answer)])
+    write_atomic(path, text.getvalue().encode())
+    return path
+
+
+def _write_dense(folder: Path, name: str, answer: np.ndarray, model: "PixelNet") -> list[Path]:
+    task = model.config.task
+    if task in ("segmentation", "edges"):
+        ids = answer if task == "segmentation" else (answer * 65535).round().astype(np.uint16)
+        result = folder / f"{name}.png"
+        write_png(result, ids)
+    else:
+        result = folder / f"{name}.npy"
+        content = io.BytesIO()
+        np.save(content, answer.astype(np.float16) if task == "normals" else answer)
+        write_atomic(result, content.getvalue())
+    view = folder / f"{name}.view.png"
+    write_png(view, model.task.paint(answer))
+    return [result, view]
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), whole or not at all."""
+    content = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(content, format="PNG")
+    write_atomic(path, content.getvalue())

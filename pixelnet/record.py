@@ -1,0 +1,107 @@
+"""The records of a run: metrics, the best weights, checkpoints, curves and panels, and the progress bar."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pixelnet import checkpoint
+from pixelnet.config import TrainConfig, to_dict
+from pixelnet.data.batches import Batch
+from pixelnet.data.dataset import Dataset
+from pixelnet.files import write_atomic
+from pixelnet.report import draw_curves, draw_panel
+
+if TYPE_CHECKING:
+    from pixelnet.model import PixelNet
+
+METRICS = "metrics.jsonl"
+PANEL_IMAGES = 3
+
+
+class Record:
+    """Keeps a run's folder. In a process that is not the main one it does nothing.
+
+    Args:
+        config: of the run.
+        model: whose weights are kept.
+        validation: the val split, or None.
+        main: whether this process writes.
+        state: the checkpoint the run goes on from, or None.
+    """
+
+    def __init__(
+        self, config: TrainConfig, model: "PixelNet", validation: Dataset | None, main: bool, state: dict | None
+    ):
+        self.config, self.model, self.validation, self.main = config, model, validation, main
+        self.best: float | None = None if state is None else state["best"]
+        first = 0 if state is None else state["step"]
+        self.items: list[int] = []
+        if validation is not None:
+            count = min(config.evaluate_images, len(validation))
+            self.items = [int(item) for item in np.linspace(0, len(validation) - 1, count).round()]
+        self.path = config.out / METRICS
+        self.smooth_loss: float | None = None
+        self.pixels, self.clock = 0, time.perf_counter()
+        self.bar = tqdm(total=config.steps, initial=first, unit="step", disable=not main)
+        if main:
+            checkpoint.save_config(model, config.out, train=to_dict(config))
+            self._keep_lines(first)
+
+    def _keep_lines(self, last: int) -> None:
+        """Drop what a killed run noted after its checkpoint: those steps will be done, and noted, again."""
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= last]
+        write_atomic(self.path, "".join(kept).encode())
+
+    def step(self, done: int, loss: float, batch: Batch) -> None:
+        """Note a step: its loss, and how fast pixels go by."""
+        if not self.main:
+            return
+        now = time.perf_counter()
+        seconds, self.clock = now - self.clock, now
+        pixels = int((batch.weights > 0).sum())
+        self._note({"step": done, "loss": round(loss, 6), "pixels": pixels, "seconds": round(seconds, 4)})
+        self.smooth_loss = loss if self.smooth_loss is None else 0.95 * self.smooth_loss + 0.05 * loss
+        best = "" if self.best is None else f" best {self.model.task.headline[0]} {abs(self.best):.3f}"
+        self.bar.set_postfix_str(f"loss {self.smooth_loss:.3f}{best} {pixels / seconds:,.0f} px/s", refresh=False)
+        self.bar.update()
+
+    def scores(self, done: int, scores: dict[str, Any]) -> None:
+        """Note a validation, draw it, and keep the weights if they are the best so far."""
+        if self.main:
+            self._note({"step": done, "scores": scores})
+            name, more_is_better = self.model.task.headline
+            score = scores[name]
+            goodness = None if score is None else score if more_is_better else -score
+            if goodness is not None and (self.best is None or goodness > self.best):
+                self.best = goodness
+                checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
+            assert self.validation is not None
+            draw_panel(self.model, self.validation, self.items[:: -(-len(self.items) // PANEL_IMAGES)], self._panel(done))
+            draw_curves(self.config.out)
+        self.clock = time.perf_counter()
+
+    def checkpoint(self, state: dict[str, Any]) -> None:
+        """Write what a killed run goes on from. With no validation the last weights are the ones to keep."""
+        if self.main:
+            if self.best is None:
+                checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
+            state = {"model": self.model.state_dict(), "best": self.best, **state}
+            checkpoint.save_checkpoint(self.config.out / checkpoint.CHECKPOINT, state)
+        self.clock = time.perf_counter()
+
+    def close(self) -> None:
+        self.bar.close()
+        if self.main:
+            draw_curves(self.config.out)
+
+    def _note(self, line: dict[str, Any]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _panel(self, done: int) -> Path:
+        return self.config.out / "panels" / f"{done:06d}.png"

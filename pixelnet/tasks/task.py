@@ -1,0 +1,115 @@
+"""What a task is: the five answers in which one pixel problem differs from another.
+
+Output size, loss, decode (logits -> prediction), score, paint. Everything else is the same for all of them.
+Shapes: M labelled points of a whole batch, K outputs, H W the image.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelnet.errors import InputError
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Labels = TypeVar("Labels", np.ndarray, Tensor)
+
+
+class Scorer:
+    """Scores a set of images by adding up counts, so that the order and the grouping of images do not matter.
+
+    count: (prediction, truth) of one image -> array of counts. scores: summed counts -> dict of numbers, or None
+    for a score that nothing was counted for. counts: the sum so far, the counts of no image to begin with.
+    """
+
+    def __init__(
+        self,
+        count: Callable[[Any, Any], np.ndarray],
+        scores: Callable[[np.ndarray], dict[str, Any]],
+        counts: np.ndarray,
+    ) -> None:
+        self.count, self.scores, self.counts = count, scores, counts
+
+    def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
+        """Add one image: its decoded prediction and its truth. Raises InputError where they do not fit."""
+        self.counts = self.counts + self.count(prediction, truth)
+
+    def merge(self, other: Scorer) -> None:
+        """Add the images that another scorer of the same task has seen."""
+        self.counts = self.counts + other.counts
+
+    def result(self) -> dict[str, Any]:
+        """The scores of all images so far, ready for JSON."""
+        return self.scores(self.counts)
+
+
+class Task(ABC):
+    """One instance per model, made by `make_task`.
+
+    name: the task's. losses: loss functions by name, the first is the default. unlabelled: what a label map holds
+    where there is no label. headline: the score that picks the best checkpoint, and whether more of it is better.
+    sampler: the sampler used unless another is asked for. outputs: K.
+    """
+
+    name: ClassVar[str]
+    losses: ClassVar[dict[str, Loss]]
+    unlabelled: ClassVar[float]
+    headline: ClassVar[tuple[str, bool]]
+    sampler: ClassVar[str] = "uniform"
+    outputs: int
+
+    def __init__(self, loss: str | None = None) -> None:
+        self.loss_name = next(iter(self.losses)) if loss is None else loss
+        if self.loss_name not in self.losses:
+            raise InputError(f"{self.name} has no loss {loss!r}; choose one of {', '.join(self.losses)}")
+
+    def loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """The loss named at construction, a scalar, of labelled points only, flattened over the batch.
+
+        logits (M, K), labels (M,) or (M, 3), weights (M,) as the sampler gave them, or ones. Computed in float32 at
+        least. With M = 0 it is exactly 0, and its gradient too.
+        """
+        if not len(logits):
+            return logits.sum() * 0
+        if logits.dtype != torch.float64:
+            logits = logits.float()
+        if labels.is_floating_point():
+            labels = labels.to(logits.dtype)
+        return self._loss(logits, labels, weights.to(logits))
+
+    def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        return self.losses[self.loss_name](logits, labels, weights)
+
+    def mirror(self, labels: Labels) -> Labels:
+        """Label values (...) after a left-right flip of the image: as they were, unless they have a direction."""
+        return labels
+
+    @abstractmethod
+    def labelled(self, labels: Labels) -> Labels:
+        """Which labels take part in the loss: (...) or (..., 3), NumPy or torch -> bool (...), of the same kind."""
+
+    @abstractmethod
+    def decode(self, logits: Tensor, probabilities: bool = False) -> Tensor:
+        """(..., K) logits -> prediction (...) or (..., 3); or with `probabilities` the distribution predicted."""
+
+    @abstractmethod
+    def scorer(self) -> Scorer:
+        """A scorer that has seen nothing yet."""
+
+    @abstractmethod
+    def paint(self, prediction: np.ndarray) -> np.ndarray:
+        """A picture for people: a prediction or a label map (H, W) or (H, W, 3) -> uint8 (H, W, 3)."""
+
+    def _no_distribution(self, probabilities: bool) -> None:
+        if probabilities:
+            raise InputError(f"{self.name} predicts a value a pixel, not a distribution; leave out `probabilities`")
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """sum(w v) / sum(w) of values (M,), whose expectation is the mean over all labelled pixels; 0 if no weight is."""
+    return (weights * values).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)

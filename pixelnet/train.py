@@ -1,0 +1,228 @@
+"""Training: sample a few pixels from several images, read their hypercolumns, learn the head and the network below.
+
+    pixelnet train --task segmentation --data camvid:DATA --out RUN --backbone-weights FILE
+
+The method is the loop in `run`; what it calls is below it. A step draws all its chance from (seed, step), and a
+checkpoint is one file that is there whole or not at all: so a run that was killed and goes on (`resume`) ends with
+the very weights of one that was not.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from pixelnet import checkpoint
+from pixelnet.config import TrainConfig, from_dict, read_json
+from pixelnet.data import has_split, open_dataset
+from pixelnet.data.batches import Batch, Batches, stream
+from pixelnet.data.check import validate
+from pixelnet.data.dataset import Dataset
+from pixelnet.data.transforms import Augmentation
+from pixelnet.errors import InputError
+from pixelnet.evaluate import score_model, task_of
+from pixelnet.model import PixelNet
+from pixelnet.points import Sampler, make_sampler
+from pixelnet.record import Record
+from pixelnet.tasks.task import Task
+
+# Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
+FREE_ON_RESUME = {"resume", "out", "workers", "checkpoint_every"}
+
+
+def train(task: str, data: str, out: str | Path, **options: Any) -> PixelNet:
+    """Train a model and keep its run in a folder.
+
+    Args:
+        task: "segmentation", "normals", "edges" or "regression".
+        data: "camvid:PATH" and so on; see `pixelnet.data.open_dataset`.
+        out: the run's folder. It gets config.json, model.safetensors (the best on the val split, or the last where
+            there is none), metrics.jsonl, curves.png, panels of val images, and checkpoint.pt, from which `resume`
+            goes on.
+        options: the other fields of `TrainConfig`.
+
+    Returns:
+        The model in model.safetensors, on the CPU, in evaluation mode.
+
+    Raises:
+        InputError: options, data or a folder that will not do, before training where it can be known.
+    """
+    return run(from_dict(TrainConfig, {"task": task, "data": data, "out": str(out), **options}, "train"))
+
+
+def run(config: TrainConfig) -> PixelNet:
+    """`train`, from a whole configuration."""
+    accelerator = Accelerator(mixed_precision=config.precision)
+    state = _state_to_resume(config)
+    data, validation = _open(config, accelerator)
+    task = task_of(data, loss=config.loss, class_weights=config.class_weights)
+    sampler = _sampler(config, task, data)
+    augmentation = Augmentation(config.crop, config.scale, config.flip, config.colour)
+    place = (accelerator.process_index, accelerator.num_processes)
+    batches = Batches(data, task, sampler, augmentation, config.images_per_step, config.seed, *place)
+
+    torch.manual_seed(config.seed)
+    model = _model(config, data, fresh=state is None)
+    record = Record(config, model, validation, accelerator.is_main_process, state)
+    learner, optimiser = accelerator.prepare(model, _optimiser(config, model))
+    if state is not None:
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(state["scaler"])
+
+    first = 0 if state is None else state["step"]
+    for step, batch in enumerate(stream(batches, first, config.steps, config.workers), start=first):
+        torch.manual_seed((config.seed << 32) + step)  # dropout is this step's own
+        learner.train()
+        if not config.backbone_rate:
+            model.backbone.eval()
+        factor = rate_factor(config.schedule, step / config.steps)
+        for group in optimiser.param_groups:
+            group["lr"] = group["full_rate"] * factor
+
+        batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
+        logits = learner(batch.images, batch.points)
+        loss = _loss(task, logits, batch, config.weighted, accelerator)
+        optimiser.zero_grad()
+        accelerator.backward(loss)
+        optimiser.step()
+
+        done, last = step + 1, step + 1 == config.steps
+        record.step(done, loss.item(), batch)
+        if validation is not None and (last or done % config.evaluate_every == 0):
+            record.scores(done, score_model(model, validation, record.items, accelerator))
+        if last or done % config.checkpoint_every == 0:
+            scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
+            record.checkpoint({"step": done, "optimiser": optimiser.state_dict(), "scaler": scaler})
+    record.close()
+    accelerator.wait_for_everyone()
+    return checkpoint.load(config.out)
+
+
+def rate_factor(schedule: str, progress: float) -> float:
+    """What the learning rates are multiplied by when `progress` (0..1) of a run is done.
+
+    one-cycle: a straight rise over the first tenth, then half a cosine. poly: (1 - progress)^.9. step: the paper's 80
+    epochs, then 8 at a tenth and 8 at a hundredth.
+    """
+    if schedule == "one-cycle":
+        rise = 0.1
+        if progress < rise:
+            return 0.04 + 0.96 * progress / rise
+        return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
+    if schedule == "poly":
+        return (1 - progress) ** 0.9
+    return 1.0 if progress < 80 / 96 else 0.1 if progress < 88 / 96 else 0.01
+
+
+def _loss(task: Task, logits: Tensor, batch: Batch, weighted: bool, accelerator: Accelerator) -> Tensor:
+    """The loss of the points that have a label; padding has weight 0."""
+    real = batch.weights > 0
+    weights = batch.weights[real] if weighted else torch.ones_like(batch.weights[real])
+    loss = task.loss(logits[real], batch.labels[real], weights)
+    if accelerator.num_processes > 1:
+        # Each process divided by its own points and the gradients will be averaged: divide by everybody's instead.
+        everybody = accelerator.reduce(weights.sum(), reduction="mean")
+        loss = loss * weights.sum() / everybody.clamp_min(1e-12)
+    if not torch.isfinite(loss):
+        raise InputError(f"the loss is {loss.item()}: training has diverged; lower --rate. The last checkpoint is kept")
+    return loss
+
+
+def _optimiser(config: TrainConfig, model: PixelNet) -> torch.optim.Optimizer:
+    """AdamW, or the paper's SGD. Biases and norms do not decay; with SGD biases learn twice as fast (Caffe's habit)."""
+    groups = []
+    for part, rate in ((model.backbone, config.backbone_rate), (nn.ModuleList([model.norms, model.head]), config.rate)):
+        part.requires_grad_(rate > 0)
+        kernels = [parameter for parameter in part.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in part.parameters() if parameter.ndim <= 1]
+        bias_rate = 2 * rate if config.optimiser == "sgd" else rate
+        groups.append({"params": kernels, "full_rate": rate, "weight_decay": config.decay})
+        groups.append({"params": others, "full_rate": bias_rate, "weight_decay": 0.0})
+    groups = [group for group in groups if group["params"] and group["full_rate"]]
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=config.rate, momentum=0.9)
+    return torch.optim.AdamW(groups, lr=config.rate)
+
+
+def _open(config: TrainConfig, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
+    """The train split and, where the data has one, the val split, both looked through for what would stop a run."""
+    data = open_dataset(config.data, config.task, "train")
+    validation = open_dataset(config.data, config.task, "val") if has_split(config.data, config.task, "val") else None
+    if accelerator.is_main_process:
+        for dataset in filter(None, (data, validation)):
+            validate(dataset)
+    return data, validation
+
+
+def _model(config: TrainConfig, data: Dataset, fresh: bool) -> PixelNet:
+    return PixelNet(
+        config.task,
+        len(data.classes) or None,
+        config.backbone,
+        pretrained=config.pretrained and fresh,
+        backbone_weights=config.backbone_weights if fresh else None,
+        taps=config.taps,
+        before_relu=config.before_relu,
+        conv7=config.conv7,
+        head=config.head,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        names=data.classes,
+        colours=data.colours,
+    )
+
+
+def _sampler(config: TrainConfig, task: Task, data: Dataset) -> Sampler:
+    name = config.sampler or task.sampler
+    if name != "stratified":
+        return make_sampler(name, config.pixels)
+    return make_sampler(name, config.pixels, quotas=read_quotas(config.quotas, data.classes))
+
+
+def read_quotas(text: str, classes: tuple[str, ...]) -> str | Mapping[int, int]:
+    """ "equal", "proportional", or "sky=10,road=5" -> {class id: points}.
+
+    Raises:
+        InputError: a class that the data has not, or a number that is none.
+    """
+    if "=" not in text:
+        return text
+    ids = {name.lower(): index for index, name in enumerate(classes)}
+    quotas = {}
+    for part in text.split(","):
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        if name.lower() not in ids:
+            raise InputError(f"--quotas: the data has no class {name!r}; it has {', '.join(classes) or 'none'}")
+        if not number.isdecimal():
+            raise InputError(f"--quotas: {part.strip()!r} gives no number of points; write sky=10,road=5")
+        quotas[ids[name.lower()]] = int(number)
+    return quotas
+
+
+def _state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
+    """The run's checkpoint if it is to go on, or None for a start. What is there already is never overwritten."""
+    for name in ("steps", "images_per_step", "evaluate_every", "evaluate_images", "checkpoint_every"):
+        if getattr(config, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be at least 1")
+    if min(config.rate, config.backbone_rate, config.decay, config.workers) < 0:
+        raise InputError("rates, decay and workers cannot be negative")
+    if not checkpoint.is_model(config.out):
+        return None
+    if not config.resume:
+        raise InputError(f"{config.out} holds a run already; add --resume to go on with it, or choose another --out")
+    path = config.out / checkpoint.CONFIG
+    before = from_dict(TrainConfig, read_json(path).get("train", {}), f"{path}, train")
+    changed = [
+        f"{name} was {getattr(before, name)} and is {value}"
+        for name, value in vars(config).items()
+        if name not in FREE_ON_RESUME and getattr(before, name) != value
+    ]
+    if changed:
+        raise InputError(f"{config.out} was begun otherwise: {'; '.join(changed)}. Give the same, or another --out")
+    return checkpoint.load_checkpoint(config.out / checkpoint.CHECKPOINT)

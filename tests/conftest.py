@@ -1,0 +1,125 @@
+"""Fixtures for every test: the real data where it is to be had, and tiny data sets on disk where it is not."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from PIL import Image
+from scipy.io import savemat
+
+ROOT = Path(__file__).parents[1]
+
+# A busy machine is no failure, and fixtures here hold no state that an example changes.
+settings.register_profile("pixelnet", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+settings.load_profile("pixelnet")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder that holds bsds500, camvid and nyudv2: PIXELNET_DATA, or ../shared/data."""
+    return existing("PIXELNET_DATA", "../shared/data")
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """The folder of trained backbones: PIXELNET_WEIGHTS, or ../shared/weights."""
+    return existing("PIXELNET_WEIGHTS", "../shared/weights")
+
+
+def existing(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, ROOT / default)).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}; set {variable} to run this test")
+    return folder
+
+
+def save_png(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def random_image(rng: np.random.Generator, shape: tuple[int, int] = (12, 16)) -> np.ndarray:
+    return rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def folder_data(tmp_path: Path) -> Callable[..., Path]:
+    """make(task, splits=("train", "val"), items=3, classes=4) -> a `folder:` data set with random content.
+
+    `splits=(".",)` leaves the splits out. Segmentation holds every class and unlabelled pixels in every image.
+    """
+
+    def make(task: str, splits: tuple[str, ...] = ("train", "val"), items: int = 3, classes: int = 4) -> Path:
+        rng = np.random.default_rng(0)
+        root = tmp_path / f"folder-{task}"
+        for split in splits:
+            for k in range(items):
+                shape = (12 + k, 16)
+                save_png(root / split / "images" / f"{k:04d}.png", random_image(rng, shape))
+                if task == "segmentation":
+                    ids = rng.integers(0, classes, shape, dtype=np.uint8)
+                    ids[0, : classes + 1] = [*range(classes), 255]
+                    save_png(root / split / "labels" / f"{k:04d}.png", ids)
+                elif task == "normals":
+                    save_png(root / split / "normals" / f"{k:04d}.png", rng.integers(0, 256, (*shape, 3), np.uint8))
+                elif task == "edges":
+                    save_png(root / split / "edges" / f"{k:04d}.png", rng.integers(0, 256, shape, np.uint8))
+                else:
+                    (root / split / "values").mkdir(exist_ok=True)
+                    values = rng.normal(5, 1, shape).astype(np.float32)
+                    values[0, 0] = np.nan
+                    np.save(root / split / "values" / f"{k:04d}.npy", values)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def camvid_data(tmp_path: Path) -> Path:
+    """A CamVid of two train images and one val image, 16x12."""
+    rng, root = np.random.default_rng(1), tmp_path / "camvid"
+    for split, name in (("train", "a_2"), ("train", "a_1"), ("val", "b_1")):
+        save_png(root / split / "images" / f"{name}.png", random_image(rng))
+        save_png(root / split / "labels" / f"{name}.png", rng.integers(0, 12, (12, 16), dtype=np.uint8))
+    return root
+
+
+@pytest.fixture
+def bsds500_data(tmp_path: Path) -> Path:
+    """A BSDS500 of two train images and one val image, 16x12, with 4 to 6 annotators."""
+    rng, root = np.random.default_rng(2), tmp_path / "bsds500"
+    for annotators, (split, name) in enumerate((("train", "100"), ("train", "20"), ("val", "3")), start=4):
+        save_png(root / "images" / split / f"{name}.png", random_image(rng))
+        cell = np.empty((1, annotators), dtype=object)
+        for k in range(annotators):
+            cell[0, k] = {"Boundaries": rng.integers(0, 2, (12, 16), dtype=np.uint8)}
+        path = root / "groundTruth" / split / f"{name}.mat"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        savemat(path, {"groundTruth": cell})
+    return root
+
+
+@pytest.fixture
+def nyudv2_data(tmp_path: Path) -> Path:
+    """An NYUv2 of two train images and one test image, 16x12, with class names "1".."40" and a made-up table to 13."""
+    rng, root = np.random.default_rng(3), tmp_path / "nyudv2"
+    for part, name in (("train", "0002"), ("train", "0001"), ("test", "0003")):
+        save_png(root / part / "images" / f"{name}.png", random_image(rng))
+        save_png(root / part / "labels40" / f"{name}.png", rng.integers(0, 41, (12, 16), dtype=np.uint8))
+        normals = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        normals[0, 0] = 0
+        save_png(root / part / "normals" / f"{name}.png", normals)
+        depth = rng.integers(300, 9900, (12, 16)).astype(np.uint16)
+        depth[0, 0] = 0
+        save_png(root / part / "depth" / f"{name}.png", depth)
+    classes = {
+        "labels40": ["unlabelled", *map(str, range(1, 41))],
+        "labels13": ["unlabelled", *"abcdefghijklm"],
+        "map40to13": [0, *(1 + (7 * k) % 13 for k in range(40))],
+    }
+    (root / "classes.json").write_text(json.dumps(classes))
+    return root

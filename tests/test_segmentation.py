@@ -1,0 +1,143 @@
+"""Segmentation: losses against torch, loops and hand-worked numbers; what make_task accepts."""
+
+import numpy as np
+import pytest
+import torch
+from contract_task import TaskContract
+
+from pixelnet.errors import InputError
+from pixelnet.tasks import TASKS, make_task
+from pixelnet.tasks.segmentation import default_palette
+
+CLASSES = 5
+
+
+class TestSegmentation(TaskContract):
+    name = "segmentation"
+    options = {"classes": CLASSES}  # noqa: RUF012
+    perfect = {"miou": 1, "mean_accuracy": 1, "pixel_accuracy": 1, "iou_per_class": [1] * CLASSES}  # noqa: RUF012
+    unweighted = ("lovasz", "cross-entropy+lovasz")
+    distribution = True
+
+    def labels(self, rng, shape):
+        return rng.integers(0, CLASSES, shape).astype(np.uint8)
+
+
+def points(seed=0, number=20, classes=CLASSES):
+    rng = np.random.default_rng(seed)
+    logits = torch.from_numpy(rng.normal(size=(number, classes)))
+    return logits, torch.from_numpy(rng.integers(0, classes, number)), torch.from_numpy(rng.uniform(0.5, 3, number))
+
+
+def test_cross_entropy_is_the_weighted_mean_of_minus_log_p():
+    logits, labels, weights = points()
+    p = np.exp(logits.numpy()) / np.exp(logits.numpy()).sum(1, keepdims=True)
+    expected = sum(-w * np.log(row[c]) for w, row, c in zip(weights, p, labels, strict=True)) / weights.sum()
+    assert make_task("segmentation", 5).loss(logits, labels, weights) == pytest.approx(expected)
+
+
+def test_class_weights_are_normalised_as_torch_does():
+    logits, labels, _ = points()
+    class_weights = [0.0, 1, 2, 0.5, 3]
+    task = make_task("segmentation", 5, class_weights=class_weights)
+    expected = torch.nn.CrossEntropyLoss(weight=torch.tensor(class_weights).double())(logits, labels)
+    torch.testing.assert_close(task.loss(logits, labels, torch.ones(20)), expected)
+    of_no_weight = labels == 0
+    assert task.loss(logits[of_no_weight], labels[of_no_weight], torch.ones(int(of_no_weight.sum()))) == 0
+
+
+def test_dice_of_sure_predictions_is_that_of_sets():
+    # Class 0: 3 predicted, 2 true, 2 both; class 1: 1, 2, 1; class 2 has no label and does not count.
+    predicted, labels = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 1, 1])
+    logits = 1000.0 * torch.nn.functional.one_hot(predicted, 3).double()
+    expected = 1 - (2 * 2 / 5 + 2 * 1 / 3) / 2
+    assert make_task("segmentation", 3, loss="dice").loss(logits, labels, torch.ones(4)) == pytest.approx(expected)
+
+
+def test_lovasz_of_sure_predictions_is_one_minus_iou():
+    predicted, labels = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 1, 1])
+    logits = 1000.0 * torch.nn.functional.one_hot(predicted, 3).double()
+    expected = 1 - (2 / 3 + 1 / 2) / 2
+    assert make_task("segmentation", 3, loss="lovasz").loss(logits, labels, torch.ones(4)) == pytest.approx(expected)
+
+
+def test_lovasz_is_the_extension_of_the_jaccard_loss():
+    """Its definition, Berman et al. 2018 equations 5 and 8, set by set: growth of 1 - IoU as errors are added."""
+    logits, labels, weights = points(seed=1, number=9, classes=3)
+    p, labels_ = logits.softmax(1).numpy(), labels.numpy()
+    losses = []
+    for c in np.unique(labels_):
+        truth = set(np.flatnonzero(labels_ == c))
+        errors = np.abs((labels_ == c) - p[:, c])
+        wrong, before, loss = set(), 0.0, 0.0
+        for i in np.argsort(-errors):
+            wrong.add(i)
+            jaccard_loss = len(wrong) / len(truth | wrong)
+            loss, before = loss + errors[i] * (jaccard_loss - before), jaccard_loss
+        losses.append(loss)
+    assert make_task("segmentation", 3, loss="lovasz").loss(logits, labels, weights) == pytest.approx(np.mean(losses))
+
+
+@pytest.mark.parametrize("other", ["dice", "lovasz"])
+def test_combined_losses_are_plain_sums(other):
+    batch = points()
+    loss = {name: make_task("segmentation", 5, loss=name).loss(*batch) for name in TASKS["segmentation"].losses}
+    torch.testing.assert_close(loss[f"cross-entropy+{other}"], loss["cross-entropy"] + loss[other])
+
+
+def test_decode():
+    task = make_task("segmentation", 3)
+    logits = torch.tensor([[0.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
+    assert task.decode(logits).tolist() == [1, 0]
+    probabilities = task.decode(logits, probabilities=True)
+    assert probabilities[0].tolist() == pytest.approx([0.0900, 0.6652, 0.2447], abs=1e-4)
+
+
+def test_paint_uses_the_classes_own_colours():
+    task = make_task("segmentation", 2, names=["sky", "road"], colours=[[1, 2, 3], [4, 5, 6]])
+    picture = task.paint(np.array([[0, 1, 255]], dtype=np.uint8))
+    assert picture.tolist() == [[[1, 2, 3], [4, 5, 6], [0, 0, 0]]]
+    assert (task.names, task.colours) == (("sky", "road"), ((1, 2, 3), (4, 5, 6)))
+
+
+def test_the_default_palette_tells_255_classes_apart():
+    palette = np.array(default_palette(), dtype=float)
+    assert palette.shape == (255, 3)
+    apart = np.linalg.norm(palette[:, None] - palette, axis=2) + 1e9 * np.eye(255)
+    assert apart.min() > 10
+    assert apart[:20, :20].min() > 30
+    assert np.linalg.norm(palette, axis=1).min() > 80  # none looks like black, which is unlabelled
+    assert make_task("segmentation", 255).colours == default_palette()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "flow"}, "segmentation, normals, edges, regression"),
+        ({"name": "segmentation"}, "number of classes"),
+        ({"name": "segmentation", "classes": 1}, "2 to 255"),
+        ({"name": "segmentation", "classes": 256}, "2 to 255"),
+        ({"name": "segmentation", "classes": 3, "names": ["a"]}, "1 names given for 3"),
+        ({"name": "segmentation", "classes": 2, "colours": [(0, 0, 0)]}, "1 colours given for 2"),
+        ({"name": "segmentation", "classes": 2, "colours": [(0, 0, 0), (0, 300, 0)]}, "300"),
+        ({"name": "segmentation", "classes": 2, "class_weights": [1]}, "1 class weights given for 2"),
+        ({"name": "segmentation", "classes": 2, "class_weights": []}, "0 class weights given for 2"),
+        ({"name": "segmentation", "classes": 2, "class_weights": [1, -1]}, "0 or more"),
+        ({"name": "segmentation", "classes": 2, "class_weights": [0, 0]}, "not all 0"),
+        ({"name": "segmentation", "classes": 2, "class_weights": [1, 2], "loss": "dice"}, "not with 'dice'"),
+        ({"name": "normals", "classes": 3}, "normals has no classes"),
+        ({"name": "edges", "classes": 0}, "edges has no classes"),
+        ({"name": "regression", "names": ["a"]}, "regression has no names"),
+        ({"name": "edges", "class_weights": [1]}, "edges has no class_weights"),
+    ],
+)
+def test_make_task_refuses(arguments, message):
+    with pytest.raises(InputError, match=message):
+        make_task(**arguments)
+
+
+@pytest.mark.parametrize("name", ["normals", "edges", "regression"])
+def test_make_task_takes_the_empty_names_of_a_data_set_without_classes(name):
+    task = make_task(name, names=(), colours=[])
+    assert isinstance(task, TASKS[name])
+    assert task.loss_name == next(iter(task.losses))
