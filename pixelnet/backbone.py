@@ -8,6 +8,7 @@ A backbone says three things of its taps: `channels`, `strides` (pixels per cell
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -64,7 +65,7 @@ class TimmBackbone(Backbone):
         self.network = _timm_features(name, taps, channels, pretrained, given)
         if weights and given is not None:
             _same_names(self.network, given, weights, name)
-        info = self.network.feature_info
+        info: Any = self.network.feature_info
         self.channels, self.strides = tuple(info.channels()), tuple(info.reduction())
         # Swin and its kin hand their maps out channels last.
         self.channels_last = str(getattr(self.network, "output_fmt", "")).endswith("NHWC")
@@ -75,7 +76,7 @@ class TimmBackbone(Backbone):
             self.set_normalisation(statistics.mean, statistics.std, channels)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        maps = self.network(images)
+        maps: list[Tensor] = self.network(images)
         return [features.permute(0, 3, 1, 2) for features in maps] if self.channels_last else maps
 
 
@@ -86,7 +87,11 @@ def _timm_features(
         near = timm.list_models(f"*{name.split('_')[0]}*")[:6]
         hint = f"; near it: {', '.join(near)}" if near else ""
         raise InputError(f"timm has no network {name!r}{hint}. `timm.list_models()` lists all")
-    options: dict = {"features_only": True, "in_chans": channels, "pretrained": pretrained or given is not None}
+    options: dict[str, Any] = {
+        "features_only": True,
+        "in_chans": channels,
+        "pretrained": pretrained or given is not None,
+    }
     if taps is not None:
         options["out_indices"] = tuple(taps)
     if given is not None:
@@ -94,7 +99,8 @@ def _timm_features(
     # timm notes every tensor of a classifier that a feature network has no place for.
     logging.getLogger("timm").setLevel(logging.ERROR)
     # A plain ViT and a Swin each have their own word for "images of any size"; other networks know neither.
-    for any_size in ({"dynamic_img_size": True}, {"strict_img_size": False}, {}):
+    any_sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
+    for any_size in any_sizes:
         try:
             return timm.create_model(name, **options, **any_size)
         except TypeError as error:
@@ -153,9 +159,9 @@ class VGG16(Backbone):
             if block:
                 self.features.append(nn.MaxPool2d(2))
             for _ in range(depth):
-                self.features.extend([nn.Conv2d(entering, widths[block], 3, padding=1), nn.ReLU(inplace=True)])
+                # Not in place: the last ReLU of a block would overwrite the tap before it.
+                self.features.extend([nn.Conv2d(entering, widths[block], 3, padding=1), nn.ReLU()])
                 entering = widths[block]
-            self.features[-1].inplace = False  # in place it would overwrite a tap before it
             self.tapped_layers.append(len(self.features) - (2 if before_relu else 1))
         self.conv7: nn.Sequential | None = None
         if 5 in self.taps:
@@ -167,7 +173,8 @@ class VGG16(Backbone):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self._load(channels, pretrained, weights)
 
     def _load(self, channels: int, pretrained: bool, weights: Path | None) -> None:
@@ -175,7 +182,7 @@ class VGG16(Backbone):
             given = read_weights(weights)
             self.set_normalisation(CAFFE_MEAN, CAFFE_STD, channels)
         elif pretrained:
-            network = timm.create_model("vgg16", pretrained=True)
+            network: Any = timm.create_model("vgg16", pretrained=True)
             given = network.state_dict()
             self.set_normalisation(network.pretrained_cfg["mean"], network.pretrained_cfg["std"], channels)
         else:

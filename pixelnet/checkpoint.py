@@ -4,7 +4,6 @@ A model is a folder with config.json and model.safetensors. A run adds checkpoin
 """
 
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,4 +105,4 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def is_model(folder: str | Path) -> bool:
     """Whether a path is a model's folder."""
-    return os.path.isfile(Path(folder) / CONFIG)
+    return (Path(folder) / CONFIG).is_file()

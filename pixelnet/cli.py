@@ -2,9 +2,10 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -48,12 +49,10 @@ class Check:
         dataset = open_dataset(self.data, self.task or first_task(self.data), self.split)
         report = check(dataset)
         print(report)
-        if report.problems:
-            return 2
         if self.overlay is not None:
             overlay(dataset, self.overlay)
             print(f"labels over images: {self.overlay}")
-        return 0
+        return 2 if report.problems else 0
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,13 @@ class Predict:
         return 0
 
 
-COMMANDS = {"demo": Demo, "check": Check, "train": Train, "evaluate": Evaluate, "predict": Predict}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": Demo,
+    "check": Check,
+    "train": Train,
+    "evaluate": Evaluate,
+    "predict": Predict,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

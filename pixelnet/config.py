@@ -117,9 +117,7 @@ class TrainConfig:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A dataclass as JSON takes it: paths as text; tuples become lists when they are written."""
-    return {
-        key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(config).items()
-    }
+    return {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(config).items()}
 
 
 def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:

@@ -179,7 +179,7 @@ class Balanced(Sampler):
     ) -> list[tuple[np.ndarray, int]]:
         if labels is None or labels.ndim != 2:
             raise InputError("the balanced sampler needs labels that are positive or negative; use it for edges")
-        kinds, groups = _group(available, labels.reshape(-1)[available] >= 0.5)
+        _, groups = _group(available, labels.reshape(-1)[available] >= 0.5)
         if number < 2 or len(groups) < 2:
             return [(available, number)]
         sizes = np.array([len(members) for members in groups], np.int64)

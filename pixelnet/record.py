@@ -2,7 +2,6 @@
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +80,9 @@ class Record:
                 self.best = goodness
                 checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
             assert self.validation is not None
-            draw_panel(self.model, self.validation, self.items[:: -(-len(self.items) // PANEL_IMAGES)], self._panel(done))
+            draw_panel(
+                self.model, self.validation, self.items[:: -(-len(self.items) // PANEL_IMAGES)], self._panel(done)
+            )
             draw_curves(self.config.out)
         self.clock = time.perf_counter()
 
@@ -102,6 +103,3 @@ class Record:
     def _note(self, line: dict[str, Any]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-
-    def _panel(self, done: int) -> Path:
-        return self.config.out / "panels" / f"{done:06d}.png"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import PIL.Image
 from matplotlib.figure import Figure
 
 from pixelnet.data.dataset import Dataset

@@ -35,6 +35,8 @@ def test_labels_are_the_share_of_annotators(bsds500_data: Path) -> None:
     dataset = open_dataset(f"bsds500:{bsds500_data}", "edges")
     truth, labels = dataset.truth(0), dataset.labels(0)
     assert truth.shape == (4, 12, 16)
+    cells = loadmat(bsds500_data / "groundTruth/train/100.mat")["groundTruth"]
+    assert [cells.flat[a]["Boundaries"][0, 0].sum() for a in range(4)] == truth.sum(axis=(1, 2)).tolist()
     for y in range(12):
         for x in range(16):
             assert labels[y, x] == pytest.approx(sum(bool(truth[a, y, x]) for a in range(4)) / 4)

@@ -63,3 +63,10 @@ def test_serves_segmentation_only_and_the_splits_it_has(camvid_data: Path) -> No
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a folder train/images"):
         open_dataset(f"camvid:{tmp_path}", "segmentation")
+
+
+def test_one_name_in_two_splits_cannot_be_joined(camvid_data: Path) -> None:
+    for kind in ("images", "labels"):
+        (camvid_data / f"val/{kind}/b_1.png").rename(camvid_data / f"val/{kind}/a_1.png")
+    with pytest.raises(InputError, match=r"val/images/a_1.png and train/images/a_1.png share a name"):
+        open_dataset(f"camvid:{camvid_data}", "segmentation", "trainval")

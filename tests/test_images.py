@@ -242,7 +242,7 @@ def test_nan_in_normals_is_counted(tmp_path: Path) -> None:
 def test_normals_need_three_channels_and_a_format_that_keeps_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="normals need three channels"):
         read_normals(saved(tmp_path / "a.png", Image.new("L", (4, 3))))
-    with pytest.raises(InputError, match="read from .png or .npy"):
+    with pytest.raises(InputError, match=r"read from \.png or \.npy"):
         read_normals(saved(tmp_path / "a.tif", Image.new("RGB", (4, 3))))
 
 
@@ -281,7 +281,7 @@ def test_values_keep_nan_and_refuse_infinity(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", values.astype(np.float16))
     np.testing.assert_array_equal(read_values(tmp_path / "a.npy"), values)
     np.save(tmp_path / "b.npy", np.array([[1, np.inf]]))
-    with pytest.raises(InputError, match="b.npy is infinite in 1 pixels"):
+    with pytest.raises(InputError, match=r"b.npy is infinite in 1 pixels"):
         read_values(tmp_path / "b.npy")
 
 
@@ -306,9 +306,7 @@ def test_a_file_cut_anywhere_is_refused_or_whole(tmp_path: Path) -> None:
             try:
                 np.testing.assert_array_equal(reader(path), expected)
             except InputError as error:
-                refused += 1
-                assert str(path) in str(error)
-                assert "truncated" in str(error)
+                refused += str(error).startswith(f"{path} cannot be read, it is truncated")
         assert refused > 0.9 * len(whole) / 7
 
 
@@ -325,7 +323,7 @@ def test_what_is_no_image_is_named(tmp_path: Path, reader, name: str) -> None:
 
 def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([[{}]], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="a.npy cannot be read"):
+    with pytest.raises(InputError, match=r"a.npy cannot be read"):
         read_labels(tmp_path / "a.npy")
 
 

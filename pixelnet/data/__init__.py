@@ -9,7 +9,7 @@ from pixelnet.data.folder import Folder
 from pixelnet.data.nyudv2 import NYUDv2, NYUDv2With13
 from pixelnet.errors import InputError
 
-__all__ = ["NAMES", "TASKS", "Dataset", "has_split", "open_dataset"]
+__all__ = ["NAMES", "TASKS", "Dataset", "first_task", "has_split", "open_dataset"]
 
 NAMES: dict[str, type[Pairs]] = {
     "bsds500": BSDS500,
@@ -48,6 +48,21 @@ def has_split(spec: str, task: str, split: str) -> bool:
     root = Path(rest).expanduser()
     NAMES[name].demand(root, task)
     return split in NAMES[name].splits(root, task)
+
+
+def first_task(spec: str) -> str:
+    """The first of a data set's tasks that it has labels for. Raises InputError as `open_dataset` does, or for none."""
+    name, rest = parse(spec, TASKS[0])
+    if name == SCENES:
+        return TASKS[0]
+    kind, root = NAMES[name], Path(rest).expanduser()
+    kind.demand(root, kind.tasks[0])
+    for task in kind.tasks:
+        if any(kind.layout(root, part, task)[1].is_dir() for part in kind.part_names(root)):
+            return task
+    raise InputError(
+        f"{spec} has no labels for {', '.join(kind.tasks)}; see the data set's documentation for its folders"
+    )
 
 
 def parse(spec: str, task: str) -> tuple[str, str]:

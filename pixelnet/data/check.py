@@ -79,7 +79,7 @@ def check(dataset: Dataset) -> Report:
     return report
 
 
-def validate(dataset: Dataset, seconds: float = 10.0) -> list[str]:
+def find_problems(dataset: Dataset, seconds: float = 10.0) -> list[str]:
     """The problems found before training: every header, and the items, evenly mixed, that the time allows.
 
     Generated data (no files) is taken as sound. What no time was left for is still named when it is read.
@@ -89,9 +89,9 @@ def validate(dataset: Dataset, seconds: float = 10.0) -> list[str]:
     return problems_of(list(walk(dataset, seconds)), dataset)
 
 
-def ensure_valid(dataset: Dataset, seconds: float = 10.0) -> None:
-    """Raise InputError with the first problems that `validate` finds, if any."""
-    problems = validate(dataset, seconds)
+def validate(dataset: Dataset, seconds: float = 10.0) -> None:
+    """Raise InputError with the first problems that `find_problems` finds, if any."""
+    problems = find_problems(dataset, seconds)
     if problems:
         more = [f"({len(problems) - 5} more problems; `pixelnet check` lists them all)"] if len(problems) > 5 else []
         raise InputError("\n".join(problems[:5] + more))

@@ -104,6 +104,11 @@ class Pairs(Dataset):
         raise NotImplementedError
 
     @classmethod
+    def part_names(cls, root: Path) -> tuple[str, ...]:
+        """The parts whose folders the data may have."""
+        return tuple(dict.fromkeys(part for parts in cls.parts.values() for part in parts))
+
+    @classmethod
     def splits(cls, root: Path, task: str) -> tuple[str, ...]:
         """The splits that are there, each distinct from the others."""
 
@@ -178,11 +183,9 @@ def match(images: Path, targets: Path, extensions: tuple[str, ...], root: Path) 
         (target_files, image_files, images, "image", IMAGE_EXTENSIONS),
     ):
         alone = sorted(files.keys() - others.keys())
-        lossy = [name for name in alone for end in LOSSY_EXTENSIONS if (folder / f"{name}{end}").exists()]
+        lossy = [path for name in alone for end in LOSSY_EXTENSIONS if (path := folder / f"{name}{end}").exists()]
         if lossy:
-            raise InputError(
-                f"{shown(folder, root)}/{lossy[0]} is in a lossy format, which changes labels; save them as PNG"
-            )
+            raise InputError(f"{shown(lossy[0], root)} is in a lossy format, which changes labels; save them as PNG")
         if alone:
             more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
             raise InputError(

@@ -55,6 +55,10 @@ class Folder(Pairs):
         return root / part / "images", root / part / TARGETS[task]
 
     @classmethod
+    def part_names(cls, root: Path) -> tuple[str, ...]:
+        return (".", *cls.splits(root, ""))
+
+    @classmethod
     def splits(cls, root: Path, task: str) -> tuple[str, ...]:
         return tuple(sorted(path.name for path in root.iterdir() if (path / "images").is_dir()))
 
@@ -98,8 +102,7 @@ class Folder(Pairs):
 
     def largest_id(self) -> int:
         """The largest class id in the label maps of all splits; -1 if there is none."""
-        parts = (".", *self.splits(self.root, self.task))
-        folders = [self.layout(self.root, part, self.task)[1] for part in parts]
+        folders = [self.layout(self.root, part, self.task)[1] for part in self.part_names(self.root)]
         files = [
             path
             for folder in folders

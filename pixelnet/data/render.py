@@ -93,7 +93,7 @@ class Light:
     def sky(self, direction: np.ndarray) -> np.ndarray:
         """Colours (3, M) of the sky in world directions (3, M), with a few thin clouds."""
         direction = unit(direction)
-        height = np.clip(-direction[1] * 3, 0, 1) ** 0.7
+        height = np.clip(-direction[1] * 4, 0, 1) ** 0.7
         horizon, zenith = column(self.horizon, direction), column(self.zenith, direction)
         clouds = value_noise(direction * column((4, 14, 4), direction))
         return horizon + (zenith - horizon) * height * (1 - 0.6 * np.clip(2 * clouds - 0.8, 0, 1))

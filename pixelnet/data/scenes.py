@@ -238,13 +238,14 @@ def _stands_free(solid: Solid, walls: list[Wall], others: list[Solid]) -> bool:
 
 def _random_solid(rng: np.random.Generator, position: tuple[float, float, float], width: float) -> Solid:
     kind = (Sphere, Box, Cylinder, Cone)[rng.integers(4)]
-    yaw = rng.uniform(-np.pi, np.pi)
+    # Seen corner first, so that a box shows two upright faces: one alone is easily taken for a cylinder.
+    yaw = math.atan2(position[0], position[2]) + rng.uniform(0.3, 1.27)
     if kind is Sphere:
         return Sphere(position, yaw, (width, 2 * width, width))
     if kind is Box:
-        depth = float(width * rng.uniform(0.6, 1.2))
-        return Box(position, yaw, (width * 0.85, float(width * rng.uniform(1.0, 2.6)), depth * 0.85))
-    tallness = rng.uniform(1.0, 3.0) if kind is Cylinder else rng.uniform(1.8, 3.2)
+        depth = float(width * rng.uniform(0.7, 1.2))
+        return Box(position, yaw, (width * 0.85, float(width * rng.uniform(0.9, 2.0)), depth * 0.85))
+    tallness = rng.uniform(1.1, 3.0) if kind is Cylinder else rng.uniform(1.8, 3.2)
     return kind(position, yaw, (width * 0.9, float(width * tallness), width * 0.9))
 
 
@@ -274,11 +275,11 @@ def _random_light(rng: np.random.Generator) -> Light:
     sun = (np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), -np.cos(azimuth) * np.cos(elevation))
     warmth, strength = rng.uniform(0, 0.12), rng.uniform(1.1, 1.5)
     sky = rng.uniform(0.2, 0.34)
-    hue, depth = rng.uniform(0.52, 0.64), rng.uniform(0.3, 0.75)
+    hue, saturation = rng.uniform(0.52, 0.64), rng.uniform(0.45, 0.8)
     return Light(
         sun=sun,
         sun_colour=(strength * (1 + warmth), strength, strength * (1 - 1.5 * warmth)),
         ambient=(sky * (1 - warmth), sky, sky * (1 + 1.2 * warmth)),
-        horizon=_linear(rng.choice([hue, 0.08]), rng.uniform(0.05, 0.3), 0.97),
-        zenith=_linear(hue, depth, rng.uniform(0.65, 0.95)),
+        horizon=_linear(hue, rng.uniform(0.12, 0.35), 0.97),
+        zenith=_linear(hue, saturation, rng.uniform(0.65, 0.95)),
     )

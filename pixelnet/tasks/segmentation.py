@@ -68,11 +68,11 @@ class Segmentation(Task):
 
     name = "segmentation"
     losses: ClassVar[dict[str, Loss]] = {
+        "cross-entropy+lovasz": _sum_of(cross_entropy, lovasz),  # Lovasz aims at the IoU itself, which is the headline
         "cross-entropy": cross_entropy,
         "dice": dice,
         "lovasz": lovasz,
         "cross-entropy+dice": _sum_of(cross_entropy, dice),
-        "cross-entropy+lovasz": _sum_of(cross_entropy, lovasz),
     }
     unlabelled = UNLABELLED
     headline = ("miou", True)

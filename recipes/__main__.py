@@ -1,0 +1,51 @@
+"""python -m recipes NAME --data DIR [--weights DIR] [--out DIR]: run a recipe, or `results` to write docs/results.md.
+
+DIR of data holds bsds500, camvid and nyudv2; DIR of weights holds the trained backbones. A recipe that was stopped goes
+on when it is called again. It writes docs/results/NAME.json and NAME.png itself.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from pixelnet import InputError
+from recipes.everyday import bsds500, camvid, nyudv2
+from recipes.paper import paper
+from recipes.results import results
+
+RECIPES = {"camvid": camvid, "nyudv2": nyudv2, "bsds500": bsds500, "paper": paper}
+Name = Literal["camvid", "nyudv2", "bsds500", "paper", "results"]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Run a recipe by name."""
+
+    name: tyro.conf.Positional[Name]
+    """Which; `results` gathers what the others wrote into docs/results.md."""
+    data: Path = Path("../shared/data")
+    """Folder of the data sets."""
+    weights: Path = Path("../shared/weights")
+    """Folder of the trained backbones."""
+    out: Path = Path("runs")
+    """Folder of the runs."""
+
+
+def main() -> int:
+    arguments = tyro.cli(Arguments, description=__doc__)
+    try:
+        if arguments.name == "results":
+            results()
+        else:
+            RECIPES[arguments.name](arguments.data, arguments.weights, arguments.out / arguments.name)
+    except InputError as error:
+        print(f"recipes: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""Batches: a function of (seed, step) alone; labels read at their own pixels; padding that counts for nothing."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from pixelnet import PixelNet
+from pixelnet.data.batches import Batch, Batches, collate, stream
+from pixelnet.data.dataset import Dataset
+from pixelnet.data.transforms import Augmentation
+from pixelnet.points import make_sampler
+from pixelnet.tasks import make_task
+from pixelnet.train import _loss
+
+UNCHANGED = Augmentation(crop=None, scale=(1, 1), flip=False, colour=0)
+
+
+class Numbers(Dataset):
+    """Images of several sizes. The label of each pixel can be told from its colour, and from its image's number."""
+
+    def __init__(self, task: str = "regression", count: int = 5, unlabelled: float = 0.2):
+        self.task, self.source, self.split, self.unlabelled = task, "numbers", "train", unlabelled
+        self.names = [f"{i}" for i in range(count)]
+        self.classes = tuple("abcde") if task == "segmentation" else ()
+
+    def image(self, i: int) -> np.ndarray:
+        y, x = np.mgrid[: 24 + 3 * i, : 40 - 2 * i]
+        return np.stack([4 * x, 4 * y, np.full_like(x, 40 * i)], axis=-1).astype(np.uint8)
+
+    def labels(self, i: int) -> np.ndarray:
+        y, x = np.mgrid[: 24 + 3 * i, : 40 - 2 * i]
+        hidden = np.random.default_rng(i).random(x.shape) < self.unlabelled
+        if self.task == "segmentation":
+            return np.where(hidden, 255, (x + y) % 5).astype(np.uint8)
+        if self.task == "normals":
+            normals = np.stack([x - 20, y - 12, np.full_like(x, -30)], axis=-1).astype(np.float32)
+            normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+            return np.where(hidden[..., None], 0, normals).astype(np.float32)
+        if self.task == "edges":
+            return np.where(hidden, np.nan, (x + y) % 5 == 0).astype(np.float32)
+        return np.where(hidden, np.nan, 1000 * i + 100 * y + x).astype(np.float32)
+
+
+def batches(
+    data: Dataset | None = None,
+    augmentation: Augmentation = UNCHANGED,
+    images: int = 2,
+    seed: int = 0,
+    pixels: int = 30,
+    sampler: str = "uniform",
+    **place: int,
+) -> Batches:
+    data = data or Numbers()
+    task = make_task(data.task, classes=len(data.classes) or None)
+    return Batches(data, task, make_sampler(sampler, pixels), augmentation, images, seed, **place)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(a, b) or (a.isnan() & b.isnan() | (a == b)).all() for a, b in zip(one, other, strict=True))
+
+
+AUGMENTED = Augmentation((16, 20), (0.75, 1.5), True, 0.3)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_batch_depends_on_seed_and_step_alone(workers: int) -> None:
+    expected = [batches(augmentation=AUGMENTED)[step] for step in range(7)]
+    found = list(stream(batches(augmentation=AUGMENTED), 3, 7, workers))
+    assert len(found) == 4
+    assert all(same(one, other) for one, other in zip(found, expected[3:], strict=True))
+    assert not same(expected[0], batches(augmentation=AUGMENTED, seed=1)[0])
+    assert not same(expected[0], expected[1])
+
+
+def test_nothing_outside_changes_a_batch() -> None:
+    expected = batches(augmentation=AUGMENTED)[2]
+    torch.manual_seed(99)
+    np.random.seed(99)  # noqa: NPY002
+    assert same(batches(augmentation=AUGMENTED)[2], expected)
+    assert same(pickle.loads(pickle.dumps(batches(augmentation=AUGMENTED)))[2], expected)
+
+
+def test_no_steps_are_no_batches() -> None:
+    assert list(stream(batches(), 4, 4, 1)) == []
+
+
+def image_numbers(batch: Batch) -> list[int]:
+    return [round(float(image[2, 0, 0]) * 255) // 40 for image in batch.images]
+
+
+def test_each_epoch_visits_each_image_once_in_an_order_of_its_own() -> None:
+    seen = [number for step in range(20) for number in image_numbers(batches()[step])]
+    epochs = [seen[first : first + 5] for first in range(0, 40, 5)]
+    assert all(sorted(epoch) == list(range(5)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 4
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_share_the_images_of_a_step(world: int) -> None:
+    for step in range(6):
+        whole = batches(images=6)[step]
+        parts = [batches(images=6, rank=rank, world=world)[step] for rank in range(world)]
+        for rank, part in enumerate(parts):
+            assert image_numbers(part) == image_numbers(whole)[rank::world]
+            counts = (part.weights > 0).sum(dim=1)
+            assert torch.equal(counts, (whole.weights > 0).sum(dim=1)[rank::world])
+            assert torch.equal(part.points[:, :5], whole.points[rank::world, :5])
+
+
+def test_labels_are_read_at_their_own_pixels() -> None:
+    batch = batches(images=5)[0]
+    for number, points, labels in zip(image_numbers(batch), batch.points, batch.labels, strict=True):
+        expected = 1000 * number + 100 * points[:, 1] + points[:, 0]
+        assert torch.equal(labels, expected)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_labels_go_with_their_pixels_through_any_view(flip: bool) -> None:
+    """The label says which pixel it was, and so which colour the view must show at the point."""
+    augmentation, checked, mirrored = Augmentation((16, 20), (1, 1), flip, 0), 0, set()
+    for step in range(6):
+        batch = batches(augmentation=augmentation)[step]
+        assert batch.images.shape == (2, 3, 16, 20)
+        for image, points, labels in zip(batch.images, batch.points, batch.labels, strict=True):
+            columns, rows = points.long().T
+            red, green, blue = (image[:, rows, columns] * 255).round().long()
+            assert torch.equal(labels.long(), 1000 * (blue // 40) + 100 * (green // 4) + red // 4)
+            mirrored.add(bool(image[0, 0, 0] > image[0, 0, -1]))
+            checked += len(points)
+    assert checked == 6 * 2 * 30
+    assert mirrored == ({False, True} if flip else {False})
+
+
+def test_mirrored_normals_point_the_other_way() -> None:
+    """x of a normal grows with x of its pixel in the data; in a mirrored view it grows with x of the point, too."""
+    for step in range(4):
+        batch = batches(Numbers("normals"), Augmentation(None, (1, 1), True, 0), images=2)[step]
+        for image, points, labels in zip(batch.images, batch.points, batch.labels, strict=True):
+            mirrored = bool(image[0, 0, 0] > image[0, 0, 20])
+            # The image's own width: where its view ends, it is padded, and a mirrored view starts with its last column.
+            width = round(float(image[0, 0].max()) * 255) // 4 + 1
+            column = width - 1 - points[:, 0] if mirrored else points[:, 0]
+            tilt = labels[:, 0] / -labels[:, 2] * 30
+            torch.testing.assert_close(tilt, (20 - column) if mirrored else (column - 20), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("task", ["segmentation", "normals", "edges", "regression"])
+def test_what_is_padded_has_no_label_and_no_weight(task: str) -> None:
+    data = Numbers(task)
+    batch = batches(data, images=5, pixels=2000)[0]  # more than there are
+    assert batch.images.dtype == torch.float32
+    assert 0 <= batch.images.min() < batch.images.max() <= 1
+    known = make_task(task, classes=5 if task == "segmentation" else None).labelled(batch.labels)
+    assert torch.equal(known, batch.weights > 0)
+    assert not known.all()
+    labelled = {
+        number: int(make_task(task, 5 if task == "segmentation" else None).labelled(data.labels(number)).sum())
+        for number in range(5)
+    }
+    assert [labelled[number] for number in image_numbers(batch)] == known.sum(dim=1).tolist()
+    assert batch.labels.dtype == (torch.int64 if task == "segmentation" else torch.float32)
+
+
+def test_smaller_views_are_padded_by_their_last_row_and_column() -> None:
+    batch = batches(images=5)[0]
+    assert batch.images.shape == (5, 3, 36, 40)
+    for number, image in zip(image_numbers(batch), batch.images, strict=True):
+        original = torch.from_numpy(Numbers().image(number)).permute(2, 0, 1) / 255
+        height, width = original.shape[1:]
+        assert torch.equal(image[:, :height, :width], original)
+        padding = np.pad(original.numpy(), ((0, 0), (0, 36 - height), (0, 40 - width)), "edge")
+        np.testing.assert_array_equal(image.numpy(), padding)
+
+
+def test_an_image_without_labels_takes_no_part() -> None:
+    batch = batches(Numbers(unlabelled=1.0))[0]
+    assert batch.points.shape == (2, 0, 2)
+    assert batch.weights.shape == batch.labels.shape == (2, 0)
+    examples = [batches(Numbers(unlabelled=share)).example(0) for share in (0.0, 1.0)]
+    mixed = collate(examples, make_task("regression"))
+    assert (mixed.weights > 0).sum(dim=1).tolist() == [30, 0]
+
+
+class OneProcess:
+    num_processes = 1
+
+
+def loss_and_gradients(data: Dataset, change: float = 0.0) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Of a step on all labelled points; `change` is added to what padding and unlabelled points hold."""
+    torch.manual_seed(0)
+    model = PixelNet(data.task, len(data.classes) or None, "test_resnet", hidden=(4,))
+    batch = batches(data, images=3, sampler="all")[0]
+    padding = batch.weights == 0
+    assert padding.any()
+    points, labels = batch.points.clone(), batch.labels.clone()
+    points[padding] += change
+    batch = batch._replace(points=points, labels=labels)
+    loss = _loss(model.task, model(batch.images, batch.points), batch, True, OneProcess())  # type: ignore[arg-type]
+    loss.backward()
+    return loss.detach(), [p.grad for p in model.parameters() if p.grad is not None]
+
+
+class Noisy(Numbers):
+    """Under each unlabelled pixel of segmentation another way of saying nothing would lie: its colour is the same."""
+
+    def labels(self, i: int) -> np.ndarray:
+        labels = super().labels(i)
+        labels[5:9] = 255
+        return labels
+
+
+@pytest.mark.parametrize("task", ["segmentation", "normals", "edges", "regression"])
+def test_an_unlabelled_pixel_changes_neither_loss_nor_gradient(task: str) -> None:
+    """Padding points read anywhere in the image; the loss and every gradient stay bit for bit."""
+    loss, gradients = loss_and_gradients(Numbers(task))
+    other, others = loss_and_gradients(Numbers(task), change=7.0)
+    assert loss > 0
+    assert torch.equal(loss, other)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+
+
+def test_the_loss_of_all_points_is_that_of_labelled_pixels_alone() -> None:
+    """Segmentation by hand: cross-entropy of the dense logits, unlabelled pixels and padding left out."""
+    data = Noisy("segmentation")
+    torch.manual_seed(0)
+    model = PixelNet("segmentation", 5, "test_resnet", hidden=(4,))
+    batch = batches(data, images=3, sampler="all")[0]
+    found = _loss(model.task, model(batch.images, batch.points), batch, True, OneProcess())  # type: ignore[arg-type]
+    dense = model(batch.images).detach().double().log_softmax(dim=1).numpy()
+    losses = []
+    for image, number in zip(dense, image_numbers(batch), strict=True):
+        labels = data.labels(number)
+        losses += [-image[labels[y, x], y, x] for y, x in np.argwhere(labels != 255)]
+    assert found.item() == pytest.approx(np.mean(losses), rel=1e-5)

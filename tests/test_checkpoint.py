@@ -1,0 +1,151 @@
+"""Models to folders and back; files that are damaged, missing or another model's."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import pixelnet.files
+from pixelnet import InputError, PixelNet, load
+from pixelnet.checkpoint import is_model, load_checkpoint, save, save_checkpoint
+
+
+def small(task: str = "edges", classes: int | None = None, **options: object) -> PixelNet:
+    return PixelNet(task, classes, "test_resnet", **{"hidden": (4,), **options})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    small().save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "options"),
+    [
+        ("segmentation", 2, {"names": ("sky", "road"), "colours": ((1, 2, 3), (4, 5, 6))}),
+        ("normals", None, {"head": "linear", "hidden": None, "taps": (0, 2)}),
+        ("edges", None, {"head": "paper", "hidden": (5, 6), "dropout": 0.1, "channels": 1}),
+        ("regression", None, {"head": "linear-bn", "hidden": None}),
+    ],
+)
+def test_a_model_comes_back_bit_for_bit(task: str, classes: int | None, options: dict, tmp_path: Path) -> None:
+    model = small(task, classes, **options)
+    model.train()(torch.rand(2, model.config.channels, 40, 40))  # running statistics other than the first
+    model.save(tmp_path / "new" / "model")
+    again = load(tmp_path / "new" / "model")
+    assert again.config == model.config
+    assert not again.training
+    assert again.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    images = torch.rand(1, model.config.channels, 37, 41)
+    assert torch.equal(again(images), model.eval()(images))
+    assert again.task.colours == model.task.colours if task == "segmentation" else True
+
+
+def test_the_folder_is_two_files_that_others_can_read(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["format"] == 1
+    assert config["model"]["task"] == "edges"
+    assert load_file(folder / "model.safetensors")["head.0.weight"].shape == (4, 400)
+    assert is_model(folder)
+    assert not is_model(folder.parent)
+
+
+def test_further_settings_ride_along(tmp_path: Path) -> None:
+    save(small(), tmp_path, train={"steps": 3})
+    assert json.loads((tmp_path / "config.json").read_text())["train"] == {"steps": 3}
+    load(tmp_path)
+
+
+def test_loading_asks_neither_hub_nor_the_first_weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pixelnet.model
+
+    asked = []
+    make = pixelnet.model.make_backbone
+    monkeypatch.setattr(pixelnet.model, "make_backbone", lambda name, **o: asked.append(o) or make(name, **o))
+    load(folder)
+    assert not asked[0]["pretrained"]
+    assert asked[0]["weights"] is None
+
+
+def test_a_crash_while_saving_leaves_the_model_that_was_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = load_file(folder / "model.safetensors")
+
+    def crash(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pixelnet.files.os, "fsync", crash)
+    with pytest.raises(OSError, match="disk full"):
+        small().save(folder)
+    monkeypatch.undo()
+    after = load(folder).state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+# --------------------------------------------------------------------------------------------------- bad input
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent is no folder"):
+        load(tmp_path / "absent")
+    with pytest.raises(InputError, match=r"config\.json is not there"):
+        load(tmp_path)
+
+
+def change(folder: Path, **values: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["model"] |= values
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_a_misspelt_key_is_named_with_its_file(folder: Path) -> None:
+    change(folder, bakcbone="resnet18")
+    with pytest.raises(InputError, match=r"config\.json, model: unknown key 'bakcbone'; did you mean 'backbone'"):
+        load(folder)
+
+
+@pytest.mark.parametrize("content", [{}, {"modle": {"task": "edges"}}, {"model": "edges"}, {"model": None}])
+def test_a_config_without_a_model_is_named(content: dict, folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"config\.json"):
+        load(folder)
+
+
+@pytest.mark.parametrize("values", [{"task": "normals"}, {"hidden": [5]}, {"taps": [0, 1]}, {"backbone": "test_vit"}])
+def test_weights_of_another_model_are_refused(values: dict, folder: Path) -> None:
+    change(folder, **values)
+    with pytest.raises(InputError, match=r"model\.safetensors does not fit its config\.json"):
+        load(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 5000, -10])
+def test_damaged_weights_are_refused(keep: int, folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
+        load(folder)
+
+
+def test_missing_weights_are_named(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"model\.safetensors is not there"):
+        load(folder)
+
+
+def test_a_checkpoint_comes_back_and_damage_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "checkpoint.pt"
+    assert load_checkpoint(path) is None
+    state = {"step": 3, "best": None, "model": {"a": torch.rand(3, 4)}, "optimiser": {"groups": [{"lr": 0.1}]}}
+    save_checkpoint(path, state)
+    again = load_checkpoint(path)
+    assert again is not None
+    assert torch.equal(again["model"]["a"], state["model"]["a"])
+    assert (again["step"], again["best"], again["optimiser"]) == (3, None, state["optimiser"])
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"checkpoint\.pt is damaged.*remove it"):
+        load_checkpoint(path)

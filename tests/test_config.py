@@ -1,0 +1,92 @@
+"""Configurations to JSON and back, and what is said of a wrong one."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from pixelnet import InputError
+from pixelnet.config import ModelConfig, TrainConfig, from_dict, read_json, to_dict
+
+MODELS = [
+    ModelConfig("edges"),
+    ModelConfig("segmentation", 2, "vgg16", (0, 2), 5, True, True, "paper", (8, 9), 0.25, ("a", "b"), ((1, 2, 3),) * 2),
+]
+RUNS = [
+    TrainConfig("edges", "scenes", Path("run")),
+    TrainConfig(
+        "segmentation", "camvid:x", Path("/r/n"), backbone_weights=Path("w.pt"), taps=(1,), hidden=(), dropout=0.5,
+        pixels="4%", sampler="stratified", class_weights=(1.0, 0.5), crop=None, optimiser="sgd", precision="bf16",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("config", [*MODELS, *RUNS])
+def test_they_come_back_from_json(config) -> None:
+    assert from_dict(type(config), json.loads(json.dumps(to_dict(config))), "here") == config
+
+
+def test_what_has_a_default_may_be_left_out() -> None:
+    assert from_dict(ModelConfig, {"task": "edges"}, "here") == ModelConfig("edges")
+
+
+def test_they_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        MODELS[0].task = "normals"  # type: ignore[misc]
+
+
+def test_whole_numbers_serve_as_real_ones() -> None:
+    config = from_dict(TrainConfig, {"task": "edges", "data": "scenes", "out": "r", "rate": 1, "scale": [1, 2]}, "here")
+    assert isinstance(config.rate, float)
+    assert config.scale == (1.0, 2.0)
+
+
+def test_pixels_may_be_a_number() -> None:
+    config = from_dict(TrainConfig, {"task": "edges", "data": "scenes", "out": "r", "pixels": 500}, "here")
+    assert str(config.pixels) == "500"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"task": "edges", "clases": 3}, "here: unknown key 'clases'; did you mean 'classes'"),
+        ({"task": "edges", "zzz": 3}, "here: unknown key 'zzz'; known are task, classes"),
+        ({"classes": 3}, "here: the key 'task' is missing"),
+        ({"task": 3}, "here: task is 3, not str"),
+        ({"task": "edges", "classes": "3"}, "here: classes is '3'"),
+        ({"task": "edges", "classes": True}, "here: classes is True"),
+        ({"task": "edges", "conv7": 1}, "here: conv7 is 1, not bool"),
+        ({"task": "edges", "taps": [1.5]}, r"here: taps is \[1.5\]"),
+        ({"task": "edges", "taps": 3}, "here: taps is 3"),
+        ({"task": "edges", "channels": None}, "here: channels is None"),
+        ({"task": "edges", "dropout": "much"}, "here: dropout is 'much'"),
+        ({"task": "edges", "colours": [[1, 2]]}, "here: colours is"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(values: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_dict(ModelConfig, values, "here")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("optimiser", "adam"), ("crop", [1, 2, 3]), ("scale", 1.0), ("steps", 2.5), ("out", 7)]
+)
+def test_a_wrong_setting_of_a_run_is_named(key: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"here: {key}"):
+        from_dict(TrainConfig, {"task": "edges", "data": "scenes", "out": "r", key: value}, "here")
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"", b"[1]", b"3"])
+def test_a_file_that_holds_no_object_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"config\.json"):
+        read_json(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json is not there"):
+        read_json(tmp_path / "none.json")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_json(tmp_path)

@@ -1,0 +1,76 @@
+"""Heads: what each is made of, and the norm of taps over whole maps."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pixelnet import InputError
+from pixelnet.head import HEADS, Head, TapNorms, head_shape
+
+
+def layers(head: Head) -> list[str]:
+    return [type(layer).__name__ for layer in head]
+
+
+def test_linear_is_one_layer() -> None:
+    head = Head(7, 3, head_shape("linear"))
+    assert layers(head) == ["Linear"]
+    assert head[0].weight.shape == (3, 7)
+    assert not HEADS["linear"].normalise
+    assert HEADS["linear-bn"].normalise
+
+
+def test_the_papers_head_is_two_by_4096_with_relu_and_dropout() -> None:
+    with torch.device("meta"):
+        head = Head(1472, 21, head_shape("paper"))
+    assert layers(head) == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
+    assert [tuple(layer.weight.shape) for layer in head if isinstance(layer, nn.Linear)] == [
+        (4096, 1472), (4096, 4096), (21, 4096)
+    ]  # fmt: skip
+    assert {layer.p for layer in head if isinstance(layer, nn.Dropout)} == {0.5}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_forward_pass_is_that_of_matrices(name: str) -> None:
+    torch.manual_seed(0)
+    head = Head(6, 3, head_shape(name, hidden=(5, 4), dropout=0.5)).eval().double()
+    x = np.random.default_rng(0).normal(size=(2, 8, 6))
+    expected = x
+    weights = [layer.weight.detach().numpy() for layer in head if isinstance(layer, nn.Linear)]
+    for number, weight in enumerate(weights):
+        expected = expected @ weight.T
+        expected = expected.clip(0) if number < 2 else expected
+    np.testing.assert_allclose(head(torch.from_numpy(x)).detach().numpy(), expected, rtol=1e-12)
+
+
+def test_weights_start_from_the_gaussian_they_should() -> None:
+    torch.manual_seed(0)
+    paper, everyday = (Head(800, 400, head_shape(name, hidden=())) for name in ("paper", "mlp"))
+    assert paper[0].weight.std().item() == pytest.approx(0.001, rel=0.02)
+    assert everyday[0].weight.std().item() == pytest.approx((2 / 800) ** 0.5, rel=0.02)
+    assert not paper[0].bias.any()
+    assert not everyday[0].bias.any()
+
+
+def test_norms_take_their_statistics_from_whole_maps() -> None:
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(3, 5, (2, 4, 6, 5)), rng.normal(-100, 50, (2, 3, 3, 2))]
+    norms = TapNorms((4, 3)).double().train()
+    for found, features in zip(norms([torch.from_numpy(m) for m in maps]), maps, strict=True):
+        mean, var = features.mean((0, 2, 3), keepdims=True), features.var((0, 2, 3), keepdims=True)
+        np.testing.assert_allclose(found.detach().numpy(), (features - mean) / np.sqrt(var + 1e-5), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("deep", {}, "linear, linear-bn, mlp, paper"),
+        ("mlp", {"hidden": (8, 0)}, "at least 1"),
+        ("mlp", {"dropout": 1.0}, "below 1"),
+        ("mlp", {"dropout": -0.1}, "at least 0"),
+    ],
+)
+def test_what_no_head_can_be_is_refused(name: str, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        head_shape(name, **options)
