@@ -82,9 +82,9 @@ def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
     weights = arguments.weights / "tf_efficientnet_lite0_imagenet.safetensors"
     model = pixelnet.PixelNet("segmentation", 11, backbone_weights=weights, head="linear").eval()
-    sets = []
-    for split in ("train", "val"):
-        sets.append(matrix(open_dataset(f"camvid:{arguments.data / 'camvid'}", "segmentation", split), model, arguments.pixels))
+    camvid = f"camvid:{arguments.data / 'camvid'}"
+    splits = [open_dataset(camvid, "segmentation", split) for split in ("train", "val")]
+    sets = [matrix(dataset, model, arguments.pixels) for dataset in splits]
     mean, deviation = sets[0][0].mean(0), sets[0][0].std(0) + 1e-6
     train, val = (((features - mean) / deviation, labels) for features, labels in sets)
     some, dense = train[0][:16000].clone(), torch.zeros(8192, train[0].shape[1])
@@ -112,7 +112,8 @@ def main() -> None:
             f"{hidden!s:14}{np.mean(found):.4f} +- {np.std(found, ddof=1):.4f}{row['step_seconds']:24.3f} s"
             f"{row['dense_seconds']:13.3f} s"
         )
-    write_json(RESULT, {"name": "head", "command": "python -m benchmarks.head", "rows": rows})
+    what = "Heads on the frozen hypercolumns of CamVid: mean IoU on val pixels (one figure a seed), and their cost."
+    write_json(RESULT, {"name": "head", "what": what, "command": "python -m benchmarks.head", "rows": rows})
 
 
 if __name__ == "__main__":

@@ -164,6 +164,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             return tuple(_convert(item, option, where) for item, option in zip(value, inner, strict=True))
     elif hint is Path and isinstance(value, str | Path):
         return Path(value)
+    elif hint is str and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # pixels=2000 is as good as pixels="2000"
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):

@@ -4,16 +4,17 @@ import json
 import os
 import platform
 import resource
-import shutil
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import torch
 
 from pixelnet.config import read_json
 from pixelnet.files import write_atomic, write_json
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
+WIDTH = 840  # pixels, of a panel in the documents
 HEADER = """# Results
 
 Written by `python -m recipes results` from what the runs wrote (`docs/results/*.json`); nothing here is typed by hand.
@@ -45,8 +46,10 @@ def keep(run: Path, scores: dict[str, Any]) -> None:
         row["settings"][name] = value and f"{value.split(':')[0]}:" * (":" in value) + Path(value.split(":")[-1]).name
     write_json(RESULTS / f"{run.name}.json", row)
     panels = sorted((run / "panels").glob("*.png"))
-    if panels:
-        shutil.copyfile(panels[-1], RESULTS / f"{run.name}.png")
+    if panels:  # the last one: the weights at the end of the run
+        with PIL.Image.open(panels[-1]) as picture:
+            smaller = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
+        smaller.save(RESULTS / f"{run.name}.png", optimize=True)
     print(json.dumps(row, indent=2))
 
 
@@ -61,18 +64,35 @@ def results() -> None:
     sections = [HEADER]
     for path in sorted(RESULTS.glob("*.json")):
         row = read_json(path)
-        settings = row["settings"]
-        numbers = {name: value for name, value in row["scores"].items() if isinstance(value, int | float)}
-        sections.append(
-            f"## {row['name']}\n\n"
-            f"{settings['task']} on {settings['data']}: {settings['backbone']}, head {settings['head']}, "
-            f"{settings['pixels']} pixels of each of {settings['images_per_step']} images, {row['steps']} steps in "
-            f"{row['training_seconds'] / 60:.0f} minutes on {row['machine']['cores']} cores, "
-            f"{row['peak_memory_gib']} GiB at most; loss {row['first_loss']} -> {row['last_loss']} "
-            f"(means of its first and last tenth). Seed {settings['seed']}. `{row['command']}`\n\n"
-            f"| {' | '.join(numbers)} |\n|{'---|' * len(numbers)}\n"
-            f"| {' | '.join(f'{value:.4g}' for value in numbers.values())} |\n\n"
-        )
+        sections.append(f"## {row['name']}\n\n" + (_table(row) if "rows" in row else _run(row)))
         if path.with_suffix(".png").exists():
             sections.append(f"![input, truth, prediction](results/{path.stem}.png)\n\n")
-    write_atomic(RESULTS.parent / "results.md", "".join(sections).encode())
+    write_atomic(RESULTS.parent / "results.md", "".join(sections).rstrip().encode() + b"\n")
+
+
+def _run(row: dict[str, Any]) -> str:
+    settings = row["settings"]
+    numbers = {name: value for name, value in row["scores"].items() if isinstance(value, int | float)}
+    return (
+        f"{settings['task']} on {settings['data']}: {settings['backbone']}, head {settings['head']}, "
+        f"{settings['pixels']} pixels of each of {settings['images_per_step']} images, {row['steps']} steps in "
+        f"{row['training_seconds'] / 60:.0f} minutes on {row['machine']['cores']} cores, "
+        f"{row['peak_memory_gib']} GiB at most; loss {row['first_loss']} -> {row['last_loss']} "
+        f"(means of its first and last tenth). Seed {settings['seed']}. `{row['command']}`\n\n" + _lines([numbers])
+    )
+
+
+def _table(row: dict[str, Any]) -> str:
+    return f"{row['what']} `{row['command']}`\n\n" + _lines(row["rows"])
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    """Rows of equal keys as a table."""
+
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.4g}"
+        return ", ".join(map(cell, value)) or "none" if isinstance(value, list) else str(value)
+
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
