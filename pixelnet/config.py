@@ -146,29 +146,24 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
+    """A value as JSON or a caller gave it -> the type that a field has."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:
             return None
-        for option in (option for option in arguments if option is not type(None)):
-            try:
-                return _convert(value, option, where)
-            except InputError:
-                continue
-    elif origin is typing.Literal:
-        if value in arguments:
-            return value
-    elif origin is tuple and isinstance(value, list | tuple):
+        return _convert(value, next(option for option in arguments if option is not type(None)), where)
+    if origin is typing.Literal and value in arguments:
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
         inner = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         if len(inner) == len(value):
             return tuple(_convert(item, option, where) for item, option in zip(value, inner, strict=True))
-    elif hint is Path and isinstance(value, str | Path):
-        return Path(value)
-    elif hint is str and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # pixels=2000 is as good as pixels="2000"
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # A path may be given as text, a real number as a whole one, and pixels=2000 is as good as pixels="2000".
+    for kind, fits in ((Path, isinstance(value, str)), (float, number), (str, number)):
+        if hint is kind and fits:
+            return kind(value)
+    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     wanted = hint.__name__ if isinstance(hint, type) else str(hint)
     raise InputError(f"{where} is {value!r}, not {wanted}")

@@ -28,11 +28,12 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 img { display: block; width: 100%; height: auto; border-radius: 4px; } img.exact { image-rendering: pixelated; }
 .wide { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); }
 figure { margin: 0; } figcaption { font-size: .9rem; margin-top: 6px; }
-.legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 14px 0 0; padding: 0; list-style: none;
+.legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 14px 0; padding: 0; list-style: none;
   font-size: .9rem; }
 .chip { display: inline-block; width: 1em; height: 1em; border-radius: 3px; border: 1px solid var(--line);
   margin-right: .4em; vertical-align: -.12em; }
-.key { display: flex; gap: 16px; align-items: center; margin-top: 14px; } .key img { width: 96px; flex: none; }
+.key { display: flex; gap: 16px; align-items: center; margin-top: 14px; }
+.key img { width: 96px; flex: none; border-radius: 50%; }
 .key p { margin: 0; font-size: .9rem; }
 table { border-collapse: collapse; width: 100%; } td, th { padding: 7px 12px 7px 0; text-align: left;
   vertical-align: baseline; border-bottom: 1px solid var(--line); } th { font-weight: 600; font-size: .85rem; }

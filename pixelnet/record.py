@@ -80,9 +80,8 @@ class Record:
                 self.best = goodness
                 checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
             assert self.validation is not None
-            draw_panel(
-                self.model, self.validation, self.items[:: -(-len(self.items) // PANEL_IMAGES)], self._panel(done)
-            )
+            shown = self.items[:: -(-len(self.items) // PANEL_IMAGES)]
+            draw_panel(self.model, self.validation, shown, self.config.out / "panels" / f"{done:06d}.png")
             draw_curves(self.config.out)
         self.clock = time.perf_counter()
 

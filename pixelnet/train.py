@@ -58,6 +58,7 @@ def run(config: TrainConfig) -> PixelNet:
     """`train`, from a whole configuration."""
     accelerator = Accelerator(mixed_precision=config.precision)
     state = _state_to_resume(config)
+    accelerator.wait_for_everyone()  # nobody writes to the folder before all have looked
     data, validation = _open(config, accelerator)
     task = task_of(data, loss=config.loss, class_weights=config.class_weights)
     sampler = _sampler(config, task, data)

@@ -84,7 +84,7 @@ def test_the_command_line_says_what_was_done(name, monkeypatch):
     seen: list[TrainConfig] = []
     monkeypatch.setattr(importlib.import_module("pixelnet.train"), "run", seen.append)
     assert cli.main(shlex.split(demo.command_line(name))[1:]) == 0
-    for key, value in demo.settings(name).items():
+    for key, value in demo.SETTINGS.items():
         if key not in demo.WATCHING:
             assert getattr(seen[0], key) == value
     assert (seen[0].task, seen[0].data) == (name, "folder:MY_DATA")

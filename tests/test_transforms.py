@@ -112,7 +112,7 @@ def test_the_window_magnified_is_the_view() -> None:
     for seed in range(20):
         view = draw_view(ramp(200, 300), Augmentation((64, 80), (0.75, 1.5), True, 0), np.random.default_rng(seed))
         factors = [64 / (view.rows.stop - view.rows.start), 80 / (view.columns.stop - view.columns.start)]
-        assert 0.73 < min(factors)
+        assert min(factors) > 0.73
         assert max(factors) < 1.53
         assert factors[0] == pytest.approx(factors[1], rel=0.02)
 
@@ -137,8 +137,8 @@ def test_tints_change_colours_by_no_more_than_was_asked() -> None:
         int(draw_view(grey, Augmentation(None, (1, 1), False, 0.3), np.random.default_rng(s)).image[0, 0, 0])
         for s in range(200)
     ]
-    assert 69 <= min(values) < 80
-    assert 120 < max(values) <= 131
+    assert 68 <= min(values) < 80
+    assert 120 < max(values) <= 132
 
 
 @pytest.mark.parametrize("channels", [1, 5])

@@ -1,0 +1,49 @@
+"""Tiny runs for the tests of training, and what is compared of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+# A dropout head, augmentation and batch norms: whatever draws or keeps chance or state takes part.
+TINY: dict[str, Any] = {
+    "task": "segmentation",
+    "data": "scenes:6",
+    "backbone": "test_resnet",
+    "head": "paper",
+    "hidden": (8, 8),
+    "dropout": 0.5,
+    "pixels": 40,
+    "images_per_step": 2,
+    "crop": (48, 64),
+    "steps": 7,
+    "rate": 1e-2,
+    "backbone_rate": 1e-2,
+    "evaluate_every": 3,
+    "evaluate_images": 1,
+    "checkpoint_every": 2,
+    "workers": 0,
+}
+
+
+def outcome(run: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    """A run's weights and its metrics, apart from the seconds."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return load_file(run / "model.safetensors"), [
+        {key: value for key, value in line.items() if key != "seconds"} for line in lines
+    ]
+
+
+def assert_same_outcome(one: Path, other: Path) -> None:
+    """Bit for bit."""
+    (weights, metrics), (expected, expected_metrics) = outcome(one), outcome(other)
+    assert metrics == expected_metrics
+    assert weights.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(weights[name], tensor), name
+    last, expected_last = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (one, other))
+    for name, tensor in expected_last["model"].items():
+        assert torch.equal(last["model"][name], tensor), name
+    assert last["best"] == expected_last["best"]

@@ -1,0 +1,139 @@
+"""The command line: exit codes and messages, and that nothing is done that Python could not do."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from runs import TINY
+
+from pixelnet import PixelNet
+from pixelnet.cli import main
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    PixelNet("segmentation", 4, "test_resnet", hidden=(4,)).save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def image(path: Path) -> Path:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def flags(options: dict) -> list[str]:
+    found = []
+    for key, value in options.items():
+        found += [f"--{key.replace('_', '-')}", *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    return found
+
+
+def test_train_evaluate_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, scores = tmp_path / "run", tmp_path / "scores.json"
+    assert main(["train", *flags({**TINY, "steps": 2, "out": run})]) == 0
+    assert main(["evaluate", str(run), "--data", "scenes:2", "--json", str(scores)]) == 0
+    assert json.loads(scores.read_text())["miou"] >= 0
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", "scenes:2", "--split", "train"]) == 0
+    assert "miou" in json.loads(capsys.readouterr().out)
+    picture = image(tmp_path / "a.png")
+    assert main(["predict", str(run), str(picture), "--out", str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "a.view.png"}
+    (tmp_path / "points.csv").write_text("1,2\n")
+    command = ["predict", str(run), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--points", str(tmp_path / "points.csv")]) == 0
+    assert (tmp_path / "out" / "a.csv").read_text().startswith("x,y,prediction\n1,2,")
+    assert main(["evaluate", "--predictions", str(tmp_path / "out"), "--task", "edges", "--data", "scenes:2"]) == 2
+    assert main(["train", *flags({**TINY, "steps": 2, "out": run})]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main(["train", *flags({**TINY, "steps": 2, "out": run}), "--resume"]) == 0
+
+
+def test_check(tmp_path: Path, folder_data, capsys: pytest.CaptureFixture[str]) -> None:
+    data, overlay = folder_data("segmentation"), tmp_path / "check.png"
+    assert main(["check", f"folder:{data}", "--task", "segmentation", "--overlay", str(overlay)]) == 0
+    assert "no problems found" in capsys.readouterr().out
+    assert overlay.is_file()
+    assert main(["check", f"folder:{data}", "--overlay", str(overlay)]) == 0  # there are labels for one task only
+    labels = np.zeros((12, 15), np.uint8)
+    Image.fromarray(labels).save(data / "train" / "labels" / "0000.png")
+    assert main(["check", f"folder:{data}", "--overlay", str(overlay)]) == 2
+    assert "0000.png is 15x12" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "nosuch", "--data", "scenes"], "nosuch is no folder"),
+        (["evaluate", "--data", "scenes"], "--predictions"),
+        (["evaluate", "MODEL", "--data", "scenes"], "the model has 4 classes, .* has 7"),
+        (["evaluate", "MODEL", "--data", "nosuch:x"], "nosuch"),
+        (["evaluate", "MODEL", "--data", "scenes", "--split", "test"], "no split 'test'"),
+        (["predict", "nosuch", "--out", "o"], "the first argument is nosuch"),
+        (["predict", "MODEL", "--out", "o"], "no image was given"),
+        (["predict", "MODEL", "none.png", "--out", "o"], "none.png is not there"),
+        (["train", "--task", "edges", "--data", "folder:/no/where", "--out", "o"], "/no/where"),
+        (["train", "--task", "edges", "--data", "scenes", "--out", "o", "--steps", "0"], "--steps is 0"),
+        (["check", "nosuch:x"], "nosuch"),
+        (["check", "folder:/no/where"], "/no/where"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(arguments, message, model, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([str(model) if argument == "MODEL" else argument for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("pixelnet: ")
+    assert "Traceback" not in captured.err
+    assert not captured.out
+    assert re.search(message, captured.err)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_misspelt_config_is_exit_code_2(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = (model / "config.json").read_text().replace('"backbone"', '"backbnoe"')
+    (model / "config.json").write_text(config)
+    assert main(["evaluate", str(model), "--data", "scenes"]) == 2
+    assert "unknown key 'backbnoe'; did you mean 'backbone'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["trian"],
+        ["train", "--task", "edges"],
+        ["train", "--task", "edges", "--data", "scenes", "--out", "o", "--stepps", "3"],
+        ["train", "--task", "edges", "--data", "scenes", "--out", "o", "--steps", "many"],
+        ["evaluate", "model"],
+        ["predict", "model", "image.png"],
+        ["check", "scenes", "--task", "colours"],
+    ],
+)
+def test_arguments_that_make_no_command_exit_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["demo", "check", "train", "evaluate", "predict"])
+def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    options = {"demo": "--out", "check": "--split", "train": "--checkpoint-every", "evaluate": "--json"}
+    assert options.get(command, "--points") in capsys.readouterr().out
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(sys.modules["pixelnet.evaluate"], "evaluate", broken)
+    with pytest.raises(KeyError, match="ours"):
+        main(["evaluate", "x", "--data", "scenes"])
