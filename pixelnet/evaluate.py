@@ -113,6 +113,7 @@ def score_files(folder: Path, dataset: Dataset, **options: Any) -> dict[str, Any
     Raises:
         InputError: a file is missing, unreadable, of another size than its truth, or out of range.
     """
+    scorer = task_of(dataset).benchmark(**options)
     files = [_prediction(folder, name) for name in dataset.names]
     missing = [name for name, path in zip(dataset.names, files, strict=True) if path is None]
     if missing:
@@ -120,7 +121,6 @@ def score_files(folder: Path, dataset: Dataset, **options: Any) -> dict[str, Any
             f"{folder} lacks {len(missing)} of {len(files)} predictions: {', '.join(missing[:5])}"
             f"{', ...' if len(missing) > 5 else ''}; each is named as its image, .png or .npy"
         )
-    scorer = task_of(dataset).benchmark(**options)
     for index, path in enumerate(tqdm(files, unit="image", desc="evaluate", leave=False)):
         assert path is not None
         prediction, image = READERS[dataset.task](path), dataset.labels(index)

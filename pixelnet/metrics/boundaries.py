@@ -104,7 +104,8 @@ def boundary_counts(
     if not (thinned or crisp):
         strength = thin(strength)
     levels = np.arange(1, thresholds + 1) / (thresholds + 1)
-    matcher = Matcher(strength >= levels[0], annotators, max_dist)
+    matchers = [Matcher(strength >= levels[0], truth, max_dist) for truth in annotators]
+    drawn = annotators.sum()
     counts, before = np.zeros((thresholds, 4), dtype=np.int64), -1
     for index, level in enumerate(levels):
         mask = strength >= level
@@ -114,8 +115,8 @@ def boundary_counts(
             continue
         before = reached
         mask = mask if crisp else thin_mask(mask)
-        matched, found = matcher(mask, method)
-        counts[index] = matched.any(axis=0).sum(), mask.sum(), found.sum(), len(found)
+        matched, found = zip(*(matcher(mask, method) for matcher in matchers), strict=True)
+        counts[index] = np.any(matched, axis=0).sum(), mask.sum(), sum(map(np.sum, found)), drawn
     return counts
 
 

@@ -9,6 +9,7 @@ matched are as many either way, which is recall; predicted pixels may be others,
 only with several annotators, since a pixel counts once whoever of them it matches.
 """
 
+import math
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -35,18 +36,19 @@ def match(
     predicted, truth: bool (H, W). max_dist: how far apart a pair may be, as a share of the image's diagonal.
     Returns the matched pixels of each, bool (H, W). Raises InputError for an unknown method.
     """
-    found, others = Matcher(predicted, truth[None], max_dist)(predicted, method)
+    found, others = Matcher(predicted, truth, max_dist)(predicted, method)
     places = np.zeros(predicted.shape, dtype=bool), np.zeros(truth.shape, dtype=bool)
-    places[0][predicted], places[1][truth] = found[0], others
+    places[0][predicted], places[1][truth] = found, others
     return places
 
 
 class Pairs(NamedTuple):
-    """M pairs within reach of each other, the nearest first."""
+    """M pairs of pixels within reach of each other, the nearest first."""
 
-    predicted: np.ndarray  # (M,) the predicted pixel's number
-    truth: np.ndarray  # (M,) the truth pixel's number
+    predicted: np.ndarray  # (M,) number of the predicted pixel
+    truth: np.ndarray  # (M,) number of the truth pixel
     distance: np.ndarray  # (M,) in pixels
+    part: np.ndarray  # (M,) number of the connected part of the graph that the pair is in
 
     def only(self, keep: np.ndarray) -> "Pairs":
         return Pairs(*(values[keep] for values in self))
@@ -60,90 +62,89 @@ class Mates(NamedTuple):
 
 
 class Matcher:
-    """Matches any selection of an image's candidate pixels with each annotator's; what is in reach is found once.
+    """Matches any selection of an image's candidates with one annotator's pixels; what is in reach is found once.
 
-    candidates: bool (H, W), the pixels that may be predicted, C of them. annotators: bool (A, H, W), T pixels drawn
-    in all. max_dist: how far apart a pair may be, as a share of the image's diagonal. The annotators are independent
-    problems put side by side, with a copy of the candidates for each, so that one call solves them all.
+    candidates: bool (H, W), the P pixels that may be predicted. truth: bool (H, W), the T pixels drawn. max_dist: how
+    far apart a pair may be, as a share of the image's diagonal.
     """
 
-    def __init__(self, candidates: np.ndarray, annotators: np.ndarray, max_dist: float) -> None:
+    def __init__(self, candidates: np.ndarray, truth: np.ndarray, max_dist: float) -> None:
         height, width = candidates.shape
         reach = max_dist * np.hypot(height, width)
         margin = int(reach)
-        self.candidates, self.number, self.copies = candidates, int(candidates.sum()), len(annotators)
         numbers = np.full((height + 2 * margin, width + 2 * margin), -1)
-        numbers[margin : margin + height, margin : margin + width][candidates] = np.arange(self.number)
-        annotator, rows, cols = np.nonzero(annotators)
+        inside = numbers[margin : margin + height, margin : margin + width]
+        inside[candidates] = np.arange(candidates.sum())
+        rows, cols = np.nonzero(truth)
         places = (rows + margin) * numbers.shape[1] + cols + margin
-        span = np.arange(-margin, margin + 1)
-        distances = np.hypot(span[:, None], span)
-        order = np.argsort(distances, axis=None, kind="stable")
-        order = order[distances.ravel()[order] <= reach]
         hits = []
-        for dy, dx in zip(*np.unravel_index(order, distances.shape), strict=True):
-            near = numbers.ravel()[places + span[dy] * numbers.shape[1] + span[dx]]
-            truth = np.flatnonzero(near >= 0)
-            hits.append(
-                Pairs(annotator[truth] * self.number + near[truth], truth, np.full(len(truth), distances[dy, dx]))
-            )
-        self.bounds = np.cumsum([0, *(len(hit.truth) for hit in hits)])
-        self.pairs = Pairs(*map(np.concatenate, zip(*hits, strict=True)))
-        self.pixel = self.pairs.predicted % max(self.number, 1)
-        self.size = self.copies * self.number, len(places)
-        # Parts that no pair connects, whatever is predicted.
-        graph = _graph(self.pairs.predicted, self.size[0] + self.pairs.truth, sum(self.size))
-        self.part = connected_components(graph, directed=False)[1][self.pairs.predicted]
+        for distance, dy, dx in _offsets(reach):
+            near = numbers.ravel()[places + dy * numbers.shape[1] + dx]
+            hit = np.flatnonzero(near >= 0)
+            hits.append((near[hit], hit, np.full(len(hit), distance)))
+        ours, theirs, distances = map(np.concatenate, zip(*hits, strict=True))
+        self.candidates, self.size = candidates, (int(candidates.sum()), len(places))
+        self.bounds = np.cumsum([0, *(len(hit) for _, hit, _ in hits)])  # between two of them, pairs of one offset
+        graph = _graph(ours, self.size[0] + theirs, sum(self.size))
+        part = connected_components(graph, directed=False)[1]
+        self.pairs = Pairs(ours, theirs, distances, part[ours])
 
     def __call__(self, predicted: np.ndarray, method: Method = "fast") -> tuple[np.ndarray, np.ndarray]:
         """Match predicted pixels, bool (H, W), all of them candidates.
 
-        Returns which of the C candidates are matched with each annotator's pixels, bool (A, C), and which of the
-        annotators' T pixels are, bool (T,), both in the order of `np.nonzero`. Raises InputError for another method.
+        Returns which of the candidates are matched, bool (P,), and which truth pixels, bool (T,), both in the order
+        of `np.nonzero`. Raises InputError for an unknown method.
         """
         if method not in METHODS:
             raise InputError(f"there is no matching {method!r}; choose one of {', '.join(METHODS)}")
-        kept = np.flatnonzero(predicted[self.candidates][self.pixel])
+        kept = np.flatnonzero(predicted[self.candidates][self.pairs.predicted])
         pairs, bounds = self.pairs.only(kept), np.searchsorted(kept, self.bounds)
         mates = Mates(*(np.full(size, -1) for size in self.size))
         _nearest_first(pairs, bounds, mates)
-        _augment(pairs, self.part[kept], mates)
+        _augment(pairs, mates)
         if method == "exact":
             _shorten(pairs, mates)
-        return (mates.predicted >= 0).reshape(self.copies, self.number), mates.truth >= 0
+        return mates.predicted >= 0, mates.truth >= 0
+
+
+def _offsets(reach: float) -> list[tuple[float, int, int]]:
+    """Distance, dy and dx of all places within reach of a pixel, the nearest first."""
+    span = range(-int(reach), int(reach) + 1)
+    return sorted((away, dy, dx) for dy in span for dx in span if (away := math.hypot(dy, dx)) <= reach)
 
 
 def _nearest_first(pairs: Pairs, bounds: np.ndarray, mates: Mates) -> None:
-    """Match greedily. Pairs of one offset, between two of `bounds`, share no pixel and are matched at once."""
+    """Match greedily. Pairs of one offset, between two of `bounds`, share no pixel and are matched together."""
     for start, stop in pairwise(bounds):
         predicted, truth = pairs.predicted[start:stop], pairs.truth[start:stop]
         free = (mates.predicted[predicted] < 0) & (mates.truth[truth] < 0)
         _join(mates, predicted[free], truth[free])
 
 
-def _augment(pairs: Pairs, part: np.ndarray, mates: Mates) -> None:
-    """Make a matching as large as can be: a maximum flow along paths that alternate between pairs out and in.
-
-    part: (M,) number of the pair's part, to leave out those that have no free pixels on both sides.
-    """
-    starts, ends = mates.predicted[pairs.predicted] < 0, mates.truth[pairs.truth] < 0
-    open_parts = np.intersect1d(part[starts], part[ends])
+def _augment(pairs: Pairs, mates: Mates) -> None:
+    """Make a matching as large as can be: a maximum flow along paths that alternate between pairs out and in."""
+    free = mates.predicted[pairs.predicted] < 0, mates.truth[pairs.truth] < 0
+    open_parts = np.intersect1d(pairs.part[free[0]], pairs.part[free[1]])  # with pixels left over on both sides
     if not len(open_parts):
         return
-    pairs = pairs.only(np.isin(part, open_parts))
-    predicted, sink = len(mates.predicted), len(mates.predicted) + len(mates.truth)
-    source = sink + 1
-    starts = np.unique(pairs.predicted[mates.predicted[pairs.predicted] < 0])
-    ends = np.unique(pairs.truth[mates.truth[pairs.truth] < 0])
+    keep = np.isin(pairs.part, open_parts)
+    starts, ends = _distinct(pairs.predicted[keep & free[0]]), _distinct(pairs.truth[keep & free[1]])
+    pairs = pairs.only(keep)
+    if len(starts) > len(ends):  # the search is shorter from the side that has fewer left: let the two change places
+        starts, ends = ends, starts
+        pairs = pairs._replace(predicted=pairs.truth, truth=pairs.predicted)
+        mates = Mates(mates.truth, mates.predicted)
     joined = mates.predicted[pairs.predicted] == pairs.truth
     out, back = pairs.only(~joined), pairs.only(joined)
+    first, sink = len(mates.predicted), len(mates.predicted) + len(mates.truth)
+    source = sink + 1
     # Each pixel has one way in or one way out only, so capacities of one make the paths disjoint.
-    tails = out.predicted, predicted + back.truth, np.full(len(starts), source), predicted + ends
-    heads = predicted + out.truth, back.predicted, starts, np.full(len(ends), sink)
+    tails = out.predicted, first + back.truth, np.full(len(starts), source), first + ends
+    heads = first + out.truth, back.predicted, starts, np.full(len(ends), sink)
     graph = _graph(np.concatenate(tails), np.concatenate(heads), source + 1)
     flow = maximum_flow(graph, source, sink, method="dinic").flow.tocoo()
-    chosen = (flow.data > 0) & (flow.row < predicted)
-    _join(mates, flow.row[chosen], flow.col[chosen] - predicted)
+    chosen = (flow.data > 0) & (flow.row < first)
+    _join(mates, flow.row[chosen], flow.col[chosen] - first)
 
 
 def _shorten(pairs: Pairs, mates: Mates) -> None:
@@ -153,7 +154,7 @@ def _shorten(pairs: Pairs, mates: Mates) -> None:
     Mendelsohn 1958): on either side of the cut all pixels of one kind are matched by every largest matching, and
     no largest matching crosses it. So none is left out for which a price would have to be set.
     """
-    free = np.unique(pairs.predicted[mates.predicted[pairs.predicted] < 0])
+    free = _distinct(pairs.predicted[mates.predicted[pairs.predicted] < 0])
     partner = mates.truth[pairs.truth]
     known, source = partner >= 0, len(mates.predicted)
     tails = np.concatenate([pairs.predicted[known], np.full(len(free), source)])
@@ -161,27 +162,38 @@ def _shorten(pairs: Pairs, mates: Mates) -> None:
     surplus = np.zeros(source + 1, dtype=bool)  # predicted pixels that some largest matching leaves out
     surplus[breadth_first_order(graph, source, return_predecessors=False)] = True
     wanted = surplus[mates.truth] & (mates.truth >= 0)  # truth pixels that can be matched with those only
-    here = surplus[pairs.predicted]
-    for part, by_truth in ((pairs.only(here), True), (pairs.only(~here & ~wanted[pairs.truth]), False)):
-        if not len(part.truth):
-            continue
-        mates.predicted[part.predicted], mates.truth[part.truth] = -1, -1
-        rows, cols = (part.truth, part.predicted) if by_truth else (part.predicted, part.truth)
-        rows, cols = _assign(rows, cols, part.distance)
-        _join(mates, *((cols, rows) if by_truth else (rows, cols)))
+    ours = surplus[pairs.predicted]
+    swapped = pairs._replace(predicted=pairs.truth, truth=pairs.predicted)
+    _assign(swapped.only(ours), Mates(mates.truth, mates.predicted))
+    _assign(pairs.only(~ours & ~wanted[pairs.truth]), mates)
 
 
-def _assign(rows: np.ndarray, cols: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give each of the rows a column of its own, at least total distance; rows, cols (M,) are the pairs allowed."""
-    row_names, rows = np.unique(rows, return_inverse=True)
-    col_names, cols = np.unique(cols, return_inverse=True)
+def _assign(pairs: Pairs, mates: Mates) -> None:
+    """Lessen the total distance of a matching that has a mate for each `predicted` of the pairs, and keeps it so."""
+    nearest = np.full(len(mates.predicted), np.inf)
+    np.minimum.at(nearest, pairs.predicted, pairs.distance)
+    chosen = mates.predicted[pairs.predicted] == pairs.truth
+    far = chosen & (pairs.distance > nearest[pairs.predicted])
+    if not far.any():
+        return  # each has the nearest there is
+    nodes = pairs.predicted, len(mates.predicted) + pairs.truth
+    part = connected_components(_graph(*nodes, sum(map(len, mates))), directed=False)[1][pairs.predicted]
+    pairs = pairs.only(np.isin(part, part[far]))
+    mates.predicted[pairs.predicted], mates.truth[pairs.truth] = -1, -1
+    rows, cols = _distinct(pairs.predicted), _distinct(pairs.truth)
+    places = np.searchsorted(rows, pairs.predicted), np.searchsorted(cols, pairs.truth)
     # A zero would be no pair; one more for every pair is as much more for every assignment.
-    chosen = min_weight_full_bipartite_matching(csr_array((1 + distance, (rows, cols))))
-    return row_names[chosen[0]], col_names[chosen[1]]
+    row, col = min_weight_full_bipartite_matching(csr_array((1 + pairs.distance, places)))
+    _join(mates, rows[row], cols[col])
 
 
 def _join(mates: Mates, predicted: np.ndarray, truth: np.ndarray) -> None:
     mates.predicted[predicted], mates.truth[truth] = truth, predicted
+
+
+def _distinct(numbers: np.ndarray) -> np.ndarray:
+    """The distinct ones of some small numbers, rising; np.unique would sort them."""
+    return np.flatnonzero(np.bincount(numbers))
 
 
 def _graph(tails: np.ndarray, heads: np.ndarray, nodes: int) -> csr_array:
