@@ -84,7 +84,15 @@ class Evaluate:
     task: TaskName | None = None
     """What the predictions are."""
     json: Path | None = None
-    """Write the scores to this file as well."""
+    """Write the scores to this file as well, with the whole curve of edges."""
+    max_dist: float | None = None
+    """Of edges: how far apart a match may be, as a share of the diagonal: .0075, which NYUD raises to .011."""
+    matching: Literal["fast", "exact"] | None = None
+    """Of edges: as many pairs as can be (fast), or of least total distance, too, as the benchmark (exact)."""
+    thinned: bool = False
+    """Of edges: the maps are suppressed already."""
+    crisp: bool = False
+    """Of edges: judge the maps as they are, neither suppressed nor thinned."""
 
     def __call__(self) -> int:
         from pixelnet.evaluate import evaluate
@@ -96,7 +104,12 @@ class Evaluate:
             predictions=self.predictions,
             task=self.task,
             json=self.json,
+            max_dist=self.max_dist,
+            matching=self.matching,
+            thinned=self.thinned,
+            crisp=self.crisp,
         )
+        scores.pop("curve", None)
         print(json.dumps(scores, indent=2))
         return 0
 

@@ -16,7 +16,7 @@ from pixelnet.data.images import read_labels, read_normals, read_share, read_val
 from pixelnet.errors import InputError
 from pixelnet.files import write_json
 from pixelnet.tasks import make_task
-from pixelnet.tasks.task import Task
+from pixelnet.tasks.task import Scorer, Task
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet
@@ -32,6 +32,10 @@ def evaluate(
     predictions: str | Path | None = None,
     task: str | None = None,
     json: str | Path | None = None,
+    max_dist: float | None = None,
+    matching: str | None = None,
+    thinned: bool = False,
+    crisp: bool = False,
 ) -> dict[str, Any]:
     """Score a model, or a folder of predictions, on a split of a data set.
 
@@ -43,21 +47,29 @@ def evaluate(
             (.png), edge strength (8- or 16-bit .png, or .npy in 0..1), normals (.png or .npy), values.
         task: what the predictions are; a model knows its own.
         json: write the scores to this file as well.
+        max_dist: of edges: how far apart a match may be, as a share of the diagonal (.0075; NYUD takes .011).
+        matching: of edges: "fast" (as many pairs as can be) or "exact" (of least total distance, too).
+        thinned: of edges: the maps are suppressed already.
+        crisp: of edges: judge the maps as they are, neither suppressed nor thinned.
 
     Returns:
         Segmentation: miou, mean_accuracy, pixel_accuracy (0..1), iou_per_class. Normals: mean, median, rmse in
-        degrees; "11.25", "22.5", "30" in percent. Edges: quick_f, threshold. Regression: abs_rel, rmse, delta1.
+        degrees; "11.25", "22.5", "30" in percent. Edges, by the BSDS protocol: ods, ois, ap, r50, threshold,
+        settings, curve. Regression: abs_rel, rmse, delta1.
 
     Raises:
-        InputError: neither or both of model and predictions; data that does not go with them; missing files.
+        InputError: neither or both of model and predictions; data that does not go with them; missing files;
+            options of another task.
     """
+    given = {"max_dist": max_dist, "matching": matching, "thinned": thinned or None, "crisp": crisp or None}
+    options = {name: value for name, value in given.items() if value is not None}
     if (model is None) == (predictions is None):
         raise InputError("give a model or a folder of predictions (--predictions DIR), one of the two")
     if predictions is not None:
         if task is None:
             raise InputError("predictions do not say what they are; add --task")
         dataset = open_dataset(data, task, split)
-        scores = score_files(Path(predictions), dataset)
+        scores = score_files(Path(predictions), dataset, **options)
     else:
         loaded = load(model) if isinstance(model, str | Path) else model
         assert loaded is not None
@@ -65,7 +77,7 @@ def evaluate(
             raise InputError(f"the model is of {loaded.config.task}, not of {task}; leave --task away")
         dataset = open_dataset(data, loaded.config.task, split)
         same_classes(loaded, dataset)
-        scores = score_model(loaded, dataset, progress=True)
+        scores = score_model(loaded, dataset, scorer=loaded.task.benchmark(**options), progress=True)
     if json is not None:
         write_json(Path(json), {"data": dataset.source, "split": split, "images": len(dataset), **scores})
     return scores
@@ -77,10 +89,14 @@ def score_model(
     items: Sequence[int] | None = None,
     accelerator: Accelerator | None = None,
     progress: bool = False,
+    scorer: Scorer | None = None,
 ) -> dict[str, Any]:
-    """Scores of a model on some items of a data set, or on all; several processes share the work."""
+    """Scores of a model on some items of a data set, or on all; several processes share the work.
+
+    scorer: one that has seen nothing yet, in place of the task's own.
+    """
     indices = list(range(len(dataset)) if items is None else items)
-    scorer = model.task.scorer()
+    scorer = model.task.scorer() if scorer is None else scorer
     rank, world = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     for index in tqdm(indices[rank::world], unit="image", desc="evaluate", leave=False, disable=not progress or rank):
         scorer.update(model.predict(dataset.image(index)), dataset.truth(index))
@@ -91,12 +107,13 @@ def score_model(
     return scorer.result()
 
 
-def score_files(folder: Path, dataset: Dataset) -> dict[str, Any]:
-    """Scores of files in a folder, one for each item of a data set and named as it is.
+def score_files(folder: Path, dataset: Dataset, **options: Any) -> dict[str, Any]:
+    """Scores of files in a folder, one for each item of a data set and named as it is; `options` of the benchmark.
 
     Raises:
         InputError: a file is missing, unreadable, of another size than its truth, or out of range.
     """
+    scorer = task_of(dataset).benchmark(**options)
     files = [_prediction(folder, name) for name in dataset.names]
     missing = [name for name, path in zip(dataset.names, files, strict=True) if path is None]
     if missing:
@@ -104,8 +121,6 @@ def score_files(folder: Path, dataset: Dataset) -> dict[str, Any]:
             f"{folder} lacks {len(missing)} of {len(files)} predictions: {', '.join(missing[:5])}"
             f"{', ...' if len(missing) > 5 else ''}; each is named as its image, .png or .npy"
         )
-    task = task_of(dataset)
-    scorer = task.scorer()
     for index, path in enumerate(tqdm(files, unit="image", desc="evaluate", leave=False)):
         assert path is not None
         prediction, image = READERS[dataset.task](path), dataset.labels(index)

@@ -37,7 +37,7 @@ def keep(run: Path, scores: dict[str, Any]) -> None:
         "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "first_loss": round(sum(line["loss"] for line in steps[:tenth]) / tenth, 4),
         "last_loss": round(sum(line["loss"] for line in steps[-tenth:]) / tenth, 4),
-        "scores": scores,
+        "scores": {name: value for name, value in scores.items() if name != "curve"},
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__},
         "pixelnet": _version(),
     }

@@ -1,10 +1,17 @@
 """Edges: consensus and soft losses, which pixels take part, and the scorer's two kinds of truth."""
 
+import json
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from contract_task import SIZE, TaskContract
+from scipy.ndimage import gaussian_filter
 
+from pixelnet.errors import InputError
+from pixelnet.evaluate import evaluate
+from pixelnet.metrics.boundaries import boundary_counts, boundary_scores
 from pixelnet.tasks import make_task
 
 
@@ -67,6 +74,82 @@ def test_a_share_is_scored_as_one_annotator():
     by_map.update(strength, (share >= 0.5)[None])
     assert np.array_equal(by_share.counts, by_map.counts)
     assert by_share.counts.any()
+
+
+def pairs(number):
+    rng = np.random.default_rng(number)
+    return [
+        (gaussian_filter(rng.random(SIZE), 1).astype(np.float32), rng.random((annotators, *SIZE)) < 0.1)
+        for annotators in range(1, number + 1)
+    ]
+
+
+OPTIONS = {"thresholds": 7, "max_dist": 0.05, "matching": "exact", "thinned": True}
+
+
+def test_the_benchmark_in_other_processes_is_that_in_this_one_and_that_of_its_functions():
+    alone, shared, images = (make_task("edges").benchmark(workers=n, **OPTIONS) for n in (0, 2, 0))
+    for pair in pairs(5):
+        alone.update(*pair)
+        shared.update(*pair)
+    expected = np.stack([boundary_counts(*pair, 7, 0.05, "exact", thinned=True) for pair in pairs(5)])
+    result = shared.result()
+    assert np.array_equal(shared.counts, expected)
+    assert result == alone.result() == shared.result()
+    assert {key: value for key, value in result.items() if key != "settings"} == boundary_scores(expected)
+    assert 0 < result["ods"] <= result["ois"] < 1
+    protocol = {"thresholds": 7, "max_dist": 0.05, "matching": "exact"}
+    assert result["settings"] == protocol | {"suppression": "before", "thinning": True}
+    assert images.result()["ods"] is None
+    json.dumps(result, allow_nan=False)
+
+
+def test_benchmarks_merge_and_travel_while_they_count():
+    whole, first, second = (make_task("edges").benchmark(workers=workers, thresholds=5) for workers in (0, 1, 1))
+    for index, pair in enumerate(pairs(3)):
+        whole.update(*pair)
+        (first if index else second).update(*pair)
+    first = pickle.loads(pickle.dumps(first))
+    first.merge(second)
+    first.update(*pairs(1)[0])  # and goes on
+    whole.update(*pairs(1)[0])
+    assert len(first.counts) == 3
+    assert first.result()["settings"]["suppression"] == {"border": 5, "multiplier": 1.01}
+    assert {**first.result(), "curve": None} == {
+        key: value if isinstance(value, dict) or value is None else pytest.approx(value)
+        for key, value in {**whole.result(), "curve": None}.items()
+    }
+
+
+def test_the_benchmark_refuses_what_does_not_fit_at_once():
+    with pytest.raises(InputError, match="share of the image's diagonal"):
+        make_task("edges").benchmark(max_dist=4.3)
+    scorer = make_task("edges").benchmark()
+    with pytest.raises(InputError, match=r"\(5, 6\)"):
+        scorer.update(np.zeros((5, 6)), np.zeros((2, 6, 5), dtype=bool))
+    assert scorer.result()["ods"] is None
+
+
+@pytest.mark.parametrize("name", ["normals", "regression"])
+def test_the_benchmarks_options_are_refused_for_other_tasks(name, folder_data, tmp_path):
+    assert type(make_task(name).benchmark()) is type(make_task(name).scorer())
+    with pytest.raises(InputError, match=rf"--max-dist, --crisp.*{name}"):
+        make_task(name).benchmark(max_dist=0.01, crisp=True)
+
+
+def test_evaluate_scores_files_by_the_protocol(folder_data, bsds500_data, tmp_path):
+    strength = np.zeros((12, 16), dtype=np.float32)
+    strength[6, 4:12] = 0.7
+    np.save(tmp_path / "3.npy", strength)
+    common = {"data": f"bsds500:{bsds500_data}", "predictions": tmp_path, "task": "edges"}
+    scores = evaluate(**common, max_dist=0.1, crisp=True, matching="exact", json=tmp_path / "scores.json")
+    assert set(scores) == {"ods", "ois", "ap", "r50", "threshold", "settings", "curve"}
+    settings = {"thresholds": 99, "max_dist": 0.1, "matching": "exact", "suppression": "none", "thinning": False}
+    assert scores["settings"] == settings
+    assert json.loads((tmp_path / "scores.json").read_text())["curve"] == scores["curve"]
+    assert evaluate(**common)["settings"]["max_dist"] == 0.0075
+    with pytest.raises(InputError, match=r"--thinned.*normals"):
+        evaluate(data=f"folder:{folder_data('normals')}", predictions=tmp_path, task="normals", thinned=True)
 
 
 def test_paint_dark_on_white():

@@ -1,14 +1,19 @@
 """Edges: how likely a boundary runs through a pixel, learnt from several annotators who do not quite agree."""
 
-from typing import ClassVar
+import os
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from pixelnet.errors import InputError
 from pixelnet.metrics import boundaries
+from pixelnet.metrics.matching import Method
 from pixelnet.tasks.task import Labels, Loss, Scorer, Task, weighted_mean
 
 CONSENSUS = 0.5  # the share of annotators from which on a pixel is a boundary
@@ -53,6 +58,10 @@ class Edges(Task):
         counts = np.zeros((len(boundaries.THRESHOLDS), 4), dtype=np.int64)
         return Scorer(_count, boundaries.quick_scores, counts)
 
+    def benchmark(self, **options: Any) -> "Benchmark":
+        """The BSDS protocol; `options` are those of `boundary_counts`, and `workers`."""
+        return Benchmark(**options)
+
     def paint(self, prediction: np.ndarray) -> np.ndarray:
         """Strength (H, W) -> dark strokes on white; unlabelled light blue, which no strength is."""
         strength = np.asarray(prediction, dtype=np.float32)
@@ -63,12 +72,90 @@ class Edges(Task):
         return colours
 
 
-def _count(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
+class Benchmark(Scorer):
+    """The score of the BSDS protocol; its counts (I, T, 4) keep images apart, each of which has a best threshold.
+
+    Images are counted by other processes, one a core, while the next are predicted or read.
+    """
+
+    def __init__(
+        self,
+        thresholds: int = 99,
+        max_dist: float = boundaries.MAX_DIST,
+        matching: Method = "fast",
+        thinned: bool = False,
+        crisp: bool = False,
+        workers: int | None = None,
+    ) -> None:
+        """As `boundary_counts`, `matching` being its method. workers: processes; 0 counts in this one."""
+        boundaries.check_protocol(thresholds, max_dist, matching, thinned, crisp)
+        count = partial(
+            boundaries.boundary_counts,
+            thresholds=thresholds,
+            max_dist=max_dist,
+            method=matching,
+            thinned=thinned,
+            crisp=crisp,
+        )
+        super().__init__(count, boundaries.boundary_scores, np.zeros((0, thresholds, 4), dtype=np.int64))
+        suppression = {"border": boundaries.BORDER, "multiplier": boundaries.MULTIPLIER}
+        self.settings = {
+            "thresholds": thresholds,
+            "max_dist": max_dist,
+            "matching": matching,
+            "suppression": "none" if crisp else "before" if thinned else suppression,
+            "thinning": not crisp,
+        }
+        self.workers = (os.cpu_count() or 1) if workers is None else workers
+        self.pool: ProcessPoolExecutor | None = None
+        self.jobs: list[Future[np.ndarray]] = []
+
+    def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
+        pair = boundaries.checked(*_against_annotators(prediction, truth))
+        if self.workers == 0:
+            self.counts = np.concatenate([self.counts, self.count(*pair)[None]])
+            return
+        self.pool = self.pool or ProcessPoolExecutor(self.workers)
+        self.jobs.append(self.pool.submit(self.count, *pair))
+
+    def merge(self, other: Scorer) -> None:
+        assert isinstance(other, Benchmark)
+        self.finish()
+        other.finish()
+        self.counts = np.concatenate([self.counts, other.counts])
+
+    def result(self) -> dict[str, Any]:
+        self.finish()
+        scores = self.scores(self.counts)
+        return scores | {"settings": self.settings}
+
+    def finish(self) -> None:
+        """Wait for the images still being counted."""
+        if self.pool is not None:
+            counts = [job.result() for job in tqdm(self.jobs, "match", unit="image", leave=False)]
+            self.counts, self.jobs = np.concatenate([self.counts, np.stack(counts)]), []
+            self.pool.shutdown()
+            self.pool = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.finish()  # no process takes another's pool
+        return self.__dict__
+
+    def __del__(self) -> None:
+        if (pool := getattr(self, "pool", None)) is not None:  # given up: nobody waits for the rest
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _against_annotators(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Strength (H, W) and bool (A, H, W), whichever of its two kinds the truth is."""
     truth = np.asarray(truth)
-    if truth.dtype != bool:
-        if np.shape(prediction) != truth.shape:
-            raise InputError(f"the edge strength is {np.shape(prediction)} but the truth is {truth.shape}")
-        # A strength at an unlabelled pixel must neither count nor thin out a neighbour's.
-        prediction = np.where(np.isnan(truth), 0, prediction)
-        truth = (truth >= CONSENSUS)[None]
-    return boundaries.quick_counts(prediction, truth)
+    if truth.dtype == bool:
+        return prediction, truth
+    if np.shape(prediction) != truth.shape:
+        raise InputError(f"the edge strength is {np.shape(prediction)} but the truth is {truth.shape}")
+    # A strength at an unlabelled pixel must neither count nor thin out a neighbour's.
+    return np.where(np.isnan(truth), 0, prediction), (truth >= CONSENSUS)[None]
+
+
+def _count(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    return boundaries.quick_counts(*_against_annotators(prediction, truth))

@@ -101,6 +101,16 @@ class Task(ABC):
     def scorer(self) -> Scorer:
         """A scorer that has seen nothing yet."""
 
+    def benchmark(self, **options: Any) -> Scorer:
+        """A scorer by the full protocol of the field's benchmark, where that takes longer than training can wait.
+
+        Raises InputError for options, which only a task with such a protocol has.
+        """
+        if options:
+            given = ", ".join(f"--{name.replace('_', '-')}" for name in options)
+            raise InputError(f"{given}: of the boundary benchmark, and this is {self.name}; leave it out")
+        return self.scorer()
+
     @abstractmethod
     def paint(self, prediction: np.ndarray) -> np.ndarray:
         """A picture for people: a prediction or a label map (H, W) or (H, W, 3) -> uint8 (H, W, 3)."""
