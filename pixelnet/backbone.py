@@ -61,8 +61,14 @@ class TimmBackbone(Backbone):
 
     def __init__(self, name: str, taps: Sequence[int] | None, channels: int, pretrained: bool, weights: Path | None):
         super().__init__()
+        if taps is not None and (not taps or list(taps) != sorted(set(taps))):
+            raise InputError(f"taps are {list(taps)}; give at least one, from shallow to deep, each once")
         given = read_weights(weights) if weights else None
-        self.network = _timm_features(name, taps, channels, pretrained, given)
+        try:
+            self.network = _timm_features(name, taps, channels, pretrained, given)
+        except RuntimeError as error:
+            what = f"{weights or 'the hub file'} does not fit" if weights or pretrained else "there is no backbone in"
+            raise InputError(f"{what} {name}: {_reason(error)}") from error
         if weights and given is not None:
             _same_names(self.network, given, weights, name)
         info: Any = self.network.feature_info
@@ -108,11 +114,12 @@ def _timm_features(
                 raise
         except (AssertionError, IndexError, ValueError) as error:
             raise InputError(f"{name} cannot be tapped at {taps}: {error}") from error
-        except RuntimeError as error:
-            if given is None and not pretrained:
-                raise InputError(f"{name} cannot serve as a backbone: {error}") from error
-            raise InputError(f"the weights do not fit {name}: {error}") from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def _reason(error: Exception) -> str:
+    """The first mismatch that torch names; its first line only says that there are some."""
+    return str(error).splitlines()[:2][-1].strip()
 
 
 def _same_names(network: nn.Module, given: dict[str, Tensor], weights: Path, name: str) -> None:
@@ -200,8 +207,11 @@ class VGG16(Backbone):
             raise InputError(f"{weights or 'the hub file'} lacks {missing[0]}; VGG-16's names are features.N.weight")
         first = state["features.0.weight"]
         if first.shape[1] != channels:
-            state["features.0.weight"] = adapt_input_conv(channels, first)
-        self.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
+            state["features.0.weight"] = adapt_input_conv(channels, first.float())
+        try:
+            self.load_state_dict({key: state[key] for key in own if key in state}, strict=False)
+        except RuntimeError as error:
+            raise InputError(f"{weights or 'the hub file'} does not fit vgg16: {_reason(error)}") from error
 
     def maps(self, images: Tensor) -> list[Tensor]:
         found, x = [], images
@@ -225,10 +235,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} is not there; --backbone-weights takes a file of weights")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+            found = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # both libraries have many words for "this is no such file"
         raise InputError(f"{path} cannot be read as a file of plain tensors ({error}); is it whole?") from error
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise InputError(f"{path} holds no tensors by name; save it from network.state_dict()")
+    return found
 
 
 def make_backbone(

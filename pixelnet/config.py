@@ -131,6 +131,8 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str) -> T:
     Raises:
         InputError: a key that is no field (with the nearest one named), a field left out, a value of a wrong type.
     """
+    if not isinstance(values, dict):
+        raise InputError(f"{where} is {values!r}, not an object of settings")
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:

@@ -143,6 +143,13 @@ def same_classes(model: "PixelNet", dataset: Dataset) -> None:
             f"the model has {model.config.classes} classes, {dataset.source} has {len(dataset.classes)}; "
             "evaluate on the data set it was trained for"
         )
+    names, classes = model.config.names, dataset.classes
+    # A folder without classes.json calls its classes 0, 1, 2.
+    if names and names != classes and not names[0].isdecimal() and not classes[0].isdecimal():
+        raise InputError(
+            f"the model's classes are {', '.join(names)}, those of {dataset.source} {', '.join(classes)}; "
+            "evaluate on the data set it was trained for"
+        )
 
 
 def task_of(dataset: Dataset, **options: Any) -> Task:

@@ -127,7 +127,9 @@ class Stratified(Sampler):
     def __init__(self, pixels: int | str = 2000, quotas: str | Mapping[int, int] = "equal"):
         super().__init__(pixels)
         named = isinstance(quotas, str) and quotas in ("equal", "proportional")
-        if not named and (not isinstance(quotas, Mapping) or not quotas or min(quotas.values()) < 0):
+        if not named and (
+            not isinstance(quotas, Mapping) or not quotas or min(quotas.values()) < 0 or not any(quotas.values())
+        ):
             raise InputError(f"quotas are {quotas!r}; give equal, proportional, or points for each class: sky=10,car=2")
         self.quotas = quotas
 

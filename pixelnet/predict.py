@@ -49,7 +49,7 @@ def predict(
     pixels = _pixels(image, model.config.channels)
     device = model.backbone.mean.device
     batch = torch.tensor(pixels, device=device).permute(2, 0, 1)[None].float() / 255
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]  # a frozen backbone has a mode of its own
     model.eval()
     try:
         maps = model.maps(batch)
@@ -58,7 +58,8 @@ def predict(
         height, width = pixels.shape[:2]
         return np.concatenate([_answer(model, band[0], probabilities) for band in model.bands(maps, height, width)])
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def _answer(model: "PixelNet", logits: Tensor, probabilities: bool) -> np.ndarray:
@@ -100,6 +101,8 @@ def predict_files(
         InputError: no image, two of one name, or one that cannot be read; what was written before stays.
     """
     images, folder = image_files(inputs), Path(out)
+    if any(path.resolve().parent == folder.resolve() for path in images):
+        raise InputError(f"{folder} holds the images themselves, which answers would replace; choose another --out")
     wanted = None if points is None else read_points(Path(points))
     written: list[Path] = []
     for path in tqdm(images, unit="image", disable=len(images) < 2):
@@ -133,7 +136,7 @@ def image_files(inputs: Iterable[str | Path]) -> list[Path]:
 def read_points(path: Path) -> np.ndarray:
     """(P, 2) from a CSV file of x, y, with or without a line of titles."""
     try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8").splitlines()) if row]
+        rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if row]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}") from error
     if rows and [cell.strip().lower() for cell in rows[0][:2]] == ["x", "y"]:

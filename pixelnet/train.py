@@ -27,7 +27,7 @@ from pixelnet.errors import InputError
 from pixelnet.evaluate import score_model, task_of
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, make_sampler
-from pixelnet.record import Record
+from pixelnet.record import METRICS, Record
 from pixelnet.tasks.task import Task
 
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
@@ -56,7 +56,7 @@ def train(task: str, data: str, out: str | Path, **options: Any) -> PixelNet:
 
 def run(config: TrainConfig) -> PixelNet:
     """`train`, from a whole configuration."""
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = _accelerator(config)
     state = _state_to_resume(config)
     accelerator.wait_for_everyone()  # nobody writes to the folder before all have looked
     data, validation = _open(config, accelerator)
@@ -68,17 +68,18 @@ def run(config: TrainConfig) -> PixelNet:
 
     torch.manual_seed(config.seed)
     model = _model(config, data, fresh=state is None)
+    if state is not None:
+        _restore(model, state, config.out / checkpoint.CHECKPOINT)
     record = Record(config, model, validation, accelerator.is_main_process, state)
     learner, optimiser = accelerator.prepare(model, _optimiser(config, model))
     if state is not None:
-        model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         if accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
 
     first = 0 if state is None else state["step"]
     for step, batch in enumerate(stream(batches, first, config.steps, config.workers), start=first):
-        torch.manual_seed((config.seed << 32) + step)  # dropout is this step's own
+        torch.manual_seed((config.seed << 32) + step * place[1] + place[0])  # dropout is this step's own
         learner.train()
         if not config.backbone_rate:
             model.backbone.eval()
@@ -105,6 +106,30 @@ def run(config: TrainConfig) -> PixelNet:
     return checkpoint.load(config.out)
 
 
+def _accelerator(config: TrainConfig) -> Accelerator:
+    try:
+        accelerator = Accelerator(mixed_precision=config.precision)
+    except ValueError as error:  # this machine cannot, or accelerate has begun with another one in this process
+        raise InputError(f"--precision {config.precision}: {error}") from error
+    if config.images_per_step < accelerator.num_processes:
+        raise InputError(
+            f"--images-per-step is {config.images_per_step} but there are {accelerator.num_processes} processes; "
+            "each needs at least one image"
+        )
+    return accelerator
+
+
+def _restore(model: PixelNet, state: dict[str, Any], path: Path) -> None:
+    """The checkpoint's weights into the model, before anything of the run is touched."""
+    try:
+        if not {"step", "best", "optimiser", "scaler"} <= state.keys():
+            raise KeyError("no state of a run")
+        model.load_state_dict(state["model"])
+    except (AttributeError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[:2][-1].strip()
+        raise InputError(f"{path} is of another run ({reason}); remove it to start this run afresh") from error
+
+
 def rate_factor(schedule: str, progress: float) -> float:
     """What the learning rates are multiplied by when `progress` (0..1) of a run is done.
 
@@ -128,6 +153,7 @@ def _loss(task: Task, logits: Tensor, batch: Batch, weighted: bool, accelerator:
     loss = task.loss(logits[real], batch.labels[real], weights)
     if accelerator.num_processes > 1:
         # Each process divided by its own points and the gradients will be averaged: divide by everybody's instead.
+        # That is exact for means over points; Dice and Lovasz stay means over the processes' own sets.
         everybody = accelerator.reduce(weights.sum(), reduction="mean")
         loss = loss * weights.sum() / everybody.clamp_min(1e-12)
     if not torch.isfinite(loss):
@@ -182,6 +208,8 @@ def _model(config: TrainConfig, data: Dataset, fresh: bool) -> PixelNet:
 def _sampler(config: TrainConfig, task: Task, data: Dataset) -> Sampler:
     name = config.sampler or task.sampler
     if name != "stratified":
+        if config.quotas != "equal":
+            raise InputError(f"--quotas {config.quotas} are of the sampler stratified; add --sampler stratified")
         return make_sampler(name, config.pixels)
     return make_sampler(name, config.pixels, quotas=read_quotas(config.quotas, data.classes))
 
@@ -213,7 +241,16 @@ def _state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be at least 1")
     if min(config.rate, config.backbone_rate, config.decay, config.workers) < 0:
         raise InputError("rates, decay and workers cannot be negative")
+    if not (config.rate or config.backbone_rate):
+        raise InputError("--rate and --backbone-rate are both 0, so nothing would learn; give one above 0")
+    if not 0 <= config.seed < 2**31:
+        raise InputError(f"--seed is {config.seed}; it must be at least 0 and below {2**31}")
+    if config.out.exists() and not config.out.is_dir():
+        raise InputError(f"{config.out} is a file; --out is the folder of a run")
     if not checkpoint.is_model(config.out):
+        for name in (METRICS, checkpoint.WEIGHTS, checkpoint.CHECKPOINT):
+            if (config.out / name).exists():
+                raise InputError(f"{config.out} holds {name} of something else; choose another --out")
         return None
     if not config.resume:
         raise InputError(f"{config.out} holds a run already; add --resume to go on with it, or choose another --out")

@@ -100,8 +100,8 @@ class Segmentation(Task):
     def _check_class_weights(self) -> None:
         if self.class_weights is None:
             return
-        if self.loss_name != "cross-entropy":
-            raise InputError(f"class weights go with the loss 'cross-entropy', not with {self.loss_name!r}")
+        if self.loss_name not in ("cross-entropy", "cross-entropy+lovasz"):
+            raise InputError(f"class weights are of the cross-entropy, alone or with Lovasz, not of {self.loss_name!r}")
         if len(self.class_weights) != self.classes:
             raise InputError(f"{len(self.class_weights)} class weights given for {self.classes} classes; give one each")
         if not all(0 <= weight < math.inf for weight in self.class_weights) or not any(self.class_weights):
