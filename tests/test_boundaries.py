@@ -301,3 +301,15 @@ def test_on_photos_a_person_beats_the_gradient_and_the_gradient_beats_noise():
     assert 0.7 < f["person"] < 0.95  # the full protocol has .80 for people
     assert 0.5 < f["gradient"] < 0.7
     assert f["noise"] < 0.5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_people_agree_as_published(real_data, method):
+    """Each annotator against the others: F .80 in Arbelaez et al. 2011, on the test split."""
+    counts = []
+    for path in sorted((real_data / "bsds500/groundTruth/val").glob("*.mat"))[::20]:
+        drawings = np.stack([one["Boundaries"][0, 0] > 0 for one in loadmat(path)["groundTruth"].flat])
+        others = [np.delete(drawings, k, axis=0) for k in range(len(drawings))]
+        rounds = zip(drawings, others, strict=True)
+        counts.append(sum(boundary_counts(one, rest, 1, method=method, crisp=True) for one, rest in rounds))
+    assert 0.75 < boundary_scores(np.stack(counts))["ods"] < 0.85
