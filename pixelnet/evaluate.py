@@ -98,7 +98,8 @@ def score_model(
     indices = list(range(len(dataset)) if items is None else items)
     scorer = model.task.scorer() if scorer is None else scorer
     rank, world = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
-    for index in tqdm(indices[rank::world], unit="image", desc="evaluate", leave=False, disable=not progress or rank > 0):
+    silent = rank > 0 or not progress
+    for index in tqdm(indices[rank::world], unit="image", desc="evaluate", leave=False, disable=silent):
         scorer.update(model.predict(dataset.image(index)), dataset.truth(index))
     if world > 1:
         scorer, *others = gather_object([scorer])
