@@ -108,7 +108,9 @@ class Task(ABC):
         """
         if options:
             given = ", ".join(f"--{name.replace('_', '-')}" for name in options)
-            raise InputError(f"{given}: only the boundary benchmark has this, and the task is {self.name}; leave it out")
+            raise InputError(
+                f"{given}: only the boundary benchmark has this, and the task is {self.name}; leave it out"
+            )
         return self.scorer()
 
     @abstractmethod
