@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial, wraps
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +76,10 @@ def people_counts(dataset: Dataset, index: int, thresholds: int, method: matchin
 WHAT = {"gradient": gradient_counts, "people": people_counts}
 
 
+# Two drawings that all but coincide are what exact is slowest at, by far: people are matched by fast alone.
+CASES: tuple[tuple[str, matching.Method], ...] = (("gradient", "fast"), ("gradient", "exact"), ("people", "fast"))
+
+
 def one(index: int, what: str, dataset: Dataset, **options: Any) -> tuple[np.ndarray, dict[str, float]]:
     """Counts of one image, and the seconds of each step and of all."""
     seconds: dict[str, float] = defaultdict(float)
@@ -98,14 +101,15 @@ def main() -> None:
     rows = []
     print("what      matching     ODS     OIS      AP     R50   s/image  share of each step")
     with ProcessPoolExecutor(arguments.workers) as pool:
-        for what, method in product(WHAT, matching.METHODS):
+        for what, method in CASES:
             work = partial(one, what=what, dataset=dataset, thresholds=arguments.thresholds, method=method)
             found = list(pool.map(work, chosen))
             seconds = {name: float(np.mean([times.get(name, 0) for _, times in found])) for name in (*STEPS, "all")}
             rows.append(row(what, method, np.stack([counts for counts, _ in found]), seconds))
             show(rows[-1])
     what = f"BSDS500 val, {len(chosen)} images, {arguments.thresholds} thresholds: fast and exact matching."
-    write_json(RESULT, {"name": "boundaries", "what": what, "command": "python -m benchmarks.boundaries", "rows": rows})
+    command = f"python -m benchmarks.boundaries --images {len(chosen)} --thresholds {arguments.thresholds}"
+    write_json(RESULT, {"name": "boundaries", "what": what, "command": command, "rows": rows})
 
 
 def row(what: str, method: str, counts: np.ndarray, seconds: dict[str, float]) -> dict[str, Any]:

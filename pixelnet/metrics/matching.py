@@ -7,6 +7,9 @@ of this size one of least total distance is taken: `exact`. (That the two say th
 would move a hundred others and more by the whole limit.) `fast` takes any matching of this size. The truth pixels
 matched are as many either way, which is recall; predicted pixels may be others, which matters to precision alone and
 only with several annotators, since a pixel counts once whoever of them it matches.
+
+On 50 images of BSDS500's val split (`benchmarks/boundaries.py`; the gradient's magnitude, 9 thresholds) fast stands
+.0006 above exact in ODS and in OIS and .0005 in AP, for a sixth of the time; so fast is the default.
 """
 
 import math
