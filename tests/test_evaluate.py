@@ -34,7 +34,8 @@ def test_files_score_as_the_model_that_wrote_them(task: str, folder_data, tmp_pa
     predict_files(model, [data / "val" / "images"], tmp_path / "out")
     from_files = pixelnet.evaluate(predictions=tmp_path / "out", task=task, data=spec)
     assert scores.keys() == from_files.keys()
-    for name, value in scores.items():
+    for name in scores.keys() - {"curve", "settings"}:  # of edges: a rounded strength may cross a threshold
+        value = scores[name]
         assert from_files[name] == pytest.approx(value, rel=2e-3, abs=0.2 if name in ("11.25", "22.5", "30") else 2e-3)
 
 
@@ -57,7 +58,7 @@ def test_the_numbers_are_those_of_a_loop(folder_data) -> None:
     [
         ("segmentation", {"miou", "mean_accuracy", "pixel_accuracy", "iou_per_class"}),
         ("normals", {"mean", "median", "rmse", "11.25", "22.5", "30"}),
-        ("edges", {"quick_f"}),
+        ("edges", {"ods", "ois", "ap", "r50"}),
         ("regression", {"abs_rel", "rmse", "delta1"}),
     ],
 )

@@ -33,13 +33,14 @@ def test_cross_entropy_is_the_weighted_mean_of_minus_log_p():
     logits, labels, weights = points()
     p = np.exp(logits.numpy()) / np.exp(logits.numpy()).sum(1, keepdims=True)
     expected = sum(-w * np.log(row[c]) for w, row, c in zip(weights, p, labels, strict=True)) / weights.sum()
-    assert make_task("segmentation", 5).loss(logits, labels, weights) == pytest.approx(expected)
+    task = make_task("segmentation", 5, loss="cross-entropy")
+    assert task.loss(logits, labels, weights) == pytest.approx(expected)
 
 
 def test_class_weights_are_normalised_as_torch_does():
     logits, labels, _ = points()
     class_weights = [0.0, 1, 2, 0.5, 3]
-    task = make_task("segmentation", 5, class_weights=class_weights)
+    task = make_task("segmentation", 5, loss="cross-entropy", class_weights=class_weights)
     expected = torch.nn.CrossEntropyLoss(weight=torch.tensor(class_weights).double())(logits, labels)
     torch.testing.assert_close(task.loss(logits, labels, torch.ones(20)), expected)
     of_no_weight = labels == 0
@@ -124,7 +125,7 @@ def test_the_default_palette_tells_255_classes_apart():
         ({"name": "segmentation", "classes": 2, "class_weights": []}, "0 class weights given for 2"),
         ({"name": "segmentation", "classes": 2, "class_weights": [1, -1]}, "0 or more"),
         ({"name": "segmentation", "classes": 2, "class_weights": [0, 0]}, "not all 0"),
-        ({"name": "segmentation", "classes": 2, "class_weights": [1, 2], "loss": "dice"}, "not with 'dice'"),
+        ({"name": "segmentation", "classes": 2, "class_weights": [1, 2], "loss": "dice"}, "not of 'dice'"),
         ({"name": "normals", "classes": 3}, "normals has no classes"),
         ({"name": "edges", "classes": 0}, "edges has no classes"),
         ({"name": "regression", "names": ["a"]}, "regression has no names"),
