@@ -13,7 +13,6 @@ from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, map_coor
 
 from pixelnet.errors import InputError
 from pixelnet.metrics.boundaries import (
-    THRESHOLDS,
     _bilinear,
     boundary_counts,
     boundary_scores,
