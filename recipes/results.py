@@ -18,7 +18,8 @@ WIDTH = 840  # pixels, of a panel in the documents
 HEADER = """# Results
 
 Written by `python -m recipes results` from what the runs wrote (`docs/results/*.json`); nothing here is typed by hand.
-Scores are on validation data. One seed each, so differences of a point or two between rows would mean nothing.
+Scores are on validation data. One seed each where no others are given, so differences of a point or two would mean
+nothing. `nyudv2` and `bsds500` are short runs: the normals, after three passes over the data, are clearly not done.
 
 """
 
