@@ -44,7 +44,7 @@ class Record:
             self.items = [int(item) for item in np.linspace(0, len(validation) - 1, count).round()]
         self.path = config.out / METRICS
         self.smooth_loss: float | None = None
-        self.pixels, self.clock = 0, time.perf_counter()
+        self.clock = time.perf_counter()
         self.bar = tqdm(total=config.steps, initial=first, unit="step", disable=not main)
         if main:
             checkpoint.save_config(model, config.out, train=to_dict(config))

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pixelnet.data.dataset import Dataset
+from pixelnet.files import write_atomic
 from pixelnet.predict import write_png
 
 if TYPE_CHECKING:
@@ -62,7 +63,5 @@ def draw_curves(run: Path) -> Figure:
     right.set(xlabel="step", ylabel="score on val")
     if numbers:
         right.legend(frameon=False)
-    temporary = run / ".curves.png"
-    figure.savefig(temporary, format="png", dpi=110)
-    temporary.replace(run / "curves.png")
+    write_atomic(run / "curves.png", lambda file: figure.savefig(file, format="png", dpi=110))
     return figure

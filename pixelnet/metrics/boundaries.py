@@ -240,6 +240,6 @@ def quick_scores(counts: np.ndarray, thresholds: np.ndarray = THRESHOLDS) -> dic
     if not drawn.any():
         return {"quick_f": None, "threshold": None}
     precision, recall = near / np.maximum(predicted, 1), found / drawn
-    f = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    f = _f(precision, recall)
     best = int(f.argmax())
     return {"quick_f": float(f[best]), "threshold": float(thresholds[best])}
