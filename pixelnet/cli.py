@@ -34,7 +34,8 @@ class Check:
     """Is my data what the library thinks? Counts, problems, and a picture of labels over images."""
 
     data: tyro.conf.Positional[str]
-    """camvid:PATH, bsds500:PATH, nyudv2:PATH, nyudv2-13:PATH, folder:PATH or scenes."""
+    """folder:PATH, scenes, or a benchmark's name:PATH: voc2012, pascal-context, cityscapes, ade20k, camvid, nyudv2,
+    nyudv2-13, bsds500."""
     task: TaskName | None = None
     """Which labels to look at; what the data has, if it is clear."""
     split: str = "train"

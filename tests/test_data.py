@@ -15,7 +15,8 @@ def test_each_name_opens_its_class(camvid_data: Path, bsds500_data: Path, nyudv2
         "nyudv2-13": (nyudv2_data, "segmentation"),
         "folder": (folder_data("edges"), "edges"),
     }
-    assert set(roots) == set(NAMES)
+    own_tests = {"ade20k", "cityscapes", "pascal-context", "pascal-context-33", "voc2012"}
+    assert set(roots) | own_tests == set(NAMES)
     for name, (root, task) in roots.items():
         dataset = open_dataset(f"{name}:{root}", task)
         assert type(dataset) is NAMES[name]
@@ -37,7 +38,7 @@ def test_scenes_need_no_path_and_serve_every_task(task: str) -> None:
         (
             "camvit:/data",
             "segmentation",
-            "no data set 'camvit'; known are bsds500, camvid, folder, nyudv2, nyudv2-13, ",
+            "no data set 'camvit'; known are ade20k, bsds500, camvid, cityscapes, folder, ",
         ),
         ("camvid", "segmentation", "camvid needs the folder it is in; write camvid:PATH"),
         ("camvid:", "segmentation", "camvid needs the folder it is in; write camvid:PATH"),

@@ -2,21 +2,30 @@
 
 from pathlib import Path
 
+from pixelnet.data.ade20k import ADE20K
 from pixelnet.data.bsds500 import BSDS500
 from pixelnet.data.camvid import CamVid
+from pixelnet.data.cityscapes import Cityscapes
 from pixelnet.data.dataset import Dataset, Pairs
 from pixelnet.data.folder import Folder
 from pixelnet.data.nyudv2 import NYUDv2, NYUDv2With13
+from pixelnet.data.pascal_context import PascalContext, PascalContext33
+from pixelnet.data.voc2012 import VOC2012
 from pixelnet.errors import InputError
 
 __all__ = ["NAMES", "TASKS", "Dataset", "first_task", "has_split", "open_dataset"]
 
 NAMES: dict[str, type[Pairs]] = {
+    "ade20k": ADE20K,
     "bsds500": BSDS500,
     "camvid": CamVid,
+    "cityscapes": Cityscapes,
     "folder": Folder,
     "nyudv2": NYUDv2,
     "nyudv2-13": NYUDv2With13,
+    "pascal-context": PascalContext,
+    "pascal-context-33": PascalContext33,
+    "voc2012": VOC2012,
 }
 SCENES = "scenes"  # generated, so it has no path; "scenes:512" gives a number of items instead
 TASKS = ("segmentation", "normals", "edges", "regression")

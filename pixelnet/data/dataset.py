@@ -81,14 +81,19 @@ class Pairs(Dataset):
         self.root, self.task, self.split = Path(path).expanduser(), task, split
         self.source = f"{self.name}:{path}"
         self.demand(self.root, task)
+        pairs = self.find()
+        self.names = sorted(pairs)
+        self.pairs = [pairs[stem] for stem in self.names]
+
+    def find(self) -> dict[str, tuple[Path, Path]]:
+        """The image and the label file of each item of the split, by the image's stem."""
         pairs: dict[str, tuple[Path, Path]] = {}
         for images, targets in self.folders():
             for stem, pair in match(images, targets, self.label_extensions, self.root).items():
                 if stem in pairs:
                     raise InputError(f"{self.shown(pair[0])} and {self.shown(pairs[stem][0])} share a name; rename one")
                 pairs[stem] = pair
-        self.names = sorted(pairs)
-        self.pairs = [pairs[stem] for stem in self.names]
+        return pairs
 
     @classmethod
     def demand(cls, root: Path, task: str) -> None:
@@ -119,12 +124,16 @@ class Pairs(Dataset):
 
     def folders(self) -> list[tuple[Path, Path]]:
         """The folders (images, label maps) this split is made of."""
+        train = self.layout(self.root, next(iter(self.parts.values()))[0], self.task)
+        self.demand_split(f"a folder {self.shown(train[0])}")
+        return [self.layout(self.root, part, self.task) for part in self.parts[self.split]]
+
+    def demand_split(self, expected: str) -> None:
+        """Raise InputError unless the split is there; `expected` is what the data's folder lacks if none is."""
         known = self.splits(self.root, self.task)
         if self.split not in known:
-            expected = self.shown(self.layout(self.root, "train", self.task)[0])
-            found = f"it has {', '.join(known)}" if known else f"expected a folder {expected} in it"
+            found = f"it has {', '.join(known)}" if known else f"expected {expected} in it"
             raise InputError(f"{self.source} has no split {self.split!r}; {found}")
-        return [self.layout(self.root, part, self.task) for part in self.parts[self.split]]
 
     @abstractmethod
     def read(self, path: Path) -> np.ndarray:

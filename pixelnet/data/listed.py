@@ -1,0 +1,53 @@
+"""Data sets whose splits are lists of names in text files, as the VOC challenges keep them."""
+
+from abc import abstractmethod
+from pathlib import Path
+
+from pixelnet.data.dataset import Pairs
+from pixelnet.errors import InputError
+
+
+class Listed(Pairs):
+    """Pairs whose splits are text files of one name a line; what follows the name is passed over."""
+
+    @classmethod
+    @abstractmethod
+    def lists(cls, root: Path) -> dict[str, tuple[Path, ...]]:
+        """Each split and the lists it is made of; a split is there if all its lists are."""
+
+    @abstractmethod
+    def pair(self, name: str) -> tuple[Path, Path]:
+        """The image and the label file of a name; they need not exist."""
+
+    @classmethod
+    def splits(cls, root: Path, task: str) -> tuple[str, ...]:
+        return tuple(split for split, paths in cls.lists(root).items() if paths and all(p.is_file() for p in paths))
+
+    def find(self) -> dict[str, tuple[Path, Path]]:
+        lists = self.lists(self.root)
+        self.demand_split(f"a list {self.shown(next(iter(lists.values()))[0])}")
+        names = self.listed(*lists[self.split])
+        pairs = {name: self.pair(name) for name in names}
+        for name, files in pairs.items():
+            for what, file in zip(("image", "labels"), files, strict=True):
+                if not file.is_file():
+                    raise InputError(
+                        f"{self.source}: the split {self.split} lists {name}, whose {what} {self.shown(file)} is not "
+                        "there; unpack the data again, or take the name off the list"
+                    )
+        return pairs
+
+    def listed(self, *paths: Path) -> list[str]:
+        """The names in some lists, each once."""
+        names = dict.fromkeys(line.split()[0] for path in paths for line in read_lines(path))
+        if not names:
+            raise InputError(f"{', '.join(map(str, paths))} names no image; expected one name a line")
+        return list(names)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not blank, stripped. Raises InputError for a file that cannot be read."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,94 @@
+"""`pascal-context:PATH` and `pascal-context-33:PATH`: PASCAL-Context (Mottaghi et al., CVPR 2014).
+
+    PATH/trainval/NAME.mat   PATH/labels.txt   PATH/59_labels.txt   PATH/VOC2010/JPEGImages/NAME.jpg
+
+as released, and the images of VOC 2010, in PATH, PATH/VOC2010 or PATH/VOCdevkit/VOC2010, or beside PATH. The splits
+(4,998 and 5,105 images) are PATH/train.txt and val.txt where they are, or VOC 2010's own ImageSets/Main lists.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from scipy.io import loadmat
+
+from pixelnet.data.dataset import UNLABELLED
+from pixelnet.data.images import reading
+from pixelnet.data.listed import Listed, read_lines
+from pixelnet.data.voc2012 import devkit
+from pixelnet.errors import InputError
+
+# The short lists spell three of the classes in another way than labels.txt does.
+SPELLINGS = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
+
+
+class PascalContext(Listed):
+    """The 59 classes of PATH/59_labels.txt; a pixel of any other class (or of none, 0) is unlabelled."""
+
+    name = "pascal-context"
+    tasks = ("segmentation",)
+    parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": (".",)}
+    chosen: ClassVar[str] = "59_labels.txt"
+    source_of_list: ClassVar[str] = "it comes with the data set"
+
+    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+        super().__init__(path, task, split)
+        names = class_list(self.root / "labels.txt", "it comes with the data set")
+        self.classes = tuple(class_list(self.root / self.chosen, self.source_of_list).values())
+        ids = {name: number for number, name in names.items()}
+        self.ids = np.full(max(names) + 1, UNLABELLED, np.uint8)
+        for k, name in enumerate(self.classes):
+            known = name if name in ids else SPELLINGS.get(name)
+            if known not in ids:
+                raise InputError(
+                    f"{self.root / self.chosen} names {name!r}, which is not in labels.txt; correct its spelling"
+                )
+            self.ids[ids[known]] = k
+
+    @classmethod
+    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+        return photos(root) / "JPEGImages", root / "trainval"
+
+    @classmethod
+    def lists(cls, root: Path) -> dict[str, tuple[Path, ...]]:
+        folder = root if (root / "train.txt").is_file() else photos(root) / "ImageSets" / "Main"
+        return {split: (folder / f"{split}.txt",) for split in ("train", "val")}
+
+    def pair(self, name: str) -> tuple[Path, Path]:
+        images, targets = self.layout(self.root, ".", self.task)
+        return images / f"{name}.jpg", targets / f"{name}.mat"
+
+    def read(self, path: Path) -> np.ndarray:
+        with reading(path):
+            stored = loadmat(path)["LabelMap"]
+        if stored.max() >= len(self.ids):
+            raise InputError(
+                f"{self.shown(path)} holds the value {stored.max()}, but labels.txt ends at {len(self.ids) - 1}; "
+                "take both from one release"
+            )
+        return self.ids[stored]
+
+
+class PascalContext33(PascalContext):
+    """The classes, 33 as in the first papers, that a list of your own names: PATH/33_labels.txt."""
+
+    name = "pascal-context-33"
+    chosen = "33_labels.txt"
+    source_of_list = "write it: one class a line, by its name in labels.txt"
+
+
+def photos(root: Path) -> Path:
+    """VOC 2010's folder."""
+    found = devkit(root, "VOC2010")
+    return found if (found / "JPEGImages").is_dir() else devkit(root.resolve().parent, "VOC2010")
+
+
+def class_list(path: Path, source: str) -> dict[int, str]:
+    """Class names by id, from lines "id: name" or lines of a name each, numbered from 1; without blanks."""
+    if not path.is_file():
+        raise InputError(f"there is no {path}; {source}")
+    entries = [line.rpartition(":") for line in read_lines(path)]
+    try:
+        return {int(number or k): name.replace(" ", "") for k, (number, _, name) in enumerate(entries, 1)}
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; expected lines of `id: name`, or of a name each") from error
