@@ -113,7 +113,7 @@ def main() -> None:
 
 
 def row(what: str, method: str, counts: np.ndarray, seconds: dict[str, float]) -> dict[str, Any]:
-    scores = boundary_scores(counts)
+    scores = boundary_scores(counts.sum(axis=0))
     rounded = {name: scores[name] and round(scores[name], 5) for name in ("ods", "ois", "ap", "r50")}
     shares = {name: round(seconds[name] / seconds["all"], 3) for name in STEPS}
     return {"what": what, "matching": method} | rounded | {"seconds": round(seconds["all"], 3)} | shares

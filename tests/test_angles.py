@@ -35,7 +35,7 @@ def test_scores_are_numpys(errors):
     result = scores(errors)
     assert result["mean"] == pytest.approx(errors.mean())
     assert result["rmse"] == pytest.approx(np.sqrt((errors**2).mean()))
-    assert result["median"] == pytest.approx(np.median(errors), abs=1 / 1024)
+    assert result["median"] == pytest.approx(np.median(errors), abs=1 / 128)
     for threshold in (11.25, 22.5, 30):
         assert result[f"{threshold:g}"] == pytest.approx(100 * (errors < threshold).mean())
 

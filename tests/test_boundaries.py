@@ -126,8 +126,9 @@ def test_counts_by_hand(method, options):
     strength[5:15, 20] = 0.4  # nobody drew that
     counts = boundary_counts(strength, annotators, 4, 0.05, method, **options)  # at .2, .4, .6, .8
     assert counts.dtype == np.int64
+    best = [25, 25, 45, 50]  # P 1, R .9
     # The second annotator's line is 10 long, of which 5 at most find a pixel of their own.
-    assert counts.tolist() == [[25, 35, 45, 50], [25, 35, 45, 50], [25, 25, 45, 50], [20, 20, 40, 50]]
+    assert counts.tolist() == [[25, 35, 45, 50], [25, 35, 45, 50], [25, 25, 45, 50], [20, 20, 40, 50], best]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -136,7 +137,7 @@ def test_a_line_drawn_twice_is_matched_once(method):
     strength = drawing((slice(5, 25), 9), (slice(5, 25), 11)) * 0.5
     truth = drawing(LINE)[None]
     assert quick_counts(strength, truth, max_dist=0.05)[0].tolist() == [40, 40, 20, 20]
-    assert boundary_counts(strength, truth, 1, 0.05, method).tolist() == [[20, 40, 20, 20]]
+    assert boundary_counts(strength, truth, 1, 0.05, method).tolist() == [[20, 40, 20, 20]] * 2
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -144,13 +145,13 @@ def test_precision_is_over_the_union_of_annotators(method):
     """Each line is one annotator's: all 40 pixels are right, and each annotator has his 20 found."""
     first, second = drawing(LINE), drawing((slice(5, 25), 30))
     counts = boundary_counts((first | second) * 1.0, np.stack([first, second]), 1, 0.05, method)
-    assert counts.tolist() == [[40, 40, 40, 40]]
+    assert counts.tolist() == [[40, 40, 40, 40]] * 2
 
 
 def test_a_thick_line_is_thinned_unless_it_is_judged_as_it_is():
     thick, truth = np.zeros((30, 40)), drawing(LINE)[None]
     thick[5:25, 9:12] = 0.5
-    assert boundary_counts(thick, truth, 1, 0.02, crisp=True).tolist() == [[20, 60, 20, 20]]
+    assert boundary_counts(thick, truth, 1, 0.02, crisp=True).tolist() == [[20, 60, 20, 20]] * 2
     matched, predicted, *found = boundary_counts(thick, truth, 1, 0.02, thinned=True)[0].tolist()
     assert matched == predicted == found[0] == thin_mask(thick > 0).sum() < 21
 
@@ -167,7 +168,8 @@ def test_counts_are_those_of_each_map_and_annotator_alone(seed, method, crisp):
         pairs = [match(mask, truth, 0.08, method) for truth in annotators]
         found = sum(theirs.sum() for _, theirs in pairs)
         expected.append([sum(ours for ours, _ in pairs).astype(bool).sum(), mask.sum(), found, annotators.sum()])
-    counts = boundary_counts(strength, annotators, 19, 0.08, method, crisp=crisp)
+    *counts, _ = boundary_counts(strength, annotators, 19, 0.08, method, crisp=crisp)
+    counts = np.array(counts)
     assert counts[:, 1:].tolist() == [row[1:] for row in expected]
     # Which of several equals is matched is not said, so the union may differ by a few.
     assert np.abs(counts[:, 0] - [row[0] for row in expected]).max() <= 3
@@ -183,7 +185,7 @@ def test_scores_by_hand():
             [[2, 6, 2, 2], [1, 1, 1, 2], [1, 1, 1, 2]],  # F 1/2, 2/3, 2/3: the second, the first of equals
         ]
     )
-    scores = boundary_scores(counts)
+    scores = boundary_scores(with_own_best(counts, [0, 1]))
     pooled = counts.sum(axis=0)
     assert pooled.tolist() == [[8, 16, 8, 8], [6, 9, 6, 8], [2, 2, 2, 8]]
     precision, recall = np.array([1 / 2, 2 / 3, 1]), np.array([1, 3 / 4, 1 / 4])
@@ -211,11 +213,17 @@ def test_scores_by_hand():
     }
 
 
+def with_own_best(counts, best):
+    """Counts (I, T, 4) summed, and below them the sum of each image's own best row."""
+    own = counts[np.arange(len(counts)), best].sum(axis=0)
+    return np.concatenate([counts.sum(axis=0), own[None]])
+
+
 def test_recall_at_half_precision():
     counts = np.array([[[4, 16, 4, 8], [3, 4, 3, 8]]])  # P 1/4, 3/4 and R 1/2, 3/8: half of the way
-    assert boundary_scores(counts)["r50"] == pytest.approx(7 / 16)
-    assert boundary_scores(counts[:, :1])["r50"] is None
-    assert boundary_scores(counts[:, 1:]) | {"curve": None} == {
+    assert boundary_scores(with_own_best(counts, [1]))["r50"] == pytest.approx(7 / 16)
+    assert boundary_scores(with_own_best(counts[:, :1], [0]))["r50"] is None
+    assert boundary_scores(with_own_best(counts[:, 1:], [0])) | {"curve": None} == {
         "ods": pytest.approx(0.5),
         "ois": pytest.approx(0.5),
         "ap": 0,
@@ -227,12 +235,12 @@ def test_recall_at_half_precision():
 
 def test_the_protocol_where_there_is_nothing_or_everything():
     nothing, all_of_it = np.zeros((1, 20, 20), dtype=bool), np.ones((1, 20, 20), dtype=bool)
-    assert set(boundary_scores(boundary_counts(np.ones((20, 20)), nothing)[None]).values()) == {None}
-    scores = boundary_scores(boundary_counts(np.zeros((20, 20)), all_of_it)[None])
+    assert set(boundary_scores(boundary_counts(np.ones((20, 20)), nothing)).values()) == {None}
+    scores = boundary_scores(boundary_counts(np.zeros((20, 20)), all_of_it))
     assert (scores["ods"], scores["ois"], scores["ap"], scores["r50"]) == (0, 0, 0, None)
     assert boundary_counts(np.ones((20, 20)), all_of_it, crisp=True)[50].tolist() == [400] * 4
-    assert boundary_counts(np.ones((1, 1)), np.ones((1, 1, 1), dtype=bool), 1).tolist() == [[0, 0, 0, 1]]
-    assert set(boundary_scores(np.zeros((0, 99, 4))).values()) == {None}
+    assert boundary_counts(np.ones((1, 1)), np.ones((1, 1, 1), dtype=bool), 1).tolist() == [[0, 0, 0, 1]] * 2
+    assert set(boundary_scores(np.zeros((100, 4))).values()) == {None}
 
 
 @pytest.mark.parametrize(
@@ -295,4 +303,4 @@ def test_people_agree_as_published(real_data):
         others = [np.delete(drawings, k, axis=0) for k in range(len(drawings))]
         rounds = zip(drawings, others, strict=True)
         counts.append(sum(boundary_counts(one, rest, 1, crisp=True) for one, rest in rounds))
-    assert 0.75 < boundary_scores(np.stack(counts))["ods"] < 0.85
+    assert 0.75 < boundary_scores(sum(counts))["ods"] < 0.85

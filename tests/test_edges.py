@@ -73,7 +73,7 @@ def test_a_share_is_scored_as_one_annotator():
     by_share.update(strength, share)
     by_map.update(strength, (share >= 0.5)[None])
     assert np.array_equal(by_share.counts, by_map.counts)
-    assert by_share.counts.any()
+    assert np.any(by_share.counts)
 
 
 def pairs(number):
@@ -92,11 +92,11 @@ def test_the_benchmark_in_other_processes_is_that_in_this_one_and_that_of_its_fu
     for pair in pairs(5):
         alone.update(*pair)
         shared.update(*pair)
-    expected = np.stack([boundary_counts(*pair, 7, 0.05, "exact", thinned=True) for pair in pairs(5)])
+    expected = np.array([boundary_counts(*pair, 7, 0.05, "exact", thinned=True) for pair in pairs(5)])
     result = shared.result()
     assert np.array_equal(shared.counts, expected)
     assert result == alone.result() == shared.result()
-    assert {key: value for key, value in result.items() if key != "settings"} == boundary_scores(expected)
+    assert {key: value for key, value in result.items() if key != "settings"} == boundary_scores(expected.sum(axis=0))
     assert 0 < result["ods"] <= result["ois"] < 1
     protocol = {"thresholds": 7, "max_dist": 0.05, "matching": "exact"}
     assert result["settings"] == protocol | {"suppression": "before", "thinning": True}

@@ -85,4 +85,4 @@ def test_score_by_hand():
     scorer.update(prediction, truth)  # 0, 45 and 90 degrees; the fourth is unlabelled
     expected = {"mean": 45, "median": 45, "rmse": math.sqrt((45**2 + 90**2) / 3)}
     expected |= {"11.25": 100 / 3, "22.5": 100 / 3, "30": 100 / 3}
-    assert scorer.result() == pytest.approx(expected, abs=2e-3)
+    assert scorer.result() == pytest.approx(expected, abs=1e-6)

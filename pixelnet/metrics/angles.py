@@ -11,7 +11,7 @@ from pixelnet.errors import InputError
 
 THRESHOLDS = (11.25, 22.5, 30.0)
 # Bins in a degree. A power of two, so that a threshold is a bin's edge and finding an error's bin is exact.
-BINS_PER_DEGREE = 1024
+BINS_PER_DEGREE = 128
 
 
 def angular_errors(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -41,30 +41,30 @@ def angular_errors(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def tally(errors: np.ndarray) -> np.ndarray:
     """Add up errors (M,) in degrees so that tallies of several images can be summed in little memory.
 
-    Returns float64 (3, bins): in each bin of 1/1024 degree the number of errors, their sum and their squares' sum.
+    Returns float64 (bins + 2,): the number of errors in each bin of 1/128 degree, their sum and their squares' sum.
     """
     errors = np.asarray(errors, dtype=np.float64).ravel()
-    bins = (errors * BINS_PER_DEGREE).astype(np.int64)
-    size = 180 * BINS_PER_DEGREE + 1
-    return np.stack([np.bincount(bins, weights=w, minlength=size) for w in (None, errors, errors**2)])
+    number = np.bincount((errors * BINS_PER_DEGREE).astype(np.int64), minlength=180 * BINS_PER_DEGREE + 1)
+    return np.concatenate([number, [errors.sum(), (errors**2).sum()]])
 
 
 def tally_scores(counts: np.ndarray) -> dict[str, float | None]:
-    """The scores of a tally (3, bins): mean, median and rmse in degrees; "11.25", "22.5" and "30" in percent.
+    """The scores of a tally (bins + 2,): mean, median and rmse in degrees; "11.25", "22.5" and "30" in percent.
 
-    All are exact but for the median, which is within a bin (0.001 degree).
+    All are exact but for the median, which is low by less than a bin (.008 degrees).
     """
-    number, sums, squares = counts
+    *_, sums, squares = counts
+    number = counts[:-2]
     total = number.sum()
     if not total:
         return dict.fromkeys(("mean", "median", "rmse", *(f"{t:g}" for t in THRESHOLDS)))
-    # The two middle errors (one, if their number is odd), each taken as the mean of the bin that it fell in.
+    # The two middle errors (one, if their number is odd), each taken as the lower end of its bin.
     ranks = np.array([(total - 1) // 2, total // 2])
     middle = np.searchsorted(np.cumsum(number), ranks, side="right")
     result: dict[str, float | None] = {
-        "mean": float(sums.sum() / total),
-        "median": float((sums[middle] / number[middle]).mean()),
-        "rmse": float(np.sqrt(squares.sum() / total)),
+        "mean": float(sums / total),
+        "median": float(middle.mean() / BINS_PER_DEGREE),
+        "rmse": float(np.sqrt(squares / total)),
     }
     for threshold in THRESHOLDS:
         result[f"{threshold:g}"] = float(100 * number[: int(threshold * BINS_PER_DEGREE)].sum() / total)

@@ -96,8 +96,10 @@ def boundary_counts(
     thresholds: how many, evenly inside 0..1; T. max_dist: the distance allowed, as a share of the image's diagonal.
     method: "fast" or "exact", see `matching`. thinned: the strength was suppressed before. crisp: judge the map as it
     is, neither suppressed nor thinned (the crispness of Huan et al., TPAMI 2021).
-    Returns int64 (T, 4): predicted pixels matched with any annotator, predicted pixels, annotated pixels matched,
-    annotated pixels; the last two summed over annotators. Raises InputError where an argument will not do.
+    Returns int64 (T + 1, 4): predicted pixels matched with any annotator, predicted pixels, annotated pixels matched,
+    annotated pixels; the last two summed over annotators. The last row repeats that of the threshold at which this
+    image's F is best, so that OIS, too, is a function of counts added up over images. Raises InputError where an
+    argument will not do.
     """
     strength, annotators = checked(strength, annotators)
     check_protocol(thresholds, max_dist, method, thinned, crisp)
@@ -117,7 +119,7 @@ def boundary_counts(
         mask = mask if crisp else thin_mask(mask)
         matched, found = zip(*(matcher(mask, method) for matcher in matchers), strict=True)
         counts[index] = np.any(matched, axis=0).sum(), mask.sum(), sum(map(np.sum, found)), drawn
-    return counts
+    return np.concatenate([counts, counts[[_f(*_rates(counts)).argmax()]]])
 
 
 def check_protocol(thresholds: int, max_dist: float, method: str, thinned: bool, crisp: bool) -> None:
@@ -133,7 +135,7 @@ def check_protocol(thresholds: int, max_dist: float, method: str, thinned: bool,
 
 
 def boundary_scores(counts: np.ndarray) -> dict[str, Any]:
-    """The scores of the BSDS protocol from counts (I, T, 4), those of `boundary_counts` for each of I images.
+    """The scores of the BSDS protocol from counts (T + 1, 4), those of `boundary_counts` summed over images.
 
     ods: the best F at one threshold for all images, and `threshold` where it is reached; between two neighbours
     precision and recall are taken as straight lines. ois: F of the counts of each image at its own best threshold.
@@ -141,19 +143,18 @@ def boundary_scores(counts: np.ndarray) -> dict[str, Any]:
     is a point, and has 0. r50: recall at a precision of one half, None where it is never reached.
     curve: threshold, recall and precision, a list of T each. All is in 0..1, and None if nobody drew a boundary.
     """
-    counts = np.asarray(counts, dtype=np.float64)
-    pooled, size = counts.sum(axis=0), counts.shape[1]
-    if not pooled[:, 3].any():
+    *pooled, own = np.asarray(counts, dtype=np.float64)
+    size = len(pooled)
+    if not own[3]:
         return dict.fromkeys(("ods", "ois", "ap", "r50", "threshold", "curve"))
     levels = np.arange(1, size + 1) / (size + 1)
-    precision, recall = _rates(pooled)
+    precision, recall = _rates(np.stack(pooled))
     steps = np.linspace(0, size - 1, 99 * (size - 1) + 1)  # as the benchmark: 100 points from one to the next
     between = _f(*(np.interp(steps, np.arange(size), rate) for rate in (precision, recall)))
     best = int(between.argmax())
-    own = _f(*_rates(counts)).argmax(axis=1)
     return {
         "ods": float(between[best]),
-        "ois": float(_f(*_rates(counts[np.arange(len(counts)), own].sum(axis=0)))),
+        "ois": float(_f(*_rates(own))),
         "ap": _average_precision(precision, recall),
         "r50": _recall_at_half(precision, recall),
         "threshold": float(np.interp(steps[best], np.arange(size), levels)),

@@ -56,7 +56,7 @@ class Edges(Task):
     def scorer(self) -> Scorer:
         """Its truth is bool (A, H, W), a map for each annotator, or a share of them (H, W), taken as one."""
         counts = np.zeros((len(boundaries.THRESHOLDS), 4), dtype=np.int64)
-        return Scorer(_count, boundaries.quick_scores, counts)
+        return Scorer(_count, boundaries.quick_scores, counts, self.headline)
 
     def benchmark(self, **options: Any) -> "Benchmark":
         """The BSDS protocol; `options` are those of `boundary_counts`, and `workers`."""
@@ -73,7 +73,7 @@ class Edges(Task):
 
 
 class Benchmark(Scorer):
-    """The score of the BSDS protocol; its counts (I, T, 4) keep images apart, each of which has a best threshold.
+    """The score of the BSDS protocol.
 
     Images are counted by other processes, one a core, while the next are predicted or read.
     """
@@ -97,7 +97,8 @@ class Benchmark(Scorer):
             thinned=thinned,
             crisp=crisp,
         )
-        super().__init__(count, boundaries.boundary_scores, np.zeros((0, thresholds, 4), dtype=np.int64))
+        nothing = np.zeros((thresholds + 1, 4), dtype=np.int64)
+        super().__init__(count, boundaries.boundary_scores, nothing, headline=("ods", True))
         suppression = {"border": boundaries.BORDER, "multiplier": boundaries.MULTIPLIER}
         self.settings = {
             "thresholds": thresholds,
@@ -113,7 +114,7 @@ class Benchmark(Scorer):
     def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         pair = boundaries.checked(*_against_annotators(prediction, truth))
         if self.workers == 0:
-            self.counts = np.concatenate([self.counts, self.count(*pair)[None]])
+            self.counts.append(self.count(*pair))
             return
         self.pool = self.pool or ProcessPoolExecutor(self.workers)
         self.jobs.append(self.pool.submit(self.count, *pair))
@@ -122,18 +123,25 @@ class Benchmark(Scorer):
         assert isinstance(other, Benchmark)
         self.finish()
         other.finish()
-        self.counts = np.concatenate([self.counts, other.counts])
+        super().merge(other)
 
     def result(self) -> dict[str, Any]:
         self.finish()
-        scores = self.scores(self.counts)
-        return scores | {"settings": self.settings}
+        return super().result() | {"settings": self.settings}
+
+    def each(self) -> list[dict[str, Any]]:
+        self.finish()
+        return super().each()
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        self.finish()
+        return super().intervals()
 
     def finish(self) -> None:
         """Wait for the images still being counted."""
         if self.pool is not None:
-            counts = [job.result() for job in tqdm(self.jobs, "match", unit="image", leave=False)]
-            self.counts, self.jobs = np.concatenate([self.counts, np.stack(counts)]), []
+            self.counts += [job.result() for job in tqdm(self.jobs, "match", unit="image", leave=False)]
+            self.jobs = []
             self.pool.shutdown()
             self.pool = None
 

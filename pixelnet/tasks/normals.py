@@ -53,7 +53,7 @@ class Normals(Task):
         return torch.where(length == 0, logits.new_tensor([0, 0, -1]), logits / length)
 
     def scorer(self) -> Scorer:
-        return Scorer(_count, angles.tally_scores, angles.tally(np.empty(0)))
+        return Scorer(_count, angles.tally_scores, angles.tally(np.empty(0)), self.headline)
 
     def paint(self, prediction: np.ndarray) -> np.ndarray:
         """Normals (H, W, 3) -> RGB (x, -y, -z) from -1..1 to 0..255, the zero vector black.

@@ -57,7 +57,7 @@ class Regression(Task):
         return logits[..., 0]
 
     def scorer(self) -> Scorer:
-        return Scorer(depth.tally, depth.scores, np.zeros(6))
+        return Scorer(depth.tally, depth.scores, np.zeros(6), self.headline)
 
     def paint(self, prediction: np.ndarray) -> np.ndarray:
         """Values (H, W) -> from dark blue over green to yellow, 2nd to 98th percentile; not finite black."""

@@ -121,7 +121,7 @@ class Segmentation(Task):
 
     def scorer(self) -> Scorer:
         counts = np.zeros((self.classes, self.classes), dtype=np.int64)
-        return Scorer(partial(confusion, classes=self.classes), scores, counts)
+        return Scorer(partial(confusion, classes=self.classes), scores, counts, self.headline)
 
     def paint(self, prediction: np.ndarray) -> np.ndarray:
         """Class ids (H, W) -> each class in its colour, unlabelled black."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pixelnet.errors import InputError
+from pixelnet.metrics.bootstrap import intervals
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Labels = TypeVar("Labels", np.ndarray, Tensor)
@@ -23,29 +24,43 @@ Labels = TypeVar("Labels", np.ndarray, Tensor)
 class Scorer:
     """Scores a set of images by adding up counts, so that the order and the grouping of images do not matter.
 
-    count: (prediction, truth) of one image -> array of counts. scores: summed counts -> dict of numbers, or None
-    for a score that nothing was counted for. counts: the sum so far, the counts of no image to begin with.
+    Every score is a function of the images' summed counts: no mean of means. Each image's own are kept, for its own
+    scores and for what another draw of images would have given.
+
+    count: (prediction, truth) of one image -> array of counts. scores: summed counts -> dict of numbers, or None for
+    a score that nothing was counted for. nothing: the counts of no image. headline: the score that says most, and
+    whether more of it is better. counts: one array an image, in the order of the updates.
     """
 
     def __init__(
         self,
         count: Callable[[Any, Any], np.ndarray],
         scores: Callable[[np.ndarray], dict[str, Any]],
-        counts: np.ndarray,
+        nothing: np.ndarray,
+        headline: tuple[str, bool],
     ) -> None:
-        self.count, self.scores, self.counts = count, scores, counts
+        self.count, self.scores, self.nothing, self.headline = count, scores, nothing, headline
+        self.counts: list[np.ndarray] = []
 
     def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         """Add one image: its decoded prediction and its truth. Raises InputError where they do not fit."""
-        self.counts = self.counts + self.count(prediction, truth)
+        self.counts.append(self.count(prediction, truth))
 
     def merge(self, other: Scorer) -> None:
         """Add the images that another scorer of the same task has seen."""
-        self.counts = self.counts + other.counts
+        self.counts += other.counts
 
     def result(self) -> dict[str, Any]:
         """The scores of all images so far, ready for JSON."""
-        return self.scores(self.counts)
+        return self.scores(sum(self.counts, start=self.nothing))
+
+    def each(self) -> list[dict[str, Any]]:
+        """The scores of each image alone."""
+        return [self.scores(counts) for counts in self.counts]
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """How far chance in the choice of images moves each score that is one number: its 95 % interval."""
+        return intervals(np.stack(self.counts), self.scores) if self.counts else {}
 
 
 class Task(ABC):
