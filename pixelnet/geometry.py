@@ -19,7 +19,7 @@ from pixelnet.errors import InputError
 RADII = (1, 2, 3, 5, 8, 12)  # pixels; a window of radius r is 2 r + 1 wide
 NOISE_RADIUS = 2  # of the windows whose residuals tell the noise
 FEWEST = 5  # pixels with depth that a window needs: two more than a plane has coefficients
-FEWEST_LEVELS = 16  # of depth that tell how it was rounded; fewer may as well be so many surfaces
+FEWEST_LEVELS = 16  # of depth that tell of rounding; fewer may as well be so many surfaces
 NARROWEST = 0.3  # pixels^2 across; two rows of pixels have a quarter, and a plane through them fits any step
 COARSEST = 0.05  # of the depth: no sensor's rounding is coarser, so a wider gap lies between surfaces
 LOOSEST = 0.02  # of the depth: what is farther from its planes, and not by noise, is on no surface that a window holds
@@ -145,18 +145,17 @@ def fit_planes(inverse: np.ndarray, known: np.ndarray, x: np.ndarray, y: np.ndar
 def _noise(depth: np.ndarray, inverse: np.ndarray, known: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The variance of 1/z (H, W) that says nothing of the surface: rounding, or the sensor's noise if that is more.
 
-    Small windows cannot see rounding: inside one level they fit without residual. A level is a depth that fills
-    some 2x2 pixels, which no slanted surface does unless rounded; the gap between neighbouring levels, the median
-    of nine, is the rounding there. Noise is the least residual of the small windows that hold a pixel, the median
-    over pixels; that of a sensor that triangulates is the same in 1/z at every depth.
+    Small windows cannot see rounding: between two levels they fit without residual. Depth is taken as rounded where
+    many depths fill 2x2 pixels, as no slanted surface does by itself; the gap between neighbouring depths, the
+    median of nine, is then how coarsely. Noise is the least residual of the small windows that hold a pixel, the
+    median over pixels; that of a sensor that triangulates is the same in 1/z at every depth.
     """
-    corner = depth[:-1, :-1]
-    level = (corner == depth[1:, :-1]) & (corner == depth[:-1, 1:]) & (corner == depth[1:, 1:])
-    levels = np.unique(corner[level & known[:-1, :-1]])
-    rounding = np.zeros_like(depth)
-    if len(levels) >= FEWEST_LEVELS:
-        gaps = median_filter(np.diff(levels), 9, mode="nearest")
-        gap = gaps[np.minimum(np.searchsorted(levels, depth), len(gaps) - 1)]
+    corner, rounding = depth[:-1, :-1], np.zeros_like(depth)
+    level = (corner == depth[1:, :-1]) & (corner == depth[:-1, 1:]) & (corner == depth[1:, 1:]) & (corner > 0)
+    if len(np.unique(corner[level])) >= FEWEST_LEVELS:
+        depths = np.unique(depth[known])
+        gaps = median_filter(np.diff(depths), 9, mode="nearest")
+        gap = gaps[np.minimum(np.searchsorted(depths, depth), len(gaps) - 1)]
         rounding = np.minimum(gap, COARSEST * depth) * inverse**2  # of 1/z, whose derivative is -1/z^2
     variance = fit_planes(inverse, known, x, y, NOISE_RADIUS).variance
     variance = minimum_filter(variance, 2 * NOISE_RADIUS + 1, mode="nearest")[known]

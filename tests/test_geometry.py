@@ -197,16 +197,14 @@ def slow_noise(depth):
         min(value for place, value in variances.items() if max(abs(pixel - place)) <= NOISE_RADIUS) for pixel in known
     ]
     blocks = [depth[i : i + 2, j : j + 2].ravel() for i, j in np.ndindex(depth.shape[0] - 1, depth.shape[1] - 1)]
-    levels = sorted({block[0] for block in blocks if block[0] > 0 and (block == block[0]).all()})
-    noise = np.ones(depth.shape)
+    levels = {block[0] for block in blocks if block[0] > 0 and (block == block[0]).all()}
+    noise, depths = np.ones(depth.shape), sorted(set(depth[depth > 0].tolist()))
     for row, column in known:
-        z = depth[row, column]
-        gap = 0
+        z, gap = depth[row, column], 0
         if len(levels) >= 16:
-            above = min(sum(level < z for level in levels), len(levels) - 2)
-            gap = np.median(
-                [levels[k + 1] - levels[k] for k in np.clip(range(above - 4, above + 5), 0, len(levels) - 2)]
-            )
+            above = min(sum(other < z for other in depths), len(depths) - 2)
+            near = np.clip(range(above - 4, above + 5), 0, len(depths) - 2)
+            gap = np.median([depths[k + 1] - depths[k] for k in near])
         noise[row, column] = max((gap / z**2) ** 2 / 12, np.median(least)) + (1e-7 / z) ** 2
     return noise, len(levels)
 
