@@ -95,7 +95,8 @@ def write_normals(path: str | Path, normals: np.ndarray, convention: str = "pixe
     """Write unit vectors (H, W, 3), x right, y down, z into the scene, in the axes of a convention.
 
     A .npy holds them as float16; a .png in 8 bits, (n + 1) 127.5 a channel, and (0, 0, 0) for the zero vector.
-    The file is written whole or not at all. Raises InputError for another ending, and for a convention that is not known.
+    The file is written whole or not at all. Raises InputError for another ending, and for a convention that is not
+    known.
     """
     path, normals = Path(path), convert_normals(np.asarray(normals, np.float32), convention)
     content = BytesIO()
