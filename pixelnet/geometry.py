@@ -1,10 +1,10 @@
 """Surface normals from a depth map, the pinhole camera it was seen by, and the frames normals are written in.
 
 Along camera rays (x, y, 1) a plane n . X = d has the inverse depth 1/z = n . (x, y, 1) / d: linear in the pixel's
-place. So a straight line through 1/z is an exact plane, however steep, and its coefficients are the normal. The
-fits are least squares over square windows (local planes after Hoppe et al., SIGGRAPH 1992), by box sums. Each pixel
-looks at windows of several sizes, about it and to its sides, and believes those on one surface: where a window
-crosses an edge, another that holds the pixel does not (the idea of Kuwahara et al., 1976, who smooth so).
+place. So what is linear in 1/z is an exact plane, however steep, and its coefficients are the normal. The fits are
+least squares over square windows (local planes after Hoppe et al., SIGGRAPH 1992), by box sums. Each pixel looks at
+windows of several sizes, about it and to its sides, and believes those on one surface: where a window crosses an
+edge, another that holds the pixel does not (Kuwahara et al., 1976, smooth pictures so).
 """
 
 from dataclasses import dataclass
@@ -112,6 +112,7 @@ def normals_from_depth(depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
                 term[own] += weight * plane
     a, b, c, variance, weight = total
     found = known & (variance < weight * np.maximum((LOOSEST * inverse) ** 2, 9 * noise))
+    found &= a * x + b * y + c > 0  # 1/z by the plane, without which the normal would face away
     # From pixels about the image's middle to rays, where the coefficients are the normal's, of any length.
     c += a * (intrinsics.cx - (width - 1) / 2) + b * (intrinsics.cy - (height - 1) / 2)
     normals = -np.stack([a * intrinsics.fx, b * intrinsics.fy, c], axis=-1)
