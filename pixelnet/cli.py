@@ -13,6 +13,7 @@ from pixelnet.config import TrainConfig
 from pixelnet.errors import InputError
 
 TaskName = Literal["segmentation", "normals", "edges", "regression"]
+Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.py, which is not loaded for --help
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,9 @@ class Predict:
     """Folder of the answers."""
     points: Path | None = None
     """A CSV file of x, y: answer at these pixels only, into NAME.csv."""
+    normals: Convention | None = None
+    """Of normals: the axes to write. pixelnet: x right, y down, z into the scene; opengl: y up, z to the viewer; dsine:
+    pixelnet's negated; 2d3ds: x right, y down, z to the viewer."""
 
     def __call__(self) -> int:
         from pixelnet.checkpoint import is_model, load
@@ -133,7 +137,7 @@ class Predict:
         if not self.inputs or not is_model(self.inputs[0]):
             found = self.inputs[0] if self.inputs else "nothing"
             raise InputError(f"the first argument is {found}; give the folder of a model (it has a config.json)")
-        written = predict_files(load(self.inputs[0]), self.inputs[1:], self.out, self.points)
+        written = predict_files(load(self.inputs[0]), self.inputs[1:], self.out, self.points, self.normals)
         print(f"{len(written)} files in {self.out}")
         return 0
 
