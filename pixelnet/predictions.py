@@ -93,8 +93,7 @@ def resized(prediction: np.ndarray, size: tuple[int, int], task: str) -> np.ndar
     """A prediction (h, w) or (h, w, C) at the size (H, W); see `Predictions`."""
     if task == "segmentation" and prediction.ndim == 2:
         rows, cols = (
-            ((np.arange(new) + 0.5) * old / new).astype(int)
-            for new, old in zip(size, prediction.shape, strict=True)
+            ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, prediction.shape, strict=True)
         )
         return prediction[np.ix_(rows, cols)]
     maps = torch.from_numpy(prediction.astype(np.float32)).reshape(1, *prediction.shape[:2], -1).permute(0, 3, 1, 2)
