@@ -37,17 +37,23 @@ def write_scorecard(
     answer(i): the prediction for item i. order: the items, worst first.
     """
     plots = PLOTS[task.name](dataset, answer, scorer, scores)
-    settings = about | scores.get("settings", {}) | {"bootstrap": scores["bootstrap"]}
+    bootstrap = scores["bootstrap"]
+    settings = scores.get("settings", {}) | {
+        "intervals": f"bootstrap, {bootstrap['resamples']} draws of the images, seed {bootstrap['seed']}"
+    }
     rows = scorer.each()
     order = [i for i in order if rows[i][scorer.headline[0]] is not None]
     worst, best = order[:SHOWN], order[SHOWN:][-SHOWN:][::-1]
     parts = [
-        page.section("Scores", _table(scores), page.paragraph(_words(settings))),
-        page.section("In a picture", *(page.image(plot) for plot in plots)),
+        page.section("Scores", _table(scores), page.heading("Settings"), page.paragraph(_words(settings))),
+        page.section(plots[0].caption, *(page.image(plot) for plot in plots)),
     ]
     for title, items in (("Worst images", worst), ("Best images", best)):
         if items:
             parts.append(page.section(title, *(_example(task, dataset, answer, i, rows[i]) for i in items)))
+    if dataset.task == "segmentation":
+        colours = zip(task.paint(np.arange(len(dataset.classes))[None])[0].tolist(), dataset.classes, strict=True)
+        parts.append(page.section("Classes", page.legend([((r, g, b), name) for (r, g, b), name in colours])))
     lead = f"{task.name.capitalize()} on {about['data']}, split {about['split']}, {about['images']} images."
     write_atomic(path, page.page("Scores of a method", lead, parts).encode())
 
@@ -62,7 +68,11 @@ def _table(scores: dict[str, Any]) -> str:
 
 
 def _words(settings: dict[str, Any]) -> str:
-    return "; ".join(f"{name}: {value}" for name, value in settings.items())
+    return "; ".join(f"{name}: {_plain(value)}" for name, value in settings.items())
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{name} {one}" for name, one in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _example(task: Task, dataset: Dataset, answer: Callable[[int], np.ndarray], i: int, row: dict[str, Any]) -> str:
