@@ -146,11 +146,11 @@ def _angles(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str, Any]) ->
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes: Axes = figure.subplots()
     axes.stairs(100 * number / max(number.sum(), 1), np.arange(181), fill=True, color="C0")
-    for threshold in THRESHOLDS:
+    for threshold, style in zip(THRESHOLDS, ("-", "--", ":"), strict=True):
         value = scores[f"{threshold:g}"]
-        label = "" if value is None else f"{value:.1f} % within {threshold:g}°"
-        axes.axvline(threshold, color="C3", linewidth=1)
-        axes.annotate(label, (threshold, 0.97), xycoords=("data", "axes fraction"), rotation=90, va="top", fontsize=8)
+        label = f"{threshold:g}°" if value is None else f"{value:.1f} % within {threshold:g}°"
+        axes.axvline(threshold, color="C3", linewidth=1.2, linestyle=style, label=label)
+    axes.legend(frameon=False)
     axes.set(xlabel="angular error, degrees", ylabel="% of pixels a degree", xlim=(0, 180))
     return [_picture(figure, "Histogram of the angular error")]
 
