@@ -99,9 +99,8 @@ def _precision_recall(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str
     """The curve over iso-F lines, and for BSDS500 the human point."""
     figure = Figure(figsize=(6.4, 6.2), layout="constrained")
     axes = figure.subplots()
-    recall = np.linspace(0.01, 1, 200)
     for f in np.arange(1, 10) / 10:
-        reach = recall[recall > f / (2 - f)]
+        reach = np.linspace(f / (2 - f), 1, 200)  # from a precision of 1 to a recall of 1
         axes.plot(reach, f * reach / (2 * reach - f), color="0.8", linewidth=0.8)
         axes.annotate(f"F {f:.1f}", (1, f / (2 - f)), color="0.5", fontsize=8, va="bottom", ha="right")
     if scores["curve"] is not None:
@@ -118,7 +117,7 @@ def _confusion(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str, Any])
     matrix = sum(scorer.counts, start=scorer.nothing)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     size = len(share)
-    figure = Figure(figsize=(max(6, 3 + 0.24 * size), max(5, 2 + 0.24 * size)), layout="constrained")
+    figure = Figure(figsize=(max(6, 2.5 + 0.18 * size), max(5, 1.8 + 0.18 * size)), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(size), dataset.classes, rotation=90, fontsize=8)
@@ -128,7 +127,7 @@ def _confusion(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str, Any])
         for y, x in np.argwhere(share >= 0.005):
             colour = "white" if share[y, x] > 0.5 else "black"
             axes.text(x, y, f"{100 * share[y, x]:.0f}", ha="center", va="center", fontsize=6, color=colour)
-    figure.colorbar(shown, label="share of the true class")
+    figure.colorbar(shown, label="share of the true class", shrink=0.6)
     bars = Figure(figsize=(8, 1.4 + 0.22 * size), layout="constrained")
     axes = bars.subplots()
     iou = np.array([np.nan if value is None else value for value in scores["iou_per_class"]])
