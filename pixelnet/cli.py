@@ -12,6 +12,7 @@ from pixelnet.config import TrainConfig
 from pixelnet.errors import InputError
 
 TaskName = Literal["segmentation", "normals", "edges", "regression"]
+Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.py, which is not loaded for --help
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Evaluate:
     """What the predictions are."""
     resize: bool = False
     """Bring predictions of another size to that of the truth."""
+    normals: str | None = None
+    """Of predicted normals: the convention of their axes; the library's if not given."""
     json: Path | None = None
     """Write the scores to this file as well: per class, too, and the whole curve of edges."""
     csv: Path | None = None
@@ -109,6 +112,7 @@ class Evaluate:
             predictions=self.predictions,
             task=self.task,
             resize=self.resize,
+            normals=self.normals,
             json=self.json,
             csv=self.csv,
             report=self.report,
@@ -131,6 +135,9 @@ class Predict:
     """Folder of the answers."""
     points: Path | None = None
     """A CSV file of x, y: answer at these pixels only, into NAME.csv."""
+    normals: Convention | None = None
+    """Of normals: the axes to write. pixelnet: x right, y down, z into the scene; opengl: y up, z to the viewer; dsine:
+    pixelnet's negated; 2d3ds: x right, y down, z to the viewer."""
 
     def __call__(self) -> int:
         from pixelnet.checkpoint import is_model, load
@@ -139,7 +146,7 @@ class Predict:
         if not self.inputs or not is_model(self.inputs[0]):
             found = self.inputs[0] if self.inputs else "nothing"
             raise InputError(f"the first argument is {found}; give the folder of a model (it has a config.json)")
-        written = predict_files(load(self.inputs[0]), self.inputs[1:], self.out, self.points)
+        written = predict_files(load(self.inputs[0]), self.inputs[1:], self.out, self.points, self.normals)
         print(f"{len(written)} files in {self.out}")
         return 0
 

@@ -39,6 +39,7 @@ def evaluate(
     predictions: str | Path | None = None,
     task: str | None = None,
     resize: bool = False,
+    normals: str | None = None,
     json: str | Path | None = None,
     csv: str | Path | None = None,
     report: str | Path | None = None,
@@ -58,6 +59,7 @@ def evaluate(
             (.png or .npy), values.
         task: what the predictions are; a model knows its own.
         resize: bring predictions of another size to that of the truth, which is never resized.
+        normals: of predicted normals: the convention of their axes (geometry.CONVENTIONS); None for the library's.
         json: write what is returned to this file as well.
         csv: write a row for each image to this file, worst first.
         report: write a page (.html, complete in itself) to this file.
@@ -86,11 +88,11 @@ def evaluate(
             raise InputError("predictions do not say what they are; add --task")
         dataset = open_dataset(data, task, split)
         judge = task_of(dataset)
-        answer: Callable[[int], np.ndarray] = Predictions(predictions, dataset, resize)
+        answer: Callable[[int], np.ndarray] = Predictions(predictions, dataset, resize, normals)
         scorer = score(judge.benchmark(**options), dataset, answer)
     else:
-        if resize:
-            raise InputError("--resize is for --predictions; a model answers at the size of the image")
+        if resize or normals is not None:
+            raise InputError("--resize and --normals are for --predictions; leave them out")
         loaded = load(model) if isinstance(model, str | Path) else model
         assert loaded is not None
         if task not in (None, loaded.config.task):

@@ -1,7 +1,7 @@
 """The per-pixel predictor: hypercolumn (..., D) -> logits (..., K)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from torch import Tensor, nn
 
@@ -72,6 +72,17 @@ class Head(nn.Sequential):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 else:
                     nn.init.normal_(layer.weight, std=shape.sigma)
+
+    @property
+    def first(self) -> nn.Linear:
+        """The first layer, which is linear and so can be applied to maps before they are read."""
+        return cast(nn.Linear, self[0])
+
+    def rest(self, features: Tensor) -> Tensor:
+        """The layers after the first: its output (..., D') -> logits (..., K)."""
+        for layer in list(self)[1:]:
+            features = layer(features)
+        return features
 
 
 class TapNorms(nn.Module):

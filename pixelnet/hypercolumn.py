@@ -69,3 +69,43 @@ def read(features: Tensor, points: Tensor, stride: int) -> Tensor:
 def hypercolumns(maps: Sequence[Tensor], points: Tensor, strides: Sequence[int]) -> Tensor:
     """All maps at points (N, P, 2), concatenated in the order of the taps -> (N, P, sum C_l)."""
     return torch.cat([read(features, points, stride) for features, stride in zip(maps, strides, strict=True)], dim=-1)
+
+
+class Projection:
+    """A linear layer on hypercolumns, W [f_1(p) ... f_L(p)] + b, each map multiplied before or after it is read.
+
+    Interpolation and the layer are both linear, so W_l (F_l read at p) = (W_l F_l) read at p, forward and backward.
+    Deep maps have most of the channels and few cells, fewer than the points asked for: multiplying those first costs
+    less, and what is read is as narrow as the layer's output.
+
+    Args:
+        maps, strides: as for `hypercolumns`.
+        weight: (D, sum C_l), its columns in the order of the taps.
+        bias: (D,).
+        points: how many points of each image will be asked for in all, which decides the order for each map.
+    """
+
+    def __init__(self, maps: Sequence[Tensor], strides: Sequence[int], weight: Tensor, bias: Tensor, points: int):
+        columns = weight.split([features.shape[1] for features in maps], dim=1)
+        self.before: list[tuple[Tensor, int]] = []  # (map of D channels, stride)
+        self.after: list[tuple[Tensor, int]] = []
+        after: list[Tensor] = []
+        for features, stride, own in zip(maps, strides, columns, strict=True):
+            if features.shape[2] * features.shape[3] < points:
+                projected = F.linear(features.permute(0, 2, 3, 1), own).permute(0, 3, 1, 2)
+                self.before.append((projected, stride))
+            else:
+                self.after.append((features, stride))
+                after.append(own)
+        self.weight, self.bias = torch.cat(after, dim=1) if after else None, bias
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """The layer's output (N, P, D) at points (N, P, 2)."""
+        if self.weight is None:
+            total = self.bias
+        else:
+            maps, strides = zip(*self.after, strict=True)
+            total = F.linear(hypercolumns(maps, points, strides), self.weight, self.bias)
+        for features, stride in self.before:
+            total = total + read(features, points, stride)
+        return total

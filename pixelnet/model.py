@@ -18,7 +18,7 @@ from pixelnet.backbone import make_backbone
 from pixelnet.config import ModelConfig
 from pixelnet.errors import InputError
 from pixelnet.head import Head, TapNorms, head_shape
-from pixelnet.hypercolumn import hypercolumns
+from pixelnet.hypercolumn import Projection, hypercolumns
 from pixelnet.tasks import make_task
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ class PixelNet(nn.Module):
 
     def hypercolumns(self, images: Tensor, points: Tensor) -> Tensor:
         """The descriptors themselves: images (N, C, H, W), points (N, P, 2) -> (N, P, D), as the head gets them."""
-        return self._read(self.maps(images), points)
+        maps = self.maps(images)
+        return hypercolumns(maps, self._checked(maps, points), self.backbone.strides)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """The backbone's maps of images (N, C, H, W), padded right and below to a multiple of the largest stride."""
@@ -147,21 +148,25 @@ class PixelNet(nn.Module):
         """
         rows = max(1, BAND // width)
         count = len(maps[0])
+        first = self._project(maps, height * width)
         for top in range(0, height, rows):
             points = pixel_centres(top, min(top + rows, height), width, like=maps[0])
-            logits = self.read_head(maps, points.expand(count, -1, -1))
+            logits = self.head.rest(first(points.expand(count, -1, -1)))
             yield logits.view(count, -1, width, logits.shape[-1])
 
     def read_head(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         """Logits (N, P, K) at points (N, P, 2) of images whose maps are known: many cheap questions of one image."""
-        return self.head(self._read(maps, points))
+        points = self._checked(maps, points)
+        return self.head.rest(self._project(maps, points.shape[1])(points))
 
-    def _read(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
+    def _project(self, maps: Sequence[Tensor], points: int) -> Projection:
+        """The head's first layer, on hypercolumns of so many points of each image."""
+        return Projection(maps, self.backbone.strides, self.head.first.weight, self.head.first.bias, points)
+
+    def _checked(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(maps[0]):
             raise InputError(f"points are {tuple(points.shape)}; give ({len(maps[0])}, P, 2) as (x, y) in pixels")
-        if not points.is_floating_point():
-            points = points.to(torch.float32)
-        return hypercolumns(maps, points, self.backbone.strides)
+        return points if points.is_floating_point() else points.to(torch.float32)
 
     def predict(
         self,

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pixelnet.data.images import IMAGE_EXTENSIONS, to_array
+from pixelnet.data.images import IMAGE_EXTENSIONS, to_array, write_normals
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
+from pixelnet.geometry import convert_normals
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet
@@ -83,7 +84,11 @@ def _points(points: np.ndarray | Sequence, device: torch.device) -> Tensor:
 
 
 def predict_files(
-    model: "PixelNet", inputs: Iterable[str | Path], out: str | Path, points: str | Path | None = None
+    model: "PixelNet",
+    inputs: Iterable[str | Path],
+    out: str | Path,
+    points: str | Path | None = None,
+    normals: str | None = None,
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -93,13 +98,22 @@ def predict_files(
         out: the folder; made if it is not there. For an image NAME it gets NAME.png (class ids; edge strength in
             16 bits) or NAME.npy (normals float16 (H, W, 3), values float32), and NAME.view.png for people.
         points: a CSV file of x, y; then only NAME.csv of x, y and the answer is written.
+        normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
+            z into the scene. Pictures for people always look the same.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: no image, two of one name, or one that cannot be read; what was written before stays.
+        InputError: no image, two of one name, or one that cannot be read, and what was written before stays; a
+            convention that is not known, or given for another task.
     """
+    if normals is not None and model.config.task != "normals":
+        raise InputError(
+            f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
+        )
+    axes = normals or "pixelnet"
+    convert_normals(np.zeros(3), axes)  # an unknown name is refused before anything is written
     images, folder = image_files(inputs), Path(out)
     if any(path.resolve().parent == folder.resolve() for path in images):
         raise InputError(f"{folder} holds the images themselves, which answers would replace; choose another --out")
@@ -107,9 +121,11 @@ def predict_files(
     written: list[Path] = []
     for path in tqdm(images, unit="image", disable=len(images) < 2):
         if wanted is not None:
-            written.append(_write_table(folder / f"{path.stem}.csv", wanted, model.predict(path, wanted)))
+            answer = model.predict(path, wanted)
+            answer = convert_normals(answer, axes) if model.config.task == "normals" else answer
+            written.append(_write_table(folder / f"{path.stem}.csv", wanted, answer))
         else:
-            written += _write_dense(folder, path.stem, model.predict(path), model)
+            written += _write_dense(folder, path.stem, model.predict(path), model, axes)
     return written
 
 
@@ -162,16 +178,19 @@ def _write_table(path: Path, points: np.ndarray, answers: np.ndarray) -> Path:
     return path
 
 
-def _write_dense(folder: Path, name: str, answer: np.ndarray, model: "PixelNet") -> list[Path]:
+def _write_dense(folder: Path, name: str, answer: np.ndarray, model: "PixelNet", axes: str) -> list[Path]:
     task = model.config.task
     if task in ("segmentation", "edges"):
         ids = answer if task == "segmentation" else (answer * 65535).round().astype(np.uint16)
         result = folder / f"{name}.png"
         write_png(result, ids)
+    elif task == "normals":
+        result = folder / f"{name}.npy"
+        write_normals(result, answer, axes)
     else:
         result = folder / f"{name}.npy"
         content = io.BytesIO()
-        np.save(content, answer.astype(np.float16) if task == "normals" else answer)
+        np.save(content, answer)
         write_atomic(result, content.getvalue())
     view = folder / f"{name}.view.png"
     write_png(view, model.task.paint(answer))

@@ -21,14 +21,17 @@ class Predictions:
     Class ids (H, W) or class probabilities (.npy, (H, W, K)); edge strength as 8- or 16-bit PNG or .npy in 0..1;
     normals as PNG or .npy; real values. `predictions(i)` reads that of item i. With `resize` one of another size is
     brought to its truth's: class ids by nearest neighbour, the rest bilinearly (half-pixel centres), normals then
-    made unit vectors again. The truth is never resized.
+    made unit vectors again. The truth is never resized. normals: the convention that normals are written in
+    (geometry.CONVENTIONS), None for the library's.
 
     Raises InputError, when made, that names all that is missing, extra or, unless `resize`, of another size; when
     called, for a file that cannot be read or holds something else.
     """
 
-    def __init__(self, folder: str | Path, dataset: Dataset, resize: bool = False) -> None:
-        self.folder, self.dataset = Path(folder), dataset
+    def __init__(self, folder: str | Path, dataset: Dataset, resize: bool = False, normals: str | None = None) -> None:
+        if normals is not None and dataset.task != "normals":
+            raise InputError(f"--normals names the axes of normals, and the task is {dataset.task}; leave it out")
+        self.folder, self.dataset, self.normals = Path(folder), dataset, normals
         self.files = self._find(resize)
 
     def __call__(self, i: int) -> np.ndarray:
@@ -76,6 +79,8 @@ class Predictions:
             stored = np.load(path, mmap_mode="r", allow_pickle=False)  # its header was read before
             if stored.ndim == 3:
                 return _probabilities(path, np.asarray(stored), len(self.dataset.classes))
+        if self.normals is not None:
+            return read_normals(path, convention=self.normals)
         return READERS[self.dataset.task](path)
 
 

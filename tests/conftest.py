@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -122,4 +123,37 @@ def nyudv2_data(tmp_path: Path) -> Path:
         "map40to13": [0, *(1 + (7 * k) % 13 for k in range(40))],
     }
     (root / "classes.json").write_text(json.dumps(classes))
+    return root
+
+
+@pytest.fixture
+def nyudv2_mat(tmp_path: Path) -> Path:
+    """The folder of a tiny nyu_depth_v2_labeled.mat of 5 pairs, 64x52, splits.mat and classMapping40.mat.
+
+    As MATLAB writes them: arrays transposed, deflated in chunks of one item, behind a header of 512 bytes, names as
+    references to arrays of characters; splits and classes in the older format. Item k is a wall k metres ahead, and
+    its labels are the rows' numbers.
+    """
+    rng, root = np.random.default_rng(4), tmp_path / "nyudv2-mat"
+    root.mkdir()
+    path, size = root / "nyu_depth_v2_labeled.mat", (64, 52)
+    arrays = {
+        "images": rng.integers(0, 256, (5, 3, *size), dtype=np.uint8),
+        "depths": np.broadcast_to(np.arange(1.0, 6)[:, None, None], (5, *size)).astype(np.float32),
+        "labels": np.broadcast_to(np.arange(52), (5, *size)).astype(np.uint16),
+    }
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, array in arrays.items():
+            stored = file.create_dataset(name, data=array, chunks=(1, *array.shape[1:]), compression="gzip")
+            stored.attrs["MATLAB_class"] = np.bytes_(
+                {"u1": "uint8", "u2": "uint16", "f4": "single"}[array.dtype.str[1:]]
+            )
+        cells = [file.create_dataset(f"#refs#/{k}", data=np.array([[ord("a") + k]], np.uint16)).ref for k in range(9)]
+        names = file.create_dataset("names", data=np.array([cells], dtype=h5py.ref_dtype))
+        names.attrs["MATLAB_class"] = np.bytes_("cell")
+    header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
+    with path.open("r+b") as file:
+        file.write(header)
+    savemat(root / "splits.mat", {"trainNdxs": np.array([[2], [5], [3]]), "testNdxs": np.array([[1], [4]])})
+    savemat(root / "classMapping40.mat", {"mapClass": 1 + (7.0 * np.arange(60)[None] % 40)})
     return root

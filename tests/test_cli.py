@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from PIL import Image
 from runs import TINY
 
 from pixelnet import PixelNet
-from pixelnet.cli import main
+from pixelnet.cli import Convention, main
+from pixelnet.geometry import CONVENTIONS
 
 
 @pytest.fixture
@@ -139,3 +141,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["pixelnet.evaluate"], "evaluate", broken)
     with pytest.raises(KeyError, match="ours"):
         main(["evaluate", "x", "--data", "scenes"])
+
+
+def test_the_conventions_of_normals_are_those_of_geometry() -> None:
+    assert get_args(Convention) == tuple(CONVENTIONS)

@@ -169,6 +169,16 @@ def test_a_value_outside_the_classes_is_counted(folder_data) -> None:
         opened(root).labels(0)
 
 
+def test_classes_json_names_the_axes_of_normals(folder_data) -> None:
+    root = folder_data("normals")
+    plain = open_dataset(f"folder:{root}", "normals").labels(0)
+    (root / "classes.json").write_text('{"normals": "opengl"}')
+    np.testing.assert_array_equal(open_dataset(f"folder:{root}", "normals").labels(0), plain * (1, -1, -1))
+    (root / "classes.json").write_text('{"normals": "up"}')
+    with pytest.raises(InputError, match=r"classes.json calls its normals 'up'; known conventions are pixelnet, "):
+        open_dataset(f"folder:{root}", "normals")
+
+
 # --------------------------------------------------------------------------------------------- pairing
 
 

@@ -16,7 +16,7 @@ PACKAGE = sorted((ROOT / "pixelnet").rglob("*.py"))
 # A module may import those of its own line, of the lines above it, and nothing below.
 ORDER = [
     {"errors", "files", "config", "page"},
-    {"points"},
+    {"points", "geometry"},
     {"hypercolumn"},
     {"metrics"},
     {"tasks"},
@@ -38,6 +38,7 @@ OWNERS = {
     "matplotlib": {"report", "page", "demo", "scorecard"},
     "safetensors": {"backbone", "checkpoint"},
     "torchvision": {"data"},
+    "h5py": {"data"},
     "sklearn": set(),
     "skimage": set(),
 }

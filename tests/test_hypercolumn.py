@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pixelnet.hypercolumn import corners, hypercolumns, read
+from pixelnet.hypercolumn import Projection, corners, hypercolumns, read
 
 STRIDES = st.sampled_from([1, 2, 3, 4, 8, 16, 32])
 
@@ -180,3 +180,24 @@ def test_the_backward_pass_repeats_bit_for_bit() -> None:
     upstream = random_map(2, (2, 500, 16)).float()
     grads = [torch.autograd.grad((read(features, points, 8) * upstream).sum(), features)[0] for _ in range(3)]
     assert all(torch.equal(grads[0], other) for other in grads)
+
+
+@given(points=st.sampled_from([1, 9, 40, 100_000]), count=st.integers(1, 2), seed=st.integers(0, 2**16))
+@settings(max_examples=25)
+def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients(
+    points: int, count: int, seed: int
+) -> None:
+    """Of maps of 400, 25 and 4 cells none, the last, the last two or all are multiplied first."""
+    strides = (2, 8, 20)
+    shapes = [(count, 3, 20, 20), (count, 5, 5, 5), (count, 7, 2, 2)]
+    maps = [random_map(seed + k, shape).requires_grad_() for k, shape in enumerate(shapes)]
+    weight, bias = random_map(seed + 5, (4, 15)).requires_grad_(), random_map(seed + 6, (4,)).requires_grad_()
+    at = random_points(seed, count, 13, 40, 40, beyond=0.1)
+    projection = Projection(maps, strides, weight, bias, points)
+    assert len(projection.before) == {1: 0, 9: 1, 40: 2, 100_000: 3}[points]
+    results = []
+    for output in (F.linear(hypercolumns(maps, at, strides), weight, bias), projection(at)):
+        gradients = torch.autograd.grad((output * random_map(1, output.shape)).sum(), [*maps, weight, bias])
+        results.append([output, *gradients])
+    for expected, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)

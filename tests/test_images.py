@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageOps
 
-from pixelnet.data.images import read_image, read_labels, read_normals, read_share, read_size, read_values, to_array
+from pixelnet.data.images import (
+    read_image,
+    read_labels,
+    read_normals,
+    read_share,
+    read_size,
+    read_values,
+    to_array,
+    write_normals,
+)
 from pixelnet.errors import InputError
 
 SMALL = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
@@ -229,6 +238,29 @@ def test_normals_come_back_from_npy_at_unit_length(tmp_path: Path, seed: int, sh
 @pytest.mark.parametrize("grey", [127, 128])
 def test_mid_grey_is_no_normal(tmp_path: Path, grey: int) -> None:
     assert not read_normals(saved(tmp_path / "a.png", Image.new("RGB", (3, 2), (grey, grey, grey)))).any()
+
+
+@pytest.mark.parametrize("ending", ["png", "npy"])
+@pytest.mark.parametrize(("convention", "signs"), [("pixelnet", (1, 1, 1)), ("opengl", (1, -1, -1))])
+def test_normals_are_written_and_read_in_any_axes(tmp_path: Path, ending: str, convention: str, signs: tuple) -> None:
+    normals, path = unit_vectors(0, (6, 7)).astype(np.float32), tmp_path / f"a.{ending}"
+    normals[2, 3] = 0
+    write_normals(path, normals, convention)
+    tolerance = 0.02 if ending == "png" else 2e-3
+    np.testing.assert_allclose(read_normals(path, convention), normals, atol=tolerance)
+    np.testing.assert_allclose(read_normals(path), normals * signs, atol=tolerance)
+    assert not read_normals(path)[2, 3].any()
+    if ending == "png":
+        stored = np.asarray(Image.open(path)).astype(float)
+        np.testing.assert_allclose(stored[0] / 127.5 - 1, (normals * signs)[0], atol=0.5 / 127.5 + 1e-6)
+
+
+def test_normals_go_to_no_other_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.jpg is to hold normals, which are written to \.png or \.npy"):
+        write_normals(tmp_path / "a.jpg", np.zeros((2, 2, 3)))
+    with pytest.raises(InputError, match="no convention 'left' of normals"):
+        write_normals(tmp_path / "a.png", np.zeros((2, 2, 3)), "left")
+    assert not any(tmp_path.iterdir())
 
 
 def test_nan_in_normals_is_counted(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_points_between_pixels_are_grid_samples_of_the_padded_maps() -> None:
 
 def test_hypercolumns_are_what_the_head_gets() -> None:
     model, images, points = small(), torch.rand(2, 3, 40, 40), torch.rand(2, 12, 2) * 39
-    assert torch.equal(model.head(model.hypercolumns(images, points)), model(images, points))
+    torch.testing.assert_close(model.head(model.hypercolumns(images, points)), model(images, points))
 
 
 @pytest.mark.parametrize("band", [1, 7, 50, 100_000])

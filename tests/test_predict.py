@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from pixelnet import InputError, PixelNet
+from pixelnet.data.images import read_normals
 from pixelnet.predict import image_files, predict_files, read_points
 
 TASKS = {"segmentation": 4, "normals": None, "edges": None, "regression": None}
@@ -171,6 +172,28 @@ def test_points_from_a_table_go_to_a_table(task: str, images: Path, tmp_path: Pa
     expected = model.predict(images / "a.png", [(3, 4), (10.5, 7.25)]).reshape(2, -1)
     np.testing.assert_allclose(values, expected, rtol=1e-5)
     assert ("prediction" in rows[0]) == (task != "normals")
+
+
+def test_normals_are_written_in_the_axes_asked_for(images: Path, tmp_path: Path) -> None:
+    model, table = small("normals"), tmp_path / "points.csv"
+    table.write_text("3,4\n")
+    expected = model.predict(images / "a.png") * (1, -1, -1)
+    predict_files(model, [images / "a.png"], tmp_path / "out", normals="opengl")
+    np.testing.assert_allclose(np.load(tmp_path / "out/a.npy"), expected, atol=5e-4)
+    np.testing.assert_allclose(read_normals(tmp_path / "out/a.npy", "opengl") * (1, -1, -1), expected, atol=1e-3)
+    view = np.array(Image.open(tmp_path / "out/a.view.png"))
+    np.testing.assert_array_equal(view, model.task.paint(model.predict(images / "a.png")))
+    predict_files(model, [images / "a.png"], tmp_path / "out", table, normals="opengl")
+    (row,) = csv.DictReader((tmp_path / "out/a.csv").open())
+    np.testing.assert_allclose([float(row[f"{axis}_normal"]) for axis in "xyz"], expected[4, 3], atol=1e-5)
+
+
+def test_a_convention_that_will_not_do_is_refused_at_once(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no convention 'directx' of normals; known are pixelnet, opengl"):
+        predict_files(small("normals"), [images], tmp_path / "out", normals="directx")
+    with pytest.raises(InputError, match="the model's task is edges; leave it out"):
+        predict_files(small("edges"), [images], tmp_path / "out", normals="opengl")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("text", ["3,4\n5,6\n", "x,y\n3,4\n5,6", "X, Y ,note\n3,4,a\n5,6,b\n", "\ufeffx,y\n3,4\n5,6\n"])

@@ -8,6 +8,7 @@ from contract_benchmark import BenchmarkContract, save
 
 from pixelnet import InputError
 from pixelnet.data import open_dataset
+from pixelnet.geometry import CONVENTIONS, convert_normals
 from pixelnet.predictions import Predictions, resized
 
 
@@ -43,6 +44,18 @@ class TestNormals(BenchmarkContract):
 
     def disturbed(self, labels, amount, rng):
         return (labels + rng.normal(0, 0.1 + amount, labels.shape)).astype(np.float32)
+
+    def test_other_axes_are_read_by_name(self, out: Path, data: str) -> None:
+        expected = self.evaluate(out, data)
+        name = next(name for name, signs in CONVENTIONS.items() if signs != (1, 1, 1))
+        for path in out.iterdir():
+            np.save(path, convert_normals(np.load(path), name))
+        assert self.evaluate(out, data, normals=name)["mean"] == pytest.approx(expected["mean"], abs=1e-4)
+        assert self.evaluate(out, data)["mean"] > expected["mean"] + 1
+
+    def test_other_tasks_have_no_axes(self, folder_data, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="--normals"):
+            Predictions(tmp_path, open_dataset(f"folder:{folder_data('edges')}", "edges", "val"), normals="nosuch")
 
 
 class TestEdges(BenchmarkContract):

@@ -7,6 +7,7 @@ from pixelnet.data.camvid import CamVid
 from pixelnet.data.dataset import Dataset, Pairs
 from pixelnet.data.folder import Folder
 from pixelnet.data.nyudv2 import NYUDv2, NYUDv2With13
+from pixelnet.data.nyudv2_mat import NYUDv2Mat
 from pixelnet.errors import InputError
 
 __all__ = ["NAMES", "TASKS", "Dataset", "first_task", "has_split", "open_dataset"]
@@ -34,7 +35,7 @@ def open_dataset(spec: str, task: str, split: str = "train") -> Dataset:
         from pixelnet.data.scenes import Scenes
 
         return Scenes.from_spec(rest, task, split)
-    return NAMES[name](rest, task, split)
+    return kind_of(name, Path(rest).expanduser())(rest, task, split)
 
 
 def has_split(spec: str, task: str, split: str) -> bool:
@@ -46,8 +47,9 @@ def has_split(spec: str, task: str, split: str) -> bool:
     if name == SCENES:
         return split in ("train", "val")
     root = Path(rest).expanduser()
-    NAMES[name].demand(root, task)
-    return split in NAMES[name].splits(root, task)
+    kind = kind_of(name, root)
+    kind.demand(root, task)
+    return split in kind.splits(root, task)
 
 
 def first_task(spec: str) -> str:
@@ -55,14 +57,21 @@ def first_task(spec: str) -> str:
     name, rest = parse(spec, TASKS[0])
     if name == SCENES:
         return TASKS[0]
-    kind, root = NAMES[name], Path(rest).expanduser()
-    kind.demand(root, kind.tasks[0])
+    root = Path(rest).expanduser()
+    kind = kind_of(name, root)
     for task in kind.tasks:
-        if any(kind.layout(root, part, task)[1].is_dir() for part in kind.part_names(root)):
+        if kind.has_labels(root, task):
+            kind.demand(root, task)
             return task
+    kind.demand(root, kind.tasks[0])
     raise InputError(
         f"{spec} has no labels for {', '.join(kind.tasks)}; see the data set's documentation for its folders"
     )
+
+
+def kind_of(name: str, root: Path) -> type[Pairs] | type[NYUDv2Mat]:
+    """The class that reads the data of a name at a path: NYUv2 comes in two forms."""
+    return NYUDv2Mat if NAMES[name] is NYUDv2 and NYUDv2Mat.is_at(root) else NAMES[name]
 
 
 def parse(spec: str, task: str) -> tuple[str, str]:

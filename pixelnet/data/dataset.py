@@ -117,6 +117,11 @@ class Pairs(Dataset):
 
         return tuple(split for split, parts in cls.parts.items() if all(map(there, parts)))
 
+    @classmethod
+    def has_labels(cls, root: Path, task: str) -> bool:
+        """Whether there is a folder of label maps for a task."""
+        return root.is_dir() and any(cls.layout(root, part, task)[1].is_dir() for part in cls.part_names(root))
+
     def folders(self) -> list[tuple[Path, Path]]:
         """The folders (images, label maps) this split is made of."""
         known = self.splits(self.root, self.task)

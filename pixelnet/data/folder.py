@@ -17,26 +17,31 @@ from pixelnet.config import from_dict, read_json
 from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids, shown, stems
 from pixelnet.data.images import LABEL_EXTENSIONS, read_labels, read_normals, read_share, read_values
 from pixelnet.errors import InputError
+from pixelnet.geometry import CONVENTIONS
 
 TARGETS = {"segmentation": "labels", "normals": "normals", "edges": "edges", "regression": "values"}
-READERS = {"normals": read_normals, "edges": read_share, "regression": read_values}
+READERS = {"edges": read_share, "regression": read_values}
 
 
 @dataclass(frozen=True)
 class Classes:
-    """What classes.json may hold: class names by id, the id that means unlabelled, one RGB (0..255) a class."""
+    """What classes.json may hold: class names by id, the id that means unlabelled, one RGB (0..255) a class.
+
+    normals: the convention of the axes of normals, one of geometry.CONVENTIONS.
+    """
 
     names: tuple[str, ...] = ()
     ignore: int = UNLABELLED
     colours: tuple[tuple[int, int, int], ...] = ()
+    normals: str = "pixelnet"
 
 
 class Folder(Pairs):
     """Images and label maps in folders; see the module for the layout and images.py for the file formats.
 
-    classes.json, {"names": [...], "ignore": 255, "colours": [[r, g, b], ...]}, lies in PATH/SPLIT or in PATH;
-    each key is optional. Without names the classes are 0 to the largest id in the label maps of every split, so
-    that the splits agree on them.
+    classes.json, {"names": [...], "ignore": 255, "colours": [[r, g, b], ...], "normals": "opengl"}, lies in
+    PATH/SPLIT or in PATH; each key is optional. Without names the classes are 0 to the largest id in the label
+    maps of every split, so that the splits agree on them.
     """
 
     name = "folder"
@@ -44,6 +49,13 @@ class Folder(Pairs):
 
     def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
         super().__init__(path, task, split)
+        if task == "normals":
+            self.convention = self.settings().normals
+            if self.convention not in CONVENTIONS:
+                raise InputError(
+                    f"{self.source}: classes.json calls its normals {self.convention!r}; known conventions are "
+                    f"{', '.join(CONVENTIONS)}"
+                )
         if task == "segmentation":
             settings = self.settings()
             self.ignore, self.colours = settings.ignore, settings.colours
@@ -78,6 +90,8 @@ class Folder(Pairs):
     def read(self, path: Path) -> np.ndarray:
         if self.task == "segmentation":
             return class_ids(read_labels(path), len(self.classes), self.ignore, self.shown(path))
+        if self.task == "normals":
+            return read_normals(path, self.convention)
         return READERS[self.task](path)
 
     def settings(self) -> Classes:

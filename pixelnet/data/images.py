@@ -1,16 +1,19 @@
-"""Reading pictures and label maps from files as a person would expect, and refusing the rest by name.
+"""Reading pictures and label maps from files as a person would expect, and refusing the rest by name; writing normals.
 
 Sources: the PNG specification (1-, 2-, 4-bit grey; eXIf) and the EXIF standard's orientation tag.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from pixelnet.errors import InputError
+from pixelnet.files import write_atomic
+from pixelnet.geometry import convert_normals
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 LABEL_EXTENSIONS = (".png", ".bmp", ".tif", ".tiff", ".npy")
@@ -60,11 +63,12 @@ def read_labels(path: str | Path) -> np.ndarray:
     return stored
 
 
-def read_normals(path: str | Path) -> np.ndarray:
-    """Surface normals, float32 (H, W, 3), unit vectors; the zero vector is unlabelled.
+def read_normals(path: str | Path, convention: str = "pixelnet") -> np.ndarray:
+    """Surface normals, float32 (H, W, 3), unit vectors, x right, y down, z into the scene; the zero vector unlabelled.
 
     An 8- or 16-bit RGB PNG holds n = 2 v / max - 1 and (0, 0, 0) for unlabelled, as does mid-grey, the code of
-    the zero vector; a .npy holds the vectors. Raises InputError for NaN, named with its count.
+    the zero vector; a .npy holds the vectors. Their axes are those of the convention named (geometry.CONVENTIONS).
+    Raises InputError for NaN, named with its count, and for a convention that is not known.
     """
     stored, top, mode = read_stored(path)
     if stored.ndim != 3 or stored.shape[2] != 3:
@@ -83,7 +87,28 @@ def read_normals(path: str | Path) -> np.ndarray:
             raise InputError(f"{path} holds NaN in {bad} pixels; write (0, 0, 0) where there is no normal")
     length = np.sqrt(np.einsum("hwc,hwc->hw", normals, normals))[..., None]
     # Nothing near a unit vector is this short; mid-grey, 127 or 128 of 255, is.
-    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0.1)
+    unit = np.divide(normals, length, out=np.zeros_like(normals), where=length > 0.1)
+    return convert_normals(unit, convention)
+
+
+def write_normals(path: str | Path, normals: np.ndarray, convention: str = "pixelnet") -> None:
+    """Write unit vectors (H, W, 3), x right, y down, z into the scene, in the axes of a convention.
+
+    A .npy holds them as float16; a .png in 8 bits, (n + 1) 127.5 a channel, and (0, 0, 0) for the zero vector.
+    The file is written whole or not at all. Raises InputError for another ending, and for a convention that is not
+    known.
+    """
+    path, normals = Path(path), convert_normals(np.asarray(normals, np.float32), convention)
+    content = BytesIO()
+    if path.suffix == ".npy":
+        np.save(content, normals.astype(np.float16))
+    elif path.suffix == ".png":
+        known = (normals != 0).any(axis=-1, keepdims=True)
+        codes = np.where(known, ((normals + 1) * 127.5).round(), 0).astype(np.uint8)
+        Image.fromarray(codes).save(content, "PNG")
+    else:
+        raise InputError(f"{path} is to hold normals, which are written to .png or .npy; name it one of these")
+    write_atomic(path, content.getvalue())
 
 
 def read_share(path: str | Path) -> np.ndarray:

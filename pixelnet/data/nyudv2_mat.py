@@ -1,0 +1,144 @@
+"""`nyudv2:PATH` on NYU Depth v2's own file, nyu_depth_v2_labeled.mat (Silberman et al., ECCV 2012).
+
+PATH is that file, or the folder it lies in. Beside it lie splits.mat, the standard split, and for segmentation
+classMapping40.mat, the classes of Gupta et al. (CVPR 2013). The file is MATLAB 7.3, which is HDF5 with every array
+transposed; its 2.8 GB are never read whole: an item is read when it is asked for, by whichever process asks.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+import h5py
+import numpy as np
+from scipy.io import loadmat
+
+from pixelnet.data.dataset import UNLABELLED, Dataset
+from pixelnet.data.images import reading
+from pixelnet.errors import InputError
+from pixelnet.geometry import Intrinsics, normals_from_depth
+
+FILE, SPLITS, MAPPING = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"
+ARRAYS = {"images": 4, "depths": 3, "labels": 3}  # and how many dimensions they have
+CAMERA = Intrinsics(518.857901, 519.469611, 325.582449, 253.736166)  # the colour camera in the toolbox
+# Rows and columns that NYUv2's results are about: what lies outside was never seen by the depth camera.
+EVALUATION_CROP = slice(45, 471), slice(41, 601)
+FARTHEST = 9.9  # metres; the file cuts depth off at 10, and what is cut off is no surface
+
+CLASSES = (
+    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter",
+    "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor mat", "clothes", "ceiling", "books",
+    "refridgerator", "television", "paper", "towel", "shower curtain", "box", "whiteboard", "person", "night stand",
+    "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop",
+)  # fmt: skip
+
+
+class NYUDv2Mat(Dataset):
+    """The 1449 labelled pairs, 640x480, named 0001 to 1449 by their place in the file; the split val is test.
+
+    segmentation: 40 classes. regression: depth in metres, holes filled by the data's authors. normals: from that
+    depth, unlabelled outside of EVALUATION_CROP; they take half a second an image, so a longer training does well to
+    write them once (`images.write_normals`) and read them as `folder:`.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("segmentation", "normals", "regression")
+
+    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+        root = Path(path).expanduser()
+        self.demand(root, task)
+        self.file, self.task, self.split, self.source = self.found(root), task, split, f"nyudv2:{path}"
+        if split not in self.splits(root, task):
+            raise InputError(f"{self.source} has no split {split!r}; it has {', '.join(self.splits(root, task))}")
+        self.places = np.sort(read_split(self.file, "trainNdxs" if split == "train" else "testNdxs"))
+        self.names = [f"{place + 1:04d}" for place in self.places]
+        if task == "segmentation":
+            self.classes, self.mapping = CLASSES, read_mapping(self.file)
+
+    @classmethod
+    def found(cls, root: Path) -> Path:
+        """The file itself, for a path that is it, or the folder that holds it."""
+        return root / FILE if root.is_dir() else root
+
+    @classmethod
+    def is_at(cls, root: Path) -> bool:
+        """Whether a path is this form of the data: the file, or a folder with the file and no train/ of its own."""
+        return root.suffix == ".mat" or ((root / FILE).is_file() and not (root / "train").is_dir())
+
+    @classmethod
+    def demand(cls, root: Path, task: str) -> None:
+        """Raise InputError unless this data set serves the task and its files are there and what they should be."""
+        if task not in cls.tasks:
+            raise InputError(f"nyudv2 serves {', '.join(cls.tasks)}, not {task}; choose one of them")
+        file = cls.found(root)
+        with reading(file), h5py.File(file) as data:
+            for name, dimensions in ARRAYS.items():
+                if name not in data or data[name].ndim != dimensions:
+                    raise InputError(f"{file} has no array {name!r} of {dimensions} dimensions; it is not {FILE}")
+        if not (file.parent / SPLITS).is_file():
+            raise InputError(f"{file.parent / SPLITS} is not there; get it where {FILE} is from, and put it beside")
+        if task == "segmentation" and not cls.has_labels(root, task):
+            raise InputError(
+                f"{file.parent / MAPPING} is not there; segmentation needs its table mapClass from the file's 894 "
+                "classes to the 40 of Gupta et al. (it is in github.com/ankurhanda/nyuv2-meta-data, for one); put "
+                f"it beside {FILE}"
+            )
+
+    @classmethod
+    def splits(cls, root: Path, task: str) -> tuple[str, ...]:
+        return "train", "val", "test"
+
+    @classmethod
+    def has_labels(cls, root: Path, task: str) -> bool:
+        """Whether there is all that labels for a task are made of."""
+        return task in cls.tasks and (task != "segmentation" or (cls.found(root).parent / MAPPING).is_file())
+
+    def image(self, i: int) -> np.ndarray:
+        return self.stored("images", i)
+
+    def labels(self, i: int) -> np.ndarray:
+        if self.task == "segmentation":
+            ids = self.stored("labels", i)
+            if ids.max() >= len(self.mapping):
+                raise InputError(
+                    f"{self.file}, item {self.names[i]}, holds the label {ids.max()}, but mapClass in {MAPPING} ends "
+                    f"at {len(self.mapping) - 1}; copy both files again from their source"
+                )
+            return self.mapping[ids]
+        depth = self.stored("depths", i).astype(np.float32)
+        if self.task == "regression":
+            return np.where(depth > 0, depth, np.float32(np.nan))
+        normals = normals_from_depth(np.where(depth < FARTHEST, depth, 0), CAMERA)
+        cropped = np.zeros_like(normals)
+        cropped[EVALUATION_CROP] = normals[EVALUATION_CROP]
+        return cropped
+
+    def files(self, i: int) -> tuple[Path, ...]:
+        return (self.file,)
+
+    def stored(self, name: str, i: int) -> np.ndarray:
+        """Item i of an array, the right way up: (480, 640) or (480, 640, 3)."""
+        # Opened for each item: an open HDF5 file must not go through a fork, and opening takes little.
+        with reading(self.file), h5py.File(self.file) as data:
+            return np.ascontiguousarray(data[name][self.places[i]].T)
+
+
+def read_split(file: Path, key: str) -> np.ndarray:
+    """Places in the file, from 0, of one split of splits.mat. Raises InputError."""
+    path = file.parent / SPLITS
+    with reading(path):
+        indices = loadmat(path).get(key)
+    with h5py.File(file) as data:
+        count = data["images"].shape[0]
+    if indices is None or not indices.size or indices.min() < 1 or indices.max() > count:
+        raise InputError(f"{path} has no list {key!r} of numbers 1 to {count}; get the one that belongs to {file.name}")
+    return np.unique(indices).astype(np.int64) - 1
+
+
+def read_mapping(file: Path) -> np.ndarray:
+    """For each label in the file, from 0, unlabelled, on: its class 0..39, or 255. Raises InputError."""
+    path = file.parent / MAPPING
+    with reading(path):
+        classes = loadmat(path).get("mapClass")
+    if classes is None or not classes.size or classes.min() < 0 or classes.max() > len(CLASSES):
+        raise InputError(f"{path} has no table 'mapClass' of numbers 0 to 40; copy it again from its source")
+    ids = np.concatenate([[0], classes.ravel().astype(np.int64)])
+    return np.where(ids == 0, UNLABELLED, ids - 1).astype(np.uint8)
