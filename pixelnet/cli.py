@@ -1,6 +1,5 @@
 """The command line: a thin shell over the package's functions."""
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,8 +84,16 @@ class Evaluate:
     """Folder of predictions, each named as its image (.png, or .npy)."""
     task: TaskName | None = None
     """What the predictions are."""
+    resize: bool = False
+    """Bring predictions of another size to that of the truth."""
+    normals: str | None = None
+    """Of predicted normals: the convention of their axes; the library's if not given."""
     json: Path | None = None
-    """Write the scores to this file as well, with the whole curve of edges."""
+    """Write the scores to this file as well: per class, too, and the whole curve of edges."""
+    csv: Path | None = None
+    """Write the scores of each image to this file, worst first."""
+    report: Path | None = None
+    """Write a page with curves and pictures to this file (.html)."""
     max_dist: float | None = None
     """Of edges: how far apart a match may be, as a share of the diagonal: .0075, which NYUD raises to .011."""
     matching: Literal["fast", "exact"] | None = None
@@ -97,7 +104,7 @@ class Evaluate:
     """Of edges: judge the maps as they are, neither suppressed nor thinned."""
 
     def __call__(self) -> int:
-        from pixelnet.evaluate import evaluate
+        from pixelnet.evaluate import evaluate, table
 
         scores = evaluate(
             self.model,
@@ -105,14 +112,17 @@ class Evaluate:
             split=self.split,
             predictions=self.predictions,
             task=self.task,
+            resize=self.resize,
+            normals=self.normals,
             json=self.json,
+            csv=self.csv,
+            report=self.report,
             max_dist=self.max_dist,
             matching=self.matching,
             thinned=self.thinned,
             crisp=self.crisp,
         )
-        scores.pop("curve", None)
-        print(json.dumps(scores, indent=2))
+        print(table(scores))
         return 0
 
 

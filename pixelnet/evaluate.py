@@ -1,6 +1,10 @@
 """Scoring a model, or any method's files, on a data set."""
 
-from collections.abc import Sequence
+import io
+import math
+from collections.abc import Callable, Sequence
+from csv import writer as csv_writer
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +16,19 @@ from tqdm import tqdm
 from pixelnet.checkpoint import load
 from pixelnet.data import open_dataset
 from pixelnet.data.dataset import Dataset
-from pixelnet.data.images import read_labels, read_normals, read_share, read_values
 from pixelnet.errors import InputError
-from pixelnet.files import write_json
+from pixelnet.files import write_atomic, write_json
+from pixelnet.metrics.bootstrap import LEVEL, RESAMPLES
+from pixelnet.predictions import Predictions
+from pixelnet.scorecard import write_scorecard
 from pixelnet.tasks import make_task
 from pixelnet.tasks.task import Scorer, Task
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet
 
-READERS = {"segmentation": read_labels, "normals": read_normals, "edges": read_share, "regression": read_values}
+
+BOOTSTRAP = {"level": LEVEL, "resamples": RESAMPLES, "seed": 0}
 
 
 def evaluate(
@@ -31,7 +38,11 @@ def evaluate(
     split: str = "val",
     predictions: str | Path | None = None,
     task: str | None = None,
+    resize: bool = False,
+    normals: str | None = None,
     json: str | Path | None = None,
+    csv: str | Path | None = None,
+    report: str | Path | None = None,
     max_dist: float | None = None,
     matching: str | None = None,
     thinned: bool = False,
@@ -44,22 +55,29 @@ def evaluate(
         data: "camvid:PATH" and so on; see `open_dataset`.
         split: of the data.
         predictions: in place of a model, a folder with a file for each image, named as the image is: class ids
-            (.png), edge strength (8- or 16-bit .png, or .npy in 0..1), normals (.png or .npy), values.
+            (.png) or probabilities (.npy, (H, W, K)), edge strength (8- or 16-bit .png, or .npy in 0..1), normals
+            (.png or .npy), values.
         task: what the predictions are; a model knows its own.
-        json: write the scores to this file as well.
+        resize: bring predictions of another size to that of the truth, which is never resized.
+        normals: of predicted normals: the convention of their axes (geometry.CONVENTIONS); None for the library's.
+        json: write what is returned to this file as well.
+        csv: write a row for each image to this file, worst first.
+        report: write a page (.html, complete in itself) to this file.
         max_dist: of edges: how far apart a match may be, as a share of the diagonal (.0075; NYUD takes .011).
         matching: of edges: "fast" (as many pairs as can be) or "exact" (of least total distance, too).
         thinned: of edges: the maps are suppressed already.
         crisp: of edges: judge the maps as they are, neither suppressed nor thinned.
 
     Returns:
-        Segmentation: miou, mean_accuracy, pixel_accuracy (0..1), iou_per_class. Normals: mean, median, rmse in
-        degrees; "11.25", "22.5", "30" in percent. Edges, by the BSDS protocol: ods, ois, ap, r50, threshold,
-        settings, curve. Regression: abs_rel, rmse, delta1.
+        Segmentation: miou, mean_accuracy, pixel_accuracy, fwiou, dice and the variants of `confusion.scores` (0..1),
+        iou_per_class, dice_per_class. Normals: mean, median, rmse in degrees; "11.25", "22.5", "30" in percent.
+        Edges, by the BSDS protocol: ods, ois, ap, r50, threshold, settings, curve. Regression: abs_rel, rmse, delta1.
+        For all: intervals, [low, high] of each score that is one number, by the bootstrap over images, and bootstrap,
+        its settings.
 
     Raises:
-        InputError: neither or both of model and predictions; data that does not go with them; missing files;
-            options of another task.
+        InputError: neither or both of model and predictions; data that does not go with them; files that are
+            missing, extra or of another size (see `Predictions`); options of another task.
     """
     given = {"max_dist": max_dist, "matching": matching, "thinned": thinned or None, "crisp": crisp or None}
     options = {name: value for name, value in given.items() if value is not None}
@@ -69,18 +87,51 @@ def evaluate(
         if task is None:
             raise InputError("predictions do not say what they are; add --task")
         dataset = open_dataset(data, task, split)
-        scores = score_files(Path(predictions), dataset, **options)
+        judge = task_of(dataset)
+        answer: Callable[[int], np.ndarray] = Predictions(predictions, dataset, resize, normals)
+        scorer = score(judge.benchmark(**options), dataset, answer)
     else:
+        if resize or normals is not None:
+            raise InputError("--resize and --normals are for --predictions; leave them out")
         loaded = load(model) if isinstance(model, str | Path) else model
         assert loaded is not None
         if task not in (None, loaded.config.task):
             raise InputError(f"the model is of {loaded.config.task}, not of {task}; leave --task away")
         dataset = open_dataset(data, loaded.config.task, split)
         same_classes(loaded, dataset)
-        scores = score_model(loaded, dataset, scorer=loaded.task.benchmark(**options), progress=True)
+        judge = loaded.task
+        answer = partial(_predicted, loaded, dataset)
+        scorer = score(judge.benchmark(**options), dataset, answer)
+    intervals = {name: list(interval) for name, interval in scorer.intervals().items()}
+    scores = scorer.result() | {"intervals": intervals, "bootstrap": BOOTSTRAP}
+    about = {"data": dataset.source, "split": split, "images": len(dataset)}
     if json is not None:
-        write_json(Path(json), {"data": dataset.source, "split": split, "images": len(dataset), **scores})
+        write_json(Path(json), about | scores)
+    if csv is not None:
+        write_rows(Path(csv), dataset.names, scorer)
+    if report is not None:
+        order = worst_first(scorer.each(), scorer.headline)
+        write_scorecard(Path(report), about, judge, dataset, answer, scorer, scores, order)
     return scores
+
+
+def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray]) -> Scorer:
+    """The scorer after all items of a data set, answer(i) being the prediction for item i.
+
+    Raises InputError that names the image where the answer does not fit.
+    """
+    for index in tqdm(range(len(dataset)), unit="image", desc="evaluate", leave=False):
+        prediction = answer(index)
+        try:
+            scorer.update(prediction, dataset.truth(index))
+        except InputError as error:
+            source = answer.files[index] if isinstance(answer, Predictions) else dataset.names[index]
+            raise InputError(f"{source}: {error}") from error
+    return scorer
+
+
+def _predicted(model: "PixelNet", dataset: Dataset, index: int) -> np.ndarray:
+    return model.predict(dataset.image(index))
 
 
 def score_model(
@@ -88,18 +139,12 @@ def score_model(
     dataset: Dataset,
     items: Sequence[int] | None = None,
     accelerator: Accelerator | None = None,
-    progress: bool = False,
-    scorer: Scorer | None = None,
 ) -> dict[str, Any]:
-    """Scores of a model on some items of a data set, or on all; several processes share the work.
-
-    scorer: one that has seen nothing yet, in place of the task's own.
-    """
+    """Scores of a model on some items of a data set, or on all, as in training; several processes share the work."""
     indices = list(range(len(dataset)) if items is None else items)
-    scorer = model.task.scorer() if scorer is None else scorer
+    scorer = model.task.scorer()
     rank, world = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
-    silent = rank > 0 or not progress
-    for index in tqdm(indices[rank::world], unit="image", desc="evaluate", leave=False, disable=silent):
+    for index in indices[rank::world]:
         scorer.update(model.predict(dataset.image(index)), dataset.truth(index))
     if world > 1:
         scorer, *others = gather_object([scorer])
@@ -108,33 +153,34 @@ def score_model(
     return scorer.result()
 
 
-def score_files(folder: Path, dataset: Dataset, **options: Any) -> dict[str, Any]:
-    """Scores of files in a folder, one for each item of a data set and named as it is; `options` of the benchmark.
+def write_rows(path: Path, names: Sequence[str], scorer: Scorer) -> None:
+    """A CSV file with a row for each image, worst first: its name, and its scores that are one number."""
+    rows = scorer.each()
+    keys = [key for key in rows[0] if not any(isinstance(row[key], list | dict) for row in rows)]
+    text = io.StringIO()
+    table = csv_writer(text, lineterminator="\n")
+    table.writerow(["name", *keys])
+    table.writerows([names[i], *(rows[i][key] for key in keys)] for i in worst_first(rows, scorer.headline))
+    write_atomic(path, text.getvalue().encode())
 
-    Raises:
-        InputError: a file is missing, unreadable, of another size than its truth, or out of range.
-    """
-    scorer = task_of(dataset).benchmark(**options)
-    files = [_prediction(folder, name) for name in dataset.names]
-    missing = [name for name, path in zip(dataset.names, files, strict=True) if path is None]
-    if missing:
-        raise InputError(
-            f"{folder} lacks {len(missing)} of {len(files)} predictions: {', '.join(missing[:5])}"
-            f"{', ...' if len(missing) > 5 else ''}; each is named as its image, .png or .npy"
-        )
-    for index, path in enumerate(tqdm(files, unit="image", desc="evaluate", leave=False)):
-        assert path is not None
-        prediction, image = READERS[dataset.task](path), dataset.labels(index)
-        if prediction.shape[:2] != image.shape[:2]:
-            raise InputError(
-                f"{path} is {_size(prediction)} but its truth is {_size(image)}; "
-                "write predictions at the size of their images"
-            )
-        try:
-            scorer.update(prediction, dataset.truth(index))
-        except ValueError as error:
-            raise InputError(f"{path}: {error}") from error
-    return scorer.result()
+
+def worst_first(rows: Sequence[dict[str, Any]], headline: tuple[str, bool]) -> list[int]:
+    """The order of images by their scores; those without the headline, which nothing was labelled for, come last."""
+    name, more_is_better = headline
+    sign = 1 if more_is_better else -1
+    return sorted(range(len(rows)), key=lambda i: math.inf if rows[i][name] is None else sign * rows[i][name])
+
+
+def table(scores: dict[str, Any]) -> str:
+    """What `evaluate` returns, as lines for people: each score that is one number, and its interval."""
+    lines = [f"{'score':<20} {'value':>9}   95 % interval over images"]
+    for name, value in scores.items():
+        if isinstance(value, float):
+            low, high = scores["intervals"][name]
+            lines.append(f"{name:<20} {value:9.4f}   {low:.4f} .. {high:.4f}")
+    if "settings" in scores:
+        lines.append("settings: " + ", ".join(f"{name} {value}" for name, value in scores["settings"].items()))
+    return "\n".join(lines)
 
 
 def same_classes(model: "PixelNet", dataset: Dataset) -> None:
@@ -158,11 +204,3 @@ def task_of(dataset: Dataset, **options: Any) -> Task:
     if dataset.task == "segmentation":
         options |= {"classes": len(dataset.classes), "names": dataset.classes, "colours": dataset.colours}
     return make_task(dataset.task, **options)
-
-
-def _prediction(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / f"{name}.png", folder / f"{name}.npy") if path.is_file()), None)
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"

@@ -132,12 +132,13 @@ def colour_key(picture: Picture) -> str:
     return f'<div class="key">{image(picture)}<p>{escape(picture.caption)}</p></div>'
 
 
-def score_table(scores: Sequence[Score]) -> str:
+def score_table(scores: Sequence[Score], meaning: str = "What it says") -> str:
+    """A row a score; `meaning` heads the last column."""
     rows = [
         f'<tr><td>{escape(one.name)}</td><td class="value">{escape(one.value)}</td><td>{escape(one.meaning)}</td></tr>'
         for one in scores
     ]
-    return "<table><tr><th>Score</th><th>Value</th><th>What it says</th></tr>" + "".join(rows) + "</table>"
+    return f"<table><tr><th>Score</th><th>Value</th><th>{escape(meaning)}</th></tr>" + "".join(rows) + "</table>"
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, jaccard_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
 
 from pixelnet.errors import InputError
-from pixelnet.metrics.confusion import confusion, scores
+from pixelnet.metrics.confusion import NUMBERS, confusion, scores
 
 
 @given(seed=st.integers(0, 2**16), classes=st.integers(2, 7), height=st.integers(1, 9), width=st.integers(1, 9))
@@ -41,6 +41,26 @@ def test_scores_are_scikit_learns(present, seed):
     assert result["iou_per_class"] == [pytest.approx(iou[c]) if c in iou else None for c in range(6)]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@given(seed=st.integers(0, 2**16), classes=st.integers(2, 7), size=st.integers(1, 40))
+def test_the_named_means_are_those_of_a_loop_over_classes(seed, classes, size):
+    rng = np.random.default_rng(seed)
+    truth, prediction = (rng.choice(rng.integers(0, classes, rng.integers(1, 6)), size) for _ in range(2))
+    result = scores(confusion(prediction, truth, classes))
+    labels = range(classes)
+    iou = jaccard_score(truth, prediction, average=None, labels=labels, zero_division=0)
+    dice = f1_score(truth, prediction, average=None, labels=labels, zero_division=0)
+    share = [np.mean(truth == c) for c in labels]
+    recall = [np.mean(prediction[truth == c] == c) if share[c] else 0 for c in labels]
+    found = [c for c in labels if share[c] or (prediction == c).any()]
+    assert result["fwiou"] == pytest.approx(np.dot(share, iou))
+    assert result["dice"] == pytest.approx(dice[found].mean())
+    assert result["dice_per_class"] == [pytest.approx(dice[c]) if c in found else None for c in labels]
+    assert result["miou_voc"] == (pytest.approx(iou.mean()) if len(found) == classes else None)
+    assert result["mean_accuracy_camvid"] == pytest.approx(np.mean(recall))
+    assert result["miou_camvid"] == pytest.approx(sum(iou[c] for c in labels if share[c]) / classes)
+
+
 def test_scores_by_hand():
     # truth 0 0 0 1, prediction 0 0 1 1: IoU 2/3 and 1/2, accuracies 2/3 and 1, pixels 3/4; class 2 is nowhere.
     result = scores(confusion(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]), 3))
@@ -51,7 +71,7 @@ def test_scores_by_hand():
 
 def test_nothing_labelled_has_no_score():
     result = scores(confusion(np.zeros((2, 2), dtype=int), np.full((2, 2), 255), 2))
-    assert result == {"miou": None, "mean_accuracy": None, "pixel_accuracy": None, "iou_per_class": [None, None]}
+    assert result == {**dict.fromkeys(NUMBERS), "iou_per_class": [None, None], "dice_per_class": [None, None]}
     json.dumps(result, allow_nan=False)
 
 

@@ -15,7 +15,7 @@ PACKAGE = sorted((ROOT / "pixelnet").rglob("*.py"))
 
 # A module may import those of its own line, of the lines above it, and nothing below.
 ORDER = [
-    {"errors", "files", "config"},
+    {"errors", "files", "config", "page"},
     {"points", "geometry"},
     {"hypercolumn"},
     {"metrics"},
@@ -23,10 +23,10 @@ ORDER = [
     {"backbone", "head"},
     {"model"},
     {"data"},
-    {"predict", "checkpoint"},
+    {"predict", "checkpoint", "predictions", "scorecard"},
     {"evaluate", "report", "record"},
     {"train"},
-    {"page", "demo"},
+    {"demo"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
@@ -35,7 +35,7 @@ OWNERS = {
     "timm": {"backbone"},
     "tyro": {"cli"},
     "accelerate": {"train", "evaluate", "predict"},
-    "matplotlib": {"report", "page", "demo"},
+    "matplotlib": {"report", "page", "demo", "scorecard"},
     "safetensors": {"backbone", "checkpoint"},
     "torchvision": {"data"},
     "h5py": {"data"},

@@ -6,6 +6,10 @@ from pixelnet.errors import InputError
 
 UNLABELLED = 255  # in every map of class ids; neither right nor wrong, and not background
 
+NUMBERS = (
+    "miou", "mean_accuracy", "pixel_accuracy", "fwiou", "dice", "miou_voc", "mean_accuracy_camvid", "miou_camvid",
+)  # fmt: skip
+
 
 def confusion(prediction: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     """Count how often each true class was given each label.
@@ -38,22 +42,42 @@ def confusion(prediction: np.ndarray, truth: np.ndarray, classes: int) -> np.nda
 def scores(matrix: np.ndarray) -> dict[str, float | list[float | None] | None]:
     """The scores of a confusion matrix (K, K), rows = truth; all are fractions in 0..1.
 
-    miou: mean intersection over union of the classes found in the truth or in the prediction.
+    miou: mean intersection over union of the classes found in the truth or in the prediction. With mean_accuracy,
+    pixel_accuracy and fwiou these are the four numbers of the FCN papers (Long et al. 2015; Shelhamer et al. 2017),
+    which PASCAL-Context and NYUv2 are reported in.
     mean_accuracy: mean share of its pixels found, over the classes in the truth (balanced accuracy).
-    pixel_accuracy: share of the pixels that are right.
-    iou_per_class: list of K; None for a class found in neither.
+    pixel_accuracy: share of the pixels that are right; CamVid's "global".
+    fwiou: IoU of the classes in the truth, weighted by their pixels there.
+    dice: mean of 2 |P T| / (|P| + |T|) over the classes that miou is of.
+    miou_voc: of the VOC development kit (VOCevalseg), which divides by all K classes and guards against none that is
+    absent: NaN there, None here, as soon as one class is in neither; else it is miou.
+    mean_accuracy_camvid, miou_camvid: of SegNet's evaluation (Badrinarayanan et al. 2017), "class average" and mean
+    IoU: sums over the classes in the truth, divided by all K. A class absent from the truth counts as 0.
+    iou_per_class, dice_per_class: lists of K; None for a class found in neither.
     """
     hits = np.diag(matrix).astype(np.float64)
-    true, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
-    union = true + predicted - hits
-    iou = [float(h / u) if u else None for h, u in zip(hits, union, strict=True)]
-    return {
-        "miou": _mean([value for value in iou if value is not None]),
-        "mean_accuracy": _mean([float(h / t) for h, t in zip(hits, true, strict=True) if t]),
-        "pixel_accuracy": float(hits.sum() / matrix.sum()) if matrix.any() else None,
-        "iou_per_class": iou,
-    }
+    true, predicted = matrix.sum(axis=1).astype(np.float64), matrix.sum(axis=0)
+    union, total = true + predicted - hits, matrix.sum()
+    found, labelled = union > 0, true > 0
+    iou = np.divide(hits, union, out=np.zeros_like(hits), where=found)
+    both = np.divide(2 * hits, true + predicted, out=np.zeros_like(hits), where=found)
+    accuracy = np.divide(hits, true, out=np.zeros_like(hits), where=labelled)
+    if not total:
+        numbers = dict.fromkeys(NUMBERS)
+    else:
+        values = (
+            iou[found].mean(),
+            accuracy[labelled].mean(),
+            hits.sum() / total,
+            (true * iou).sum() / total,
+            both[found].mean(),
+            iou.mean() if found.all() else None,
+            accuracy.mean(),
+            iou[labelled].sum() / len(iou),
+        )
+        numbers = {name: None if value is None else float(value) for name, value in zip(NUMBERS, values, strict=True)}
+    return numbers | {"iou_per_class": _known(iou, found), "dice_per_class": _known(both, found)}
 
 
-def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None
+def _known(values: np.ndarray, found: np.ndarray) -> list[float | None]:
+    return [float(value) if there else None for value, there in zip(values, found, strict=True)]

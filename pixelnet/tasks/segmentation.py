@@ -4,7 +4,7 @@ import colorsys
 import math
 from collections.abc import Sequence
 from functools import cache, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -123,11 +123,21 @@ class Segmentation(Task):
         counts = np.zeros((self.classes, self.classes), dtype=np.int64)
         return Scorer(partial(confusion, classes=self.classes), scores, counts, self.headline)
 
+    def benchmark(self, **options: Any) -> Scorer:
+        """Its predictions may be class probabilities (H, W, K) as well as ids (H, W)."""
+        scorer = super().benchmark(**options)
+        scorer.count = partial(_count, classes=self.classes)
+        return scorer
+
     def paint(self, prediction: np.ndarray) -> np.ndarray:
         """Class ids (H, W) -> each class in its colour, unlabelled black."""
         palette = np.zeros((256, 3), dtype=np.uint8)
         palette[: self.classes] = self.colours
         return palette[np.asarray(prediction)]
+
+
+def _count(prediction: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+    return confusion(prediction.argmax(axis=-1) if prediction.ndim == 3 else prediction, truth, classes)
 
 
 # Hand-picked: clear at a glance, and muted enough to lay over a photo. The first ten are hues, the rest their shades.

@@ -1,0 +1,89 @@
+"""Any method's files: the contract of every task's benchmark, and what is read, resized and refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contract_benchmark import BenchmarkContract, save
+
+from pixelnet import InputError
+from pixelnet.data import open_dataset
+from pixelnet.geometry import CONVENTIONS, convert_normals
+from pixelnet.predictions import Predictions, resized
+
+
+class TestSegmentation(BenchmarkContract):
+    task = "segmentation"
+
+    def disturbed(self, labels, amount, rng):
+        wrong = (rng.random(labels.shape) < amount) | (labels == 255)
+        return np.where(wrong, rng.integers(0, 4, labels.shape), labels).astype(np.uint8)
+
+    def write(self, path: Path, prediction: np.ndarray) -> None:
+        save(path, prediction)
+
+    def test_probabilities_score_as_their_largest(self, out: Path, data: str) -> None:
+        ids = self.evaluate(out, data)
+        truth = open_dataset(data, self.task, "val")
+        single = Predictions(out, truth)
+        for i, name in enumerate(truth.names):
+            np.save(out / f"{name}.npy", (np.eye(4)[single(i)] * 0.6 + 0.1).astype(np.float16))
+            (out / f"{name}.png").unlink()
+        assert self.evaluate(out, data) == ids
+
+    @pytest.mark.parametrize("content", [np.full((12, 16, 4), 0.5), np.full((12, 16, 3), 1 / 3)])
+    def test_what_is_no_distribution_is_refused(self, content, out: Path, data: str) -> None:
+        (out / "0000.png").unlink()
+        np.save(out / "0000.npy", content)
+        with pytest.raises(InputError, match=r"0000\.npy .*(probabilities)"):
+            self.evaluate(out, data)
+
+
+class TestNormals(BenchmarkContract):
+    task = "normals"
+
+    def disturbed(self, labels, amount, rng):
+        return (labels + rng.normal(0, 0.1 + amount, labels.shape)).astype(np.float32)
+
+    def test_other_axes_are_read_by_name(self, out: Path, data: str) -> None:
+        expected = self.evaluate(out, data)
+        name = next(name for name, signs in CONVENTIONS.items() if signs != (1, 1, 1))
+        for path in out.iterdir():
+            np.save(path, convert_normals(np.load(path), name))
+        assert self.evaluate(out, data, normals=name)["mean"] == pytest.approx(expected["mean"], abs=1e-4)
+        assert self.evaluate(out, data)["mean"] > expected["mean"] + 1
+
+    def test_other_tasks_have_no_axes(self, folder_data, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="--normals"):
+            Predictions(tmp_path, open_dataset(f"folder:{folder_data('edges')}", "edges", "val"), normals="nosuch")
+
+
+class TestEdges(BenchmarkContract):
+    task = "edges"
+
+    def disturbed(self, labels, amount, rng):
+        return (labels * (1 - amount) + amount * rng.random(labels.shape)).astype(np.float32)
+
+
+class TestRegression(BenchmarkContract):
+    task = "regression"
+
+    def disturbed(self, labels, amount, rng):
+        return (np.nan_to_num(labels, nan=5) + rng.normal(0, 0.1 + amount, labels.shape)).astype(np.float32)
+
+
+def test_ids_are_resized_to_the_nearest_centre() -> None:
+    ids = np.array([[0, 1, 2, 3]], np.uint8)
+    assert resized(ids, (2, 2), "segmentation").tolist() == [[1, 3], [1, 3]]
+    assert resized(ids, (1, 8), "segmentation").tolist() == [[0, 0, 1, 1, 2, 2, 3, 3]]
+
+
+def test_strengths_are_resized_between_centres() -> None:
+    np.testing.assert_allclose(resized(np.array([[0.0, 1.0]]), (1, 4), "edges"), [[0, 0.25, 0.75, 1]])
+
+
+def test_resized_normals_are_unit_vectors() -> None:
+    normals = np.array([[[1, 0, 0], [0, 1, 0]]], np.float32)
+    new = resized(normals, (1, 4), "normals")
+    np.testing.assert_allclose(np.linalg.norm(new, axis=-1), 1, rtol=1e-6)
+    np.testing.assert_allclose(new[0, 1], np.array([3, 1, 0]) / 10**0.5, rtol=1e-6)
