@@ -31,7 +31,7 @@ def test_thinning_leaves_the_crest_of_a_ridge(degrees):
     distance = x * np.cos(angle) + y * np.sin(angle)  # from a line through the middle
     thinned = thin(np.exp(-(distance**2) / 8))
     inside = np.hypot(x, y) < 24
-    kept = (thinned > 0) & inside
+    kept = (thinned > 0.01) & inside  # where the map is flat to 1e-5 the toolbox's direction is arbitrary
     assert np.abs(distance[kept]).max() < 0.8
     assert kept.sum() >= 0.7 * 47  # no gaps: a line of 47 pixels, in whole steps of the longer axis
     assert kept.sum() < 1.6 * 47

@@ -114,7 +114,7 @@ def test_benchmarks_merge_and_travel_while_they_count():
     first.update(*pairs(1)[0])  # and goes on
     whole.update(*pairs(1)[0])
     assert len(first.counts) == 3
-    assert first.result()["settings"]["suppression"] == {"border": 5, "multiplier": 1.01}
+    assert first.result()["settings"]["suppression"] == {"border": 5, "multiplier": 1.01, "smoothing": "triangle 4"}
     assert {**first.result(), "curve": None} == {
         key: value if isinstance(value, dict) or value is None else pytest.approx(value)
         for key, value in {**whole.result(), "curve": None}.items()
@@ -143,13 +143,14 @@ def test_evaluate_scores_files_by_the_protocol(folder_data, bsds500_data, tmp_pa
     np.save(tmp_path / "3.npy", strength)
     common = {"data": f"bsds500:{bsds500_data}", "predictions": tmp_path, "task": "edges"}
     scores = evaluate(**common, max_dist=0.1, crisp=True, matching="exact", json=tmp_path / "scores.json")
-    assert set(scores) == {"ods", "ois", "ap", "r50", "threshold", "settings", "curve"}
+    assert set(scores) == {"ods", "ois", "ap", "r50", "threshold", "settings", "curve", "intervals", "bootstrap"}
     settings = {"thresholds": 99, "max_dist": 0.1, "matching": "exact", "suppression": "none", "thinning": False}
     assert scores["settings"] == settings
     assert json.loads((tmp_path / "scores.json").read_text())["curve"] == scores["curve"]
     assert evaluate(**common)["settings"]["max_dist"] == 0.0075
     with pytest.raises(InputError, match=r"--thinned.*normals"):
-        evaluate(data=f"folder:{folder_data('normals')}", predictions=tmp_path, task="normals", thinned=True)
+        normals = folder_data("normals", splits=("val",), items=1)
+        evaluate(data=f"folder:{normals}", predictions=normals / "val/normals", task="normals", thinned=True)
 
 
 def test_paint_dark_on_white():

@@ -99,7 +99,7 @@ class Benchmark(Scorer):
         )
         nothing = np.zeros((thresholds + 1, 4), dtype=np.int64)
         super().__init__(count, boundaries.boundary_scores, nothing, headline=("ods", True))
-        suppression = {"border": boundaries.BORDER, "multiplier": boundaries.MULTIPLIER}
+        suppression = {"border": boundaries.BORDER, "multiplier": boundaries.MULTIPLIER, "smoothing": "triangle 4"}
         self.settings = {
             "thresholds": thresholds,
             "max_dist": max_dist,
