@@ -148,8 +148,8 @@ def test_evaluate_scores_files_by_the_protocol(folder_data, bsds500_data, tmp_pa
     assert scores["settings"] == settings
     assert json.loads((tmp_path / "scores.json").read_text())["curve"] == scores["curve"]
     assert evaluate(**common)["settings"]["max_dist"] == 0.0075
+    normals = folder_data("normals", splits=("val",), items=1)
     with pytest.raises(InputError, match=r"--thinned.*normals"):
-        normals = folder_data("normals", splits=("val",), items=1)
         evaluate(data=f"folder:{normals}", predictions=normals / "val/normals", task="normals", thinned=True)
 
 
