@@ -3,7 +3,8 @@
     PATH/images/0003.jpg   PATH/labels/0003.png   PATH/classes.json
 
 or the same under PATH/SPLIT/. Beside images/ stands labels/ (segmentation), normals/, edges/ or values/
-(regression). Data without splits serves any split asked for. Symbolic links are followed.
+(regression). Data without splits serves any split asked for. Symbolic links are followed. In place of label maps,
+labels/ may hold LabelMe's JSON files, or labels.json beside images/ be a COCO file (polygons.py).
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,8 @@ from tqdm import tqdm
 
 from pixelnet.config import from_dict, read_json
 from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids, shown, stems
-from pixelnet.data.images import LABEL_EXTENSIONS, read_labels, read_normals, read_share, read_values
+from pixelnet.data.images import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_labels, read_normals, read_share, read_values
+from pixelnet.data.polygons import COCO_FILES, Coco, Drawing, labelme_labels, paint, read_labelme
 from pixelnet.errors import InputError
 from pixelnet.geometry import CONVENTIONS
 
@@ -41,13 +43,19 @@ class Folder(Pairs):
 
     classes.json, {"names": [...], "ignore": 255, "colours": [[r, g, b], ...], "normals": "opengl"}, lies in
     PATH/SPLIT or in PATH; each key is optional. Without names the classes are 0 to the largest id in the label
-    maps of every split, so that the splits agree on them.
+    maps of every split, so that the splits agree on them; of drawn shapes, "background" (what no shape covers)
+    and the labels of every split, COCO's by id, LabelMe's sorted. With names that lack "background", what no
+    shape covers is unlabelled.
     """
 
     name = "folder"
     tasks = tuple(TARGETS)
 
+    coco: Coco | None = None  # of this split, if its labels are a COCO file
+
     def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+        if task == "segmentation":
+            self.label_extensions = (*LABEL_EXTENSIONS, ".json")
         super().__init__(path, task, split)
         if task == "normals":
             self.convention = self.settings().normals
@@ -59,12 +67,17 @@ class Folder(Pairs):
         if task == "segmentation":
             settings = self.settings()
             self.ignore, self.colours = settings.ignore, settings.colours
-            self.classes = settings.names or tuple(str(k) for k in range(self.largest_id() + 1))
+            self.classes = settings.names or self.drawn_classes() or tuple(str(k) for k in range(self.largest_id() + 1))
             self.check_classes()
 
     @classmethod
     def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
         return root / part / "images", root / part / TARGETS[task]
+
+    @classmethod
+    def has_labels(cls, root: Path, task: str) -> bool:
+        drawn = task == "segmentation" and root.is_dir() and any(coco_file(root / p) for p in cls.part_names(root))
+        return drawn or super().has_labels(root, task)
 
     @classmethod
     def part_names(cls, root: Path) -> tuple[str, ...]:
@@ -86,6 +99,60 @@ class Folder(Pairs):
                 f"{self.split}/images/ beside {self.split}/{targets.name}/"
             )
         return [(images, targets)]
+
+    def find(self) -> dict[str, tuple[Path, Path]]:
+        ((images, targets),) = self.folders()
+        file = coco_file(images.parent) if self.task == "segmentation" else None
+        if not file:
+            return super().find()
+        if targets.is_dir():
+            raise InputError(f"{self.shown(targets)}/ and {self.shown(file)} both hold labels; keep one of them")
+        self.coco, found = Coco(file), stems(images, IMAGE_EXTENSIONS, self.root)
+        if not found:
+            raise InputError(f"{images} holds no images; expected files ending in {' '.join(IMAGE_EXTENSIONS)}")
+        for alone in sorted(found.keys() ^ self.coco.images.keys()):
+            raise InputError(
+                f"{self.shown(found[alone])} is not among the images of {self.shown(file)}; add it, or move it away"
+                if alone in found
+                else f"{self.shown(file)} lists the image {alone}, which is not in {self.shown(images)}/; add it"
+            )
+        return {stem: (image, file) for stem, image in found.items()}
+
+    def labels(self, i: int) -> np.ndarray:
+        image, target = self.pairs[i]
+        if target.suffix.lower() != ".json":
+            return super().labels(i)
+        drawing: Drawing = self.coco.drawing(image.stem) if self.coco else read_labelme(target)
+        size = self.header_size(i)
+        if (drawing.width, drawing.height) != size:
+            raise InputError(
+                f"{self.shown(target)} says that {self.shown(image)} is {drawing.width}x{drawing.height}, but it is "
+                f"{size[0]}x{size[1]}; draw on the image as it is, or put back the one that was drawn on"
+            )
+        background = self.classes.index("background") if "background" in self.classes else UNLABELLED
+        return paint(drawing, self.classes, background)
+
+    def drawn_classes(self) -> tuple[str, ...]:
+        """ "background" and the labels of the shapes in all splits; () if the labels are not drawn."""
+        categories: dict[int, str] = {}
+        labels: set[str] = set()
+        drawn = False
+        for part in self.part_names(self.root):
+            folder = self.layout(self.root, part, self.task)[1]
+            if file := coco_file(folder.parent):
+                drawn = True
+                for key, name in Coco(file).categories.items():
+                    if categories.setdefault(key, name) != name:
+                        raise InputError(
+                            f"{self.shown(file)} calls category {key} {name!r}, another split {categories[key]!r}; "
+                            "give it one name"
+                        )
+            elif folder.is_dir():
+                files = stems(folder, (".json",), self.root).values()
+                drawn = drawn or bool(files)
+                labels.update(*map(labelme_labels, files))
+        names = [*(categories[key] for key in sorted(categories)), *sorted(labels)]
+        return tuple(dict.fromkeys(["background", *names])) if drawn else ()
 
     def read(self, path: Path) -> np.ndarray:
         if self.task == "segmentation":
@@ -138,3 +205,8 @@ class Folder(Pairs):
         ids = read_labels(path)
         classes = ids[ids != self.ignore]
         return int(classes.max()) if classes.size else -1
+
+
+def coco_file(folder: Path) -> Path | None:
+    """The COCO file of a split's folder, if it has one."""
+    return next((folder / name for name in COCO_FILES if (folder / name).is_file()), None)
