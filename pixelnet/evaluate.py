@@ -70,7 +70,9 @@ def evaluate(
 
     Returns:
         Segmentation: miou, mean_accuracy, pixel_accuracy, fwiou, dice and the variants of `confusion.scores` (0..1),
-        iou_per_class, dice_per_class. Normals: mean, median, rmse in degrees; "11.25", "22.5", "30" in percent.
+        iou_per_class, dice_per_class; boundary_f and boundary_f_per_class of `contours.contour_scores` (0..1); of a
+        model or of probabilities, ece, the expected calibration error (0..1). Normals: mean, median, rmse in degrees;
+        "11.25", "22.5", "30" in percent.
         Edges, by the BSDS protocol: ods, ois, ap, r50, threshold, settings, curve. Regression: abs_rel, rmse, delta1.
         For all: intervals, [low, high] of each score that is one number, by the bootstrap over images, and bootstrap,
         its settings.
@@ -131,7 +133,7 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
 
 
 def _predicted(model: "PixelNet", dataset: Dataset, index: int) -> np.ndarray:
-    return model.predict(dataset.image(index))
+    return model.predict(dataset.image(index), probabilities=dataset.task == "segmentation")
 
 
 def score_model(
@@ -156,11 +158,12 @@ def score_model(
 def write_rows(path: Path, names: Sequence[str], scorer: Scorer) -> None:
     """A CSV file with a row for each image, worst first: its name, and its scores that are one number."""
     rows = scorer.each()
-    keys = [key for key in rows[0] if not any(isinstance(row[key], list | dict) for row in rows)]
+    found = dict.fromkeys(key for row in rows for key in row)  # an image may lack a score that others have
+    keys = [key for key in found if not any(isinstance(row.get(key), list | dict) for row in rows)]
     text = io.StringIO()
     table = csv_writer(text, lineterminator="\n")
     table.writerow(["name", *keys])
-    table.writerows([names[i], *(rows[i][key] for key in keys)] for i in worst_first(rows, scorer.headline))
+    table.writerows([names[i], *(rows[i].get(key) for key in keys)] for i in worst_first(rows, scorer.headline))
     write_atomic(path, text.getvalue().encode())
 
 

@@ -114,9 +114,9 @@ def _precision_recall(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str
 
 def _confusion(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str, Any]) -> list[Picture]:
     """The matrix, each row a share of the class's pixels, and IoU per class."""
-    matrix = sum(scorer.counts, start=scorer.nothing)
+    size = len(dataset.classes)
+    matrix = sum(scorer.counts, start=scorer.nothing)[: size**2].reshape(size, size)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    size = len(share)
     figure = Figure(figsize=(max(6, 2.5 + 0.18 * size), max(5, 1.8 + 0.18 * size)), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)

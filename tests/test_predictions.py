@@ -1,5 +1,6 @@
 """Any method's files: the contract of every task's benchmark, and what is read, resized and refused."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,25 @@ class TestSegmentation(BenchmarkContract):
         for i, name in enumerate(truth.names):
             np.save(out / f"{name}.npy", (np.eye(4)[single(i)] * 0.6 + 0.1).astype(np.float16))
             (out / f"{name}.png").unlink()
-        assert self.evaluate(out, data) == ids
+        scores = self.evaluate(out, data)
+        assert "ece" not in ids
+        accuracy = scores["pixel_accuracy"]
+        assert scores.pop("ece") == pytest.approx(abs(accuracy - 0.7), abs=1e-3)  # all are sure to 0.7
+        low, high = scores["intervals"].pop("ece")
+        assert 0 <= low < high <= 1
+        assert scores == ids
+
+    def test_the_calibration_is_of_the_images_with_probabilities(self, out: Path, data: str, tmp_path: Path) -> None:
+        truth = open_dataset(data, self.task, "val")
+        last = truth.names[-1]
+        np.save(out / f"{last}.npy", np.eye(4, dtype=np.float32)[Predictions(out, truth)(len(truth) - 1)])
+        (out / f"{last}.png").unlink()
+        scores = self.evaluate(out, data, csv=tmp_path / "rows.csv", report=tmp_path / "page.html")
+        rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+        (row,) = (row for row in rows if row["ece"])
+        assert row["name"] == last
+        assert float(row["ece"]) == pytest.approx(scores["ece"])
+        assert scores["ece"] == pytest.approx(1 - float(row["pixel_accuracy"]))  # sure of all
 
     @pytest.mark.parametrize("content", [np.full((12, 16, 4), 0.5), np.full((12, 16, 3), 1 / 3)])
     def test_what_is_no_distribution_is_refused(self, content, out: Path, data: str) -> None:

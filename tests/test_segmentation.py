@@ -6,6 +6,8 @@ import torch
 from contract_task import TaskContract
 
 from pixelnet.errors import InputError
+from pixelnet.metrics.calibration import calibration_counts, calibration_scores
+from pixelnet.metrics.contours import contour_counts, contour_scores
 from pixelnet.tasks import TASKS, make_task
 from pixelnet.tasks.segmentation import default_palette
 
@@ -92,6 +94,24 @@ def test_decode():
     assert task.decode(logits).tolist() == [1, 0]
     probabilities = task.decode(logits, probabilities=True)
     assert probabilities[0].tolist() == pytest.approx([0.0900, 0.6652, 0.2447], abs=1e-4)
+
+
+def test_the_benchmark_adds_contours_and_for_probabilities_calibration():
+    rng, task = np.random.default_rng(0), make_task("segmentation", 3)
+    truth = rng.choice([0, 1, 2, 255], (9, 7)).astype(np.uint8)
+    probabilities = rng.dirichlet(np.ones(3), truth.shape)
+    by_ids, by_probabilities, quick = task.benchmark(), task.benchmark(), task.scorer()
+    for scorer in (by_ids, quick):
+        scorer.update(probabilities.argmax(axis=2), truth)
+    by_probabilities.update(probabilities, truth)
+    contours = contour_scores(contour_counts(probabilities.argmax(axis=2), truth, 3))
+    assert by_ids.result() == quick.result() | contours
+    calibration = calibration_scores(calibration_counts(probabilities, truth))
+    assert by_probabilities.result() == by_ids.result() | calibration
+    assert "ece" not in task.benchmark().result()
+    assert task.benchmark().result()["boundary_f"] is None
+    with pytest.raises(InputError, match="2 classes; expected 3"):
+        by_ids.update(np.full((9, 7, 2), 0.5), truth)
 
 
 def test_paint_uses_the_classes_own_colours():

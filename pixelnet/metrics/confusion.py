@@ -19,14 +19,22 @@ def confusion(prediction: np.ndarray, truth: np.ndarray, classes: int) -> np.nda
     whatever was predicted there. Raises InputError where the shapes differ or an id is out of range.
     """
     prediction, truth = np.asarray(prediction), np.asarray(truth)
+    check_ids(prediction, truth, classes)
+    labelled = truth != UNLABELLED
+    prediction, truth = prediction[labelled], truth[labelled]
+    cells = truth.astype(np.int64) * classes + prediction.astype(np.int64)
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def check_ids(prediction: np.ndarray, truth: np.ndarray, classes: int) -> None:
+    """Raise InputError unless the two shapes are one, and ids lie in 0..classes-1 wherever the truth is labelled."""
     if prediction.shape != truth.shape:
         raise InputError(
             f"the prediction's shape is {prediction.shape} but the truth's is {truth.shape}; "
             "give one label a pixel, at the size of the truth"
         )
     labelled = truth != UNLABELLED
-    prediction, truth = prediction[labelled], truth[labelled]
-    for name, ids in (("prediction", prediction), ("truth", truth)):
+    for name, ids in (("prediction", prediction[labelled]), ("truth", truth[labelled])):
         if not np.issubdtype(ids.dtype, np.integer):
             raise InputError(f"the {name} has values of type {ids.dtype}; expected class ids, which are integers")
         if ids.size and not (ids.min() >= 0 and ids.max() < classes):
@@ -35,8 +43,6 @@ def confusion(prediction: np.ndarray, truth: np.ndarray, classes: int) -> np.nda
                 f"ids must lie in 0..{classes - 1}"
                 + (f" ({UNLABELLED}: unlabelled)" if name == "truth" else " wherever the truth is labelled")
             )
-    cells = truth.astype(np.int64) * classes + prediction.astype(np.int64)
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def scores(matrix: np.ndarray) -> dict[str, float | list[float | None] | None]:

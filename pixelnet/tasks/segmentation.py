@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixelnet.errors import InputError
+from pixelnet.metrics.calibration import BINS, calibration_counts, calibration_scores
 from pixelnet.metrics.confusion import UNLABELLED, confusion, scores
+from pixelnet.metrics.contours import contour_counts, contour_scores
 from pixelnet.tasks.task import Labels, Loss, Scorer, Task, weighted_mean
 
 
@@ -124,9 +126,13 @@ class Segmentation(Task):
         return Scorer(partial(confusion, classes=self.classes), scores, counts, self.headline)
 
     def benchmark(self, **options: Any) -> Scorer:
-        """Its predictions may be class probabilities (H, W, K) as well as ids (H, W)."""
+        """Adds the boundary F, and for class probabilities (H, W, K) in place of ids (H, W) the calibration error.
+
+        Its counts are flat: the confusion matrix (K, K), those of contours (K, 4), those of calibration (15, 3).
+        """
         scorer = super().benchmark(**options)
-        scorer.count = partial(_count, classes=self.classes)
+        scorer.count, scorer.scores = partial(_count, classes=self.classes), partial(_scores, classes=self.classes)
+        scorer.nothing = np.zeros(self.classes**2 + 4 * self.classes + 3 * BINS)
         return scorer
 
     def paint(self, prediction: np.ndarray) -> np.ndarray:
@@ -137,7 +143,21 @@ class Segmentation(Task):
 
 
 def _count(prediction: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
-    return confusion(prediction.argmax(axis=-1) if prediction.ndim == 3 else prediction, truth, classes)
+    calibration = np.zeros((BINS, 3))
+    if prediction.ndim == 3:
+        if prediction.shape[2] != classes:
+            raise InputError(f"there are probabilities of {prediction.shape[2]} classes; expected {classes}")
+        calibration = calibration_counts(prediction, truth)
+        prediction = prediction.argmax(axis=2)
+    counts = confusion(prediction, truth, classes), contour_counts(prediction, truth, classes), calibration
+    return np.concatenate([part.ravel() for part in counts])
+
+
+def _scores(counts: np.ndarray, classes: int) -> dict[str, Any]:
+    matrix, contours, calibration = np.split(counts, np.cumsum([classes**2, 4 * classes]))
+    result = scores(matrix.reshape(classes, classes)) | contour_scores(contours.reshape(classes, 4))
+    # Ids have no confidence; of images with either, it is the error of those with probabilities.
+    return result | (calibration_scores(calibration.reshape(BINS, 3)) if calibration.any() else {})
 
 
 # Hand-picked: clear at a glance, and muted enough to lay over a photo. The first ten are hues, the rest their shades.
