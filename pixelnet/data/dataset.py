@@ -69,7 +69,7 @@ class Pairs(Dataset):
 
     name: ClassVar[str]  # as in "camvid:PATH"
     tasks: ClassVar[tuple[str, ...]]
-    label_extensions: ClassVar[tuple[str, ...]] = LABEL_EXTENSIONS
+    label_extensions: tuple[str, ...] = LABEL_EXTENSIONS
     parts: ClassVar[dict[str, tuple[str, ...]]] = {  # split -> the folders it is made of
         "train": ("train",),
         "val": ("val",),
