@@ -33,7 +33,7 @@ class Listed(Pairs):
                 if not file.is_file():
                     raise InputError(
                         f"{self.source}: the split {self.split} lists {name}, whose {what} {self.shown(file)} is not "
-                        "there; unpack the data again, or take the name off the list"
+                        f"there; get it from {self.origin}, or take the name off the list"
                     )
         return pairs
 

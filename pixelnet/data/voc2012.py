@@ -19,6 +19,9 @@ from scipy.io import loadmat
 from pixelnet.data.dataset import UNLABELLED, class_ids
 from pixelnet.data.images import read_labels, reading
 from pixelnet.data.listed import Listed
+from pixelnet.errors import InputError
+
+SBD_ORIGIN = "www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours (benchmark.tgz)"
 
 # fmt: off
 CLASSES = (
@@ -42,6 +45,7 @@ class VOC2012(Listed):
     tasks = ("segmentation",)
     classes = CLASSES
     colours = voc_colours(len(CLASSES))
+    origin = "host.robots.ox.ac.uk/pascal/VOC/voc2012 (VOCtrainval_11-May-2012.tar)"
     parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": (".",)}
 
     @classmethod
@@ -56,6 +60,14 @@ class VOC2012(Listed):
             return own
         # VOC's val is on this list too: what it holds is taken off.
         return own | {"train_aug": (folder / "train.txt", extra / "train.txt", extra / "val.txt", folder / "val.txt")}
+
+    def demand_split(self, expected: str) -> None:
+        if self.split == "train_aug" and sbd(self.root) is None:
+            raise InputError(
+                f"{self.source} has no split 'train_aug', which needs SBD's labels: expected "
+                f"benchmark_RELEASE/dataset/ in it or beside VOC2012; get it from {SBD_ORIGIN}"
+            )
+        super().demand_split(expected)
 
     def listed(self, *paths: Path) -> list[str]:
         if self.split != "train_aug":
