@@ -1,6 +1,7 @@
 """Data sets whose splits are lists of names in text files, as the VOC challenges keep them."""
 
 from abc import abstractmethod
+from functools import cached_property
 from pathlib import Path
 
 from pixelnet.data.dataset import Pairs
@@ -18,6 +19,11 @@ class Listed(Pairs):
     @abstractmethod
     def pair(self, name: str) -> tuple[Path, Path]:
         """The image and the label file of a name; they need not exist."""
+
+    @cached_property
+    def home(self) -> tuple[Path, Path]:
+        """The folders of images and of labels, looked for once, not for each of ten thousand names."""
+        return self.layout(self.root, ".", self.task)
 
     @classmethod
     def splits(cls, root: Path, task: str) -> tuple[str, ...]:

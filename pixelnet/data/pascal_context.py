@@ -58,7 +58,7 @@ class PascalContext(Listed):
         return {split: (folder / f"{split}.txt",) for split in ("train", "val")}
 
     def pair(self, name: str) -> tuple[Path, Path]:
-        images, targets = self.layout(self.root, ".", self.task)
+        images, targets = self.home
         return images / f"{name}.jpg", targets / f"{name}.mat"
 
     def read(self, path: Path) -> np.ndarray:

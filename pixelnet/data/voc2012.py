@@ -10,6 +10,7 @@ or VOCdevkit, adds the split train_aug: VOC's and SBD's images without VOC's val
 where there is one.
 """
 
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -61,8 +62,12 @@ class VOC2012(Listed):
         # VOC's val is on this list too: what it holds is taken off.
         return own | {"train_aug": (folder / "train.txt", extra / "train.txt", extra / "val.txt", folder / "val.txt")}
 
+    @cached_property
+    def extra(self) -> Path | None:
+        return sbd(self.root)
+
     def demand_split(self, expected: str) -> None:
-        if self.split == "train_aug" and sbd(self.root) is None:
+        if self.split == "train_aug" and self.extra is None:
             raise InputError(
                 f"{self.source} has no split 'train_aug', which needs SBD's labels: expected "
                 f"benchmark_RELEASE/dataset/ in it or beside VOC2012; get it from {SBD_ORIGIN}"
@@ -77,11 +82,11 @@ class VOC2012(Listed):
         return [name for name in super().listed(*lists) if name not in held]
 
     def pair(self, name: str) -> tuple[Path, Path]:
-        images, targets = self.layout(self.root, ".", self.task)
-        image, target, extra = images / f"{name}.jpg", targets / f"{name}.png", sbd(self.root)
-        if extra is not None and not target.is_file():
-            target = extra / "cls" / f"{name}.mat"
-            image = image if image.is_file() else extra / "img" / f"{name}.jpg"
+        images, targets = self.home
+        image, target = images / f"{name}.jpg", targets / f"{name}.png"
+        if self.extra is not None and not target.is_file():
+            target = self.extra / "cls" / f"{name}.mat"
+            image = image if image.is_file() else self.extra / "img" / f"{name}.jpg"
         return image, target
 
     def read(self, path: Path) -> np.ndarray:
