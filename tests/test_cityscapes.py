@@ -43,13 +43,26 @@ def test_every_city_is_in_and_the_19_scored_classes_are_kept(cityscapes: Path) -
     assert dataset.classes[13] == "car"
 
 
+def test_train_ids_stand_in_for_ids(cityscapes: Path) -> None:
+    folder, ids = cityscapes / "gtFine/train/ulm", np.arange(12 * 16, dtype=np.uint8).reshape(12, 16) % 20
+    train_ids = np.where(ids == 19, 255, ids).astype(np.uint8)
+    save_png(folder / "ulm_000001_000019_gtFine_labelTrainIds.png", train_ids)
+    before = open_dataset(f"cityscapes:{cityscapes}", "segmentation").labels(1)
+    assert not np.array_equal(before, train_ids)  # labelIds come first
+    (folder / "ulm_000001_000019_gtFine_labelIds.png").unlink()
+    np.testing.assert_array_equal(open_dataset(f"cityscapes:{cityscapes}", "segmentation").labels(1), train_ids)
+
+
 def test_check_explains_it(cityscapes: Path) -> None:
     report = check(open_dataset(f"cityscapes:{cityscapes}", "segmentation"))
     assert not report.problems
     assert "traffic light" in str(report)
 
 
-def test_what_is_missing_is_named(cityscapes: Path) -> None:
+def test_what_is_missing_is_named(cityscapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"expected a folder leftImg8bit/train in it; get it from www\.cityscapes-"):
+        open_dataset(f"cityscapes:{tmp_path}/empty", "segmentation")
     (cityscapes / "gtFine/train/ulm/ulm_000001_000019_gtFine_labelIds.png").unlink()
     with pytest.raises(
         InputError, match=r"ulm_000001_000019_leftImg8bit\.png has no labels; expected gtFine/train/ulm"

@@ -6,6 +6,7 @@ from conftest import random_image
 from contract_dataset import DatasetContract
 from PIL import Image
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 from pixelnet.data import Dataset, has_split, open_dataset
 from pixelnet.data.check import check
@@ -51,7 +52,10 @@ def with_sbd(voc: Path) -> Path:
     sbd = voc.parents[1] / "benchmark_RELEASE" / "dataset"
     (sbd / "cls").mkdir(parents=True)
     for k, name in enumerate(("2007_01", "2008_03", "2008_04", "2008_05"), start=10):
-        content = {"Segmentation": labels(k) % 21, "CategoriesPresent": [[1]]}
+        boundaries = np.empty((20, 1), object)  # one sparse map a class, as released
+        for c in range(20):
+            boundaries[c, 0] = csc_matrix((12, 16), dtype=bool)
+        content = {"Boundaries": boundaries, "Segmentation": labels(k) % 21, "CategoriesPresent": [[1]]}
         savemat(sbd / f"cls/{name}.mat", {"GTcls": content}, do_compression=True)
     write_list(sbd / "train.txt", "2008_04", "2008_03")
     write_list(sbd / "val.txt", "2008_05", "2007_01")
@@ -100,13 +104,15 @@ def test_check_explains_it(with_sbd: Path) -> None:
 
 
 def test_what_is_missing_is_named(voc: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no split 'train_aug'; it has train, val, trainval"):
+    with pytest.raises(
+        InputError, match=r"no split 'train_aug', .* expected benchmark_RELEASE/dataset/ .*benchmark\.tgz"
+    ):
         open_dataset(f"voc2012:{voc}", "segmentation", "train_aug")
     (voc / "SegmentationClass/2007_02.png").unlink()
     with pytest.raises(InputError, match=r"lists 2007_02, whose labels SegmentationClass/2007_02\.png is not there"):
         open_dataset(f"voc2012:{voc}", "segmentation", "train")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"expected a list ImageSets/Segmentation/train\.txt"):
+    with pytest.raises(InputError, match=r"list ImageSets/Segmentation/train\.txt in it; get it from host\.robots\.ox"):
         open_dataset(f"voc2012:{tmp_path / 'empty'}", "segmentation", "train")
     write_list(voc / "ImageSets/Segmentation/val.txt")
     with pytest.raises(InputError, match="names no image"):

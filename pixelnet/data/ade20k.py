@@ -15,6 +15,7 @@ from pixelnet.data.listed import read_lines
 from pixelnet.errors import InputError
 
 CLASSES = 150
+ORIGIN = "sceneparsing.csail.mit.edu (ADEChallengeData2016.zip)"
 
 
 class ADE20K(Pairs):
@@ -22,6 +23,7 @@ class ADE20K(Pairs):
 
     name = "ade20k"
     tasks = ("segmentation",)
+    origin = ORIGIN
     parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("training",), "val": ("validation",)}
 
     def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
@@ -40,7 +42,7 @@ class ADE20K(Pairs):
 def class_names(path: Path) -> tuple[str, ...]:
     """The first of each class's names, or all of them where two classes would share it."""
     if not path.is_file():
-        raise InputError(f"there is no {path}, which names the classes; it comes with the data set")
+        raise InputError(f"there is no {path}, which names the classes; get it from {ORIGIN}")
     rows = [line.split("\t") for line in read_lines(path)[1:]]
     names = [row[-1].strip() for row in rows]
     if len(names) != CLASSES:

@@ -1,6 +1,9 @@
 """`cityscapes:PATH`: 19 classes of street scenes in fifty cities (Cordts et al., CVPR 2016).
 
 PATH/leftImg8bit/{train,val,test}/CITY/NAME_leftImg8bit.png   PATH/gtFine/.../CITY/NAME_gtFine_labelIds.png
+
+NAME_gtFine_labelTrainIds.png, which the benchmark's scripts write, is read where there is no labelIds. The released
+labels of test are void throughout.
 """
 
 from pathlib import Path
@@ -11,7 +14,7 @@ from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids
 from pixelnet.data.images import read_labels
 from pixelnet.errors import InputError
 
-IMAGE, LABELS = "_leftImg8bit.png", "_gtFine_labelIds.png"
+IMAGE, LABELS, TRAIN_LABELS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"
 LAST_ID = 33
 
 CLASSES = {  # name: (id on disk, colour)
@@ -44,6 +47,7 @@ class Cityscapes(Pairs):
     tasks = ("segmentation",)
     classes = tuple(CLASSES)
     colours = tuple(colour for _, colour in CLASSES.values())
+    origin = "www.cityscapes-dataset.com (leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip)"
 
     @classmethod
     def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
@@ -53,15 +57,21 @@ class Cityscapes(Pairs):
         pairs: dict[str, tuple[Path, Path]] = {}
         for images, targets in self.folders():
             for image in sorted(images.glob(f"*/*{IMAGE}")):
-                target = targets / image.parent.name / (image.name.removesuffix(IMAGE) + LABELS)
-                if not target.is_file():
-                    raise InputError(f"{self.shown(image)} has no labels; expected {self.shown(target)}: unpack gtFine")
+                stem = targets / image.parent.name / image.name.removesuffix(IMAGE)
+                known = [Path(f"{stem}{end}") for end in (LABELS, TRAIN_LABELS)]
+                target = next((path for path in known if path.is_file()), None)
+                if target is None:
+                    raise InputError(
+                        f"{self.shown(image)} has no labels; expected {self.shown(known[0])}: get it from {self.origin}"
+                    )
                 pairs[image.stem] = image, target
             if not pairs:
                 raise InputError(f"{images} holds no images; expected {self.shown(images)}/CITY/NAME{IMAGE}")
         return pairs
 
     def read(self, path: Path) -> np.ndarray:
+        if path.name.endswith(TRAIN_LABELS):
+            return class_ids(read_labels(path), len(CLASSES), UNLABELLED, self.shown(path))
         known = np.full(LAST_ID + 1, UNLABELLED, np.uint8)
         for k, (number, _) in enumerate(CLASSES.values()):
             known[number] = k

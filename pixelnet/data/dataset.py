@@ -69,6 +69,7 @@ class Pairs(Dataset):
 
     name: ClassVar[str]  # as in "camvid:PATH"
     tasks: ClassVar[tuple[str, ...]]
+    origin: ClassVar[str] = ""  # where the files are to be had, for the message when they are not there
     label_extensions: tuple[str, ...] = LABEL_EXTENSIONS
     parts: ClassVar[dict[str, tuple[str, ...]]] = {  # split -> the folders it is made of
         "train": ("train",),
@@ -137,7 +138,8 @@ class Pairs(Dataset):
         """Raise InputError unless the split is there; `expected` is what the data's folder lacks if none is."""
         known = self.splits(self.root, self.task)
         if self.split not in known:
-            found = f"it has {', '.join(known)}" if known else f"expected {expected} in it"
+            remedy = f"; get it from {self.origin}" if self.origin else ""
+            found = f"it has {', '.join(known)}" if known else f"expected {expected} in it{remedy}"
             raise InputError(f"{self.source} has no split {self.split!r}; {found}")
 
     @abstractmethod

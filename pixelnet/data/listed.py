@@ -1,6 +1,7 @@
 """Data sets whose splits are lists of names in text files, as the VOC challenges keep them."""
 
 from abc import abstractmethod
+from functools import cached_property
 from pathlib import Path
 
 from pixelnet.data.dataset import Pairs
@@ -19,6 +20,11 @@ class Listed(Pairs):
     def pair(self, name: str) -> tuple[Path, Path]:
         """The image and the label file of a name; they need not exist."""
 
+    @cached_property
+    def home(self) -> tuple[Path, Path]:
+        """The folders of images and of labels, looked for once, not for each of ten thousand names."""
+        return self.layout(self.root, ".", self.task)
+
     @classmethod
     def splits(cls, root: Path, task: str) -> tuple[str, ...]:
         return tuple(split for split, paths in cls.lists(root).items() if paths and all(p.is_file() for p in paths))
@@ -33,7 +39,7 @@ class Listed(Pairs):
                 if not file.is_file():
                     raise InputError(
                         f"{self.source}: the split {self.split} lists {name}, whose {what} {self.shown(file)} is not "
-                        "there; unpack the data again, or take the name off the list"
+                        f"there; get it from {self.origin}, or take the name off the list"
                     )
         return pairs
 

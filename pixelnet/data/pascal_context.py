@@ -18,6 +18,8 @@ from pixelnet.data.listed import Listed, read_lines
 from pixelnet.data.voc2012 import devkit
 from pixelnet.errors import InputError
 
+ORIGIN = "cs.stanford.edu/~roozbeh/pascal-context"
+
 # The short lists spell three of the classes in another way than labels.txt does.
 SPELLINGS = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cloth"}
 
@@ -29,11 +31,12 @@ class PascalContext(Listed):
     tasks = ("segmentation",)
     parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": (".",)}
     chosen: ClassVar[str] = "59_labels.txt"
-    source_of_list: ClassVar[str] = "it comes with the data set"
+    source_of_list: ClassVar[str] = f"get it from {ORIGIN}"
+    origin = f"{ORIGIN} (labels) and host.robots.ox.ac.uk/pascal/VOC/voc2010 (images and lists)"
 
     def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
         super().__init__(path, task, split)
-        names = class_list(self.root / "labels.txt", "it comes with the data set")
+        names = class_list(self.root / "labels.txt", f"get it from {ORIGIN}")
         self.classes = tuple(class_list(self.root / self.chosen, self.source_of_list).values())
         ids = {name: number for number, name in names.items()}
         self.ids = np.full(max(names) + 1, UNLABELLED, np.uint8)
@@ -55,7 +58,7 @@ class PascalContext(Listed):
         return {split: (folder / f"{split}.txt",) for split in ("train", "val")}
 
     def pair(self, name: str) -> tuple[Path, Path]:
-        images, targets = self.layout(self.root, ".", self.task)
+        images, targets = self.home
         return images / f"{name}.jpg", targets / f"{name}.mat"
 
     def read(self, path: Path) -> np.ndarray:

@@ -10,6 +10,7 @@ or VOCdevkit, adds the split train_aug: VOC's and SBD's images without VOC's val
 where there is one.
 """
 
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,9 @@ from scipy.io import loadmat
 from pixelnet.data.dataset import UNLABELLED, class_ids
 from pixelnet.data.images import read_labels, reading
 from pixelnet.data.listed import Listed
+from pixelnet.errors import InputError
+
+SBD_ORIGIN = "www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours (benchmark.tgz)"
 
 # fmt: off
 CLASSES = (
@@ -42,6 +46,7 @@ class VOC2012(Listed):
     tasks = ("segmentation",)
     classes = CLASSES
     colours = voc_colours(len(CLASSES))
+    origin = "host.robots.ox.ac.uk/pascal/VOC/voc2012 (VOCtrainval_11-May-2012.tar)"
     parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": (".",)}
 
     @classmethod
@@ -57,6 +62,18 @@ class VOC2012(Listed):
         # VOC's val is on this list too: what it holds is taken off.
         return own | {"train_aug": (folder / "train.txt", extra / "train.txt", extra / "val.txt", folder / "val.txt")}
 
+    @cached_property
+    def extra(self) -> Path | None:
+        return sbd(self.root)
+
+    def demand_split(self, expected: str) -> None:
+        if self.split == "train_aug" and self.extra is None:
+            raise InputError(
+                f"{self.source} has no split 'train_aug', which needs SBD's labels: expected "
+                f"benchmark_RELEASE/dataset/ in it or beside VOC2012; get it from {SBD_ORIGIN}"
+            )
+        super().demand_split(expected)
+
     def listed(self, *paths: Path) -> list[str]:
         if self.split != "train_aug":
             return super().listed(*paths)
@@ -65,11 +82,11 @@ class VOC2012(Listed):
         return [name for name in super().listed(*lists) if name not in held]
 
     def pair(self, name: str) -> tuple[Path, Path]:
-        images, targets = self.layout(self.root, ".", self.task)
-        image, target, extra = images / f"{name}.jpg", targets / f"{name}.png", sbd(self.root)
-        if extra is not None and not target.is_file():
-            target = extra / "cls" / f"{name}.mat"
-            image = image if image.is_file() else extra / "img" / f"{name}.jpg"
+        images, targets = self.home
+        image, target = images / f"{name}.jpg", targets / f"{name}.png"
+        if self.extra is not None and not target.is_file():
+            target = self.extra / "cls" / f"{name}.mat"
+            image = image if image.is_file() else self.extra / "img" / f"{name}.jpg"
         return image, target
 
     def read(self, path: Path) -> np.ndarray:
