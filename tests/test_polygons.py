@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from PIL import Image
 
-from pixelnet.data import Dataset, first_task, open_dataset
+from pixelnet.data import Dataset, open_dataset
 from pixelnet.data.check import check
+from pixelnet.data.folder import Folder
 from pixelnet.data.polygons import decode_runs, fill, outline_of
 from pixelnet.errors import InputError
 
@@ -166,7 +167,7 @@ def test_coco_small_shapes_stay_visible_and_crowds_are_unlabelled(tmp_path: Path
     expected[:, 13:] = 255
     np.testing.assert_array_equal(dataset.labels(0), expected)
     assert not check(dataset).problems
-    assert first_task(f"folder:{tmp_path}") == "segmentation"
+    assert Folder.has_labels(tmp_path, "segmentation")
 
 
 @pytest.mark.parametrize(("names", "outside"), [(["cat", "dog"], 255), (["cat", "background"], 1)])
@@ -210,18 +211,18 @@ def test_coco_errors_name_file_and_annotation(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             opened(coco(tmp_path, wrong)).labels(0)
-    with pytest.raises(InputError, match=r"labels\.json says that train/images/a\.png is 20x12"):
+    with pytest.raises(InputError, match=r"labels.json says that train/images/a.png is 20x12"):
         opened(coco(tmp_path, width=20)).labels(0)
 
 
 def test_coco_images_and_files_must_be_the_same(tmp_path: Path) -> None:
     save_image(coco(tmp_path) / "train/images/b.png")
-    with pytest.raises(InputError, match=r"train/images/b\.png is not among the images of train/labels\.json"):
+    with pytest.raises(InputError, match=r"train/images/b.png is not among the images of train/labels.json"):
         opened(tmp_path)
     (tmp_path / "train/images/b.png").rename(tmp_path / "train/images/a.png")
     coco(tmp_path, file_name="c.png")
     (tmp_path / "train/images/a.png").rename(tmp_path / "train/images/d.png")
-    with pytest.raises(InputError, match=r"labels\.json lists the image c"):
+    with pytest.raises(InputError, match=r"labels.json lists the image c"):
         opened(tmp_path)
 
 

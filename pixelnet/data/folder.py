@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pixelnet.config import from_dict, read_json
-from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids, shown, stems
+from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids, match, shown, stems
 from pixelnet.data.images import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_labels, read_normals, read_share, read_values
 from pixelnet.data.polygons import COCO_FILES, Coco, Drawing, labelme_labels, paint, read_labelme
 from pixelnet.errors import InputError
@@ -54,8 +54,6 @@ class Folder(Pairs):
     coco: Coco | None = None  # of this split, if its labels are a COCO file
 
     def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
-        if task == "segmentation":
-            self.label_extensions = (*LABEL_EXTENSIONS, ".json")
         super().__init__(path, task, split)
         if task == "normals":
             self.convention = self.settings().normals
@@ -102,9 +100,11 @@ class Folder(Pairs):
 
     def find(self) -> dict[str, tuple[Path, Path]]:
         ((images, targets),) = self.folders()
-        file = coco_file(images.parent) if self.task == "segmentation" else None
+        if self.task != "segmentation":
+            return match(images, targets, LABEL_EXTENSIONS, self.root)
+        file = coco_file(images.parent)
         if not file:
-            return super().find()
+            return match(images, targets, (*LABEL_EXTENSIONS, ".json"), self.root)
         if targets.is_dir():
             raise InputError(f"{self.shown(targets)}/ and {self.shown(file)} both hold labels; keep one of them")
         self.coco, found = Coco(file), stems(images, IMAGE_EXTENSIONS, self.root)
