@@ -35,14 +35,11 @@ def test_files_score_as_the_model_that_wrote_them(task: str, folder_data, tmp_pa
     from_files = pixelnet.evaluate(predictions=tmp_path / "out", task=task, data=spec)
     assert scores.keys() - {"ece"} == from_files.keys()  # files of ids have no confidence
     assert ("ece" in scores) == (task == "segmentation")
-    for name in from_files.keys() - {
-        "curve",
-        "settings",
-        "intervals",
-        "bootstrap",
-    }:  # of edges: a rounded strength may cross a threshold
-        value = scores[name]
-        assert from_files[name] == pytest.approx(value, rel=2e-3, abs=0.2 if name in ("11.25", "22.5", "30") else 2e-3)
+    # Rounded to 16 bits a strength may cross a threshold, and where the map is flat the suppression turn.
+    tolerance = 2e-2 if task == "edges" else 2e-3
+    for name in from_files.keys() - {"curve", "settings", "intervals", "bootstrap"}:
+        near = 0.2 if name in ("11.25", "22.5", "30") else tolerance
+        assert from_files[name] == pytest.approx(scores[name], rel=2e-3, abs=near)
 
 
 def test_the_numbers_are_those_of_a_loop(folder_data) -> None:

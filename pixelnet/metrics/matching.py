@@ -28,6 +28,7 @@ from scipy.sparse.csgraph import (
 from pixelnet.errors import InputError
 
 Method = Literal["fast", "exact"]
+TIE = 1e-6  # pixels; far less than any two distances differ by
 METHODS: tuple[Method, ...] = ("fast", "exact")
 
 
@@ -185,8 +186,10 @@ def _assign(pairs: Pairs, mates: Mates) -> None:
     mates.predicted[pairs.predicted], mates.truth[pairs.truth] = -1, -1
     rows, cols = _distinct(pairs.predicted), _distinct(pairs.truth)
     places = np.searchsorted(rows, pairs.predicted), np.searchsorted(cols, pairs.truth)
-    # A zero would be no pair; one more for every pair is as much more for every assignment.
-    row, col = min_weight_full_bipartite_matching(csr_array((1 + pairs.distance, places)))
+    # A zero would be no pair; one more for every pair is as much more for every assignment. The solver can take minutes
+    # over thousands of equal distances, so they are told apart, by too little to prefer a longer matching.
+    distances = 1 + pairs.distance + np.random.default_rng(0).uniform(0, TIE, len(pairs.distance))
+    row, col = min_weight_full_bipartite_matching(csr_array((distances, places)))
     _join(mates, rows[row], cols[col])
 
 
