@@ -88,12 +88,13 @@ def _table(row: dict[str, Any]) -> str:
 
 
 def _lines(rows: list[dict[str, Any]]) -> str:
-    """Rows of equal keys as a table."""
+    """Rows as a table; a cell is empty where a row lacks what another has."""
 
     def cell(value: Any) -> str:
         if isinstance(value, float):
             return f"{value:.4g}"
         return ", ".join(map(cell, value)) or "none" if isinstance(value, list) else str(value)
 
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([cell(value) for value in row.values()] for row in rows)]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [names, ["---"] * len(names), *([cell(row.get(name, "")) for name in names] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
