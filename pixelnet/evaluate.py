@@ -18,7 +18,7 @@ from pixelnet.data import open_dataset
 from pixelnet.data.dataset import Dataset
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic, write_json
-from pixelnet.metrics.bootstrap import LEVEL, RESAMPLES
+from pixelnet.metrics.bootstrap import LEVEL, RESAMPLES, SEED
 from pixelnet.predictions import Predictions
 from pixelnet.scorecard import write_scorecard
 from pixelnet.tasks import make_task
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pixelnet.model import PixelNet
 
 
-BOOTSTRAP = {"level": LEVEL, "resamples": RESAMPLES, "seed": 0}
+BOOTSTRAP = {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED}
 
 
 def evaluate(

@@ -10,11 +10,12 @@ import numpy as np
 
 RESAMPLES = 1000
 LEVEL = 0.95
+SEED = 0
 BATCH = 50  # resamples summed at a time, which bounds the memory
 
 
 def intervals(
-    counts: np.ndarray, scores: Callable[[np.ndarray], dict[str, Any]], resamples: int = RESAMPLES, seed: int = 0
+    counts: np.ndarray, scores: Callable[[np.ndarray], dict[str, Any]], resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[str, tuple[float, float]]:
     """The 95 % percentile interval of every score that is one number.
 
