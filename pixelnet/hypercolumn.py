@@ -1,111 +1,212 @@
 """Hypercolumns: the features of a network at a point, from many layers, read where they are wanted.
 
     maps      list of (N, C_l, H_l, W_l), one per tap; map l has stride s_l: H_l = H / s_l exactly
-    points    (N, P, 2) as (x, y) in pixels of the image; the centre of the first pixel is (0, 0)
+    points    (N, P, 2) as (x, y) in pixels of the image; the centre of the first pixel is (0, 0); or a Band
     features  (N, P, sum C_l)
 
 A map of stride s is read at ((x, y) + 0.5) / s - 0.5, between its four nearest cells (PixelNet, section 3;
 the released layer's (x - (s - 1) / 2) / s is the same number), clamped to the map at the borders. That is also
 what ``interpolate(align_corners=False)`` does, so reading at every pixel is upsampling.
 
-Sparse and dense are one code path: a dense prediction asks for every pixel.
+Sparse, dense and projected are one code path: a dense prediction asks for all pixels of a band of rows, and a linear
+layer on hypercolumns is applied to each map before or after it is read, whichever costs less.
 """
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# What reading one channel at a point costs, in multiplications of a matrix product: what is read lies all over memory.
+# A rough figure, of a CPU; only the order of reading and multiplying hangs on it.
+READ = 10
 
-def corners(points: Tensor, height: int, width: int, stride: int) -> tuple[Tensor, Tensor]:
-    """The four cells of a map around each point, and how much each counts.
 
-    Args:
-        points: (N, P, 2) as (x, y), in pixels of the image.
-        height, width: size of the map, in cells.
-        stride: pixels of the image per cell.
+class Band(NamedTuple):
+    """All pixels of rows `top` to `bottom` - 1 of an image that is `width` wide: a grid of points, row by row."""
 
-    Returns:
-        cells (N * P, 4), rows of the map when it is flattened to (N * height * width, C); and
-        shares (N * P, 4), non-negative, each row sums to 1, in the points' own precision.
+    top: int
+    bottom: int
+    width: int
+
+
+Points = Tensor | Band
+
+
+def number(points: Points) -> int:
+    """P: how many points of each image."""
+    return (points.bottom - points.top) * points.width if isinstance(points, Band) else points.shape[1]
+
+
+class Cells(NamedTuple):
+    """The part of a map that may be read."""
+
+    values: Tensor  # (N, h, w, C)
+    stride: int
+    rows: range  # of the map, h of them
+
+    def multiplied(self, weight: Tensor, bias: Tensor | None) -> "Cells":
+        return self._replace(values=F.linear(self.values, weight, bias))
+
+
+def reachable(features: Tensor, points: Points, stride: int) -> Cells:
+    """The cells of a map (N, C, H_l, W_l) that points may be read from: all, or a band's rows."""
+    rows = range(features.shape[2])
+    if isinstance(points, Band):
+        first, last = ((2 * row + 1 - stride) // (2 * stride) for row in (points.top, points.bottom - 1))
+        rows = range(max(first, 0), min(last + 2, len(rows)))
+        features = features[:, :, rows.start : rows.stop]
+    return Cells(features.permute(0, 2, 3, 1), stride, rows)
+
+
+def neighbours(at: Tensor, stride: int, cells: range) -> tuple[Tensor, Tensor]:
+    """Along one axis, the two cells around each place (...), int32 (..., 2), and their shares (..., 2).
+
+    at: in pixels of the image. cells: those that there are; places beyond are moved to the first or the last. Shares
+    are in the places' own precision, non-negative, and the two add up to 1.
     """
-    at = (points + 0.5) / stride - 0.5
-    x = at[..., 0].clamp(0, width - 1)
-    y = at[..., 1].clamp(0, height - 1)
-    left, top = x.floor(), y.floor()
-    right_share, bottom_share = x - left, y - top
-    column, row = left.long(), top.long()
+    last = cells.stop - 1
+    place = ((at + 0.5) / stride - 0.5).clamp(cells.start, last)
+    near = place.floor()
+    share = place - near
+    near = near.int()
     # On the last row or column the far neighbour is the near one again: its share is zero.
-    next_column, next_row = (column + 1).clamp(max=width - 1), (row + 1).clamp(max=height - 1)
-    row, next_row = row * width, next_row * width
-    cells = torch.stack([row + column, row + next_column, next_row + column, next_row + next_column], dim=-1)
-    first = torch.arange(len(points), device=points.device) * (height * width)
-    shares = torch.stack(
-        [
-            (1 - bottom_share) * (1 - right_share),
-            (1 - bottom_share) * right_share,
-            bottom_share * (1 - right_share),
-            bottom_share * right_share,
-        ],
-        dim=-1,
-    )
-    return (cells + first[:, None, None]).flatten(0, 1), shares.flatten(0, 1)
+    return torch.stack([near, (near + 1).clamp(max=last)], dim=-1), torch.stack([1 - share, share], dim=-1)
 
 
-def read(features: Tensor, points: Tensor, stride: int) -> Tensor:
-    """One map (N, C, H_l, W_l) at points (N, P, 2) -> (N, P, C).
+class _WeightedRows(torch.autograd.Function):
+    """table (T, C), cells (M, R), shares (M, R) -> (M, C): for each point the sum of R weighted rows of the table.
 
-    Reading four weighted rows of a channels-last table is an embedding bag: one pass over what is needed and no
-    gathered copy of the corners. Its backward pass adds in a fixed order, so that a run can be repeated bit for bit.
+    That is an embedding bag: one pass over what is needed, no gathered copy of the corners. So is its transpose: a
+    row's gradient is the weighted sum of the gradients of the points that it was read at, once these are put in the
+    order of the rows. torch's own backward pass adds them one at a time, which takes more than twice as long. Sums are
+    taken in a fixed order, so that a run can be repeated bit for bit.
     """
-    count, channels, height, width = features.shape
-    cells, shares = corners(points, height, width, stride)
-    table = features.permute(0, 2, 3, 1).reshape(count * height * width, channels)
-    rows = F.embedding_bag(cells, table, per_sample_weights=shares.to(table.dtype), mode="sum")
-    return rows.view(count, points.shape[1], channels)
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, cells: Tensor, shares: Tensor) -> Tensor:
+        ctx.save_for_backward(table if ctx.needs_input_grad[2] else table.new_empty(len(table), 0), cells, shares)
+        return F.embedding_bag(cells, table, per_sample_weights=shares.to(table.dtype), mode="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+        (gradient,), (table, cells, shares) = gradients, ctx.saved_tensors
+        of_table = of_shares = None
+        if ctx.needs_input_grad[0]:
+            flat = cells.flatten()
+            order = flat.argsort(stable=True)
+            counts = torch.bincount(flat, minlength=len(table))
+            starts = (counts.cumsum(0) - counts).int()
+            points = torch.div(order, cells.shape[1], rounding_mode="floor").int()
+            weights = shares.flatten()[order].to(gradient.dtype)
+            gradient = gradient.contiguous()
+            of_table = F.embedding_bag(points, gradient, starts, per_sample_weights=weights, mode="sum")
+        if ctx.needs_input_grad[2]:
+            of_shares = (table[cells.long()] * gradient[:, None]).sum(-1).to(shares.dtype)
+        return of_table, None, of_shares
 
 
-def hypercolumns(maps: Sequence[Tensor], points: Tensor, strides: Sequence[int]) -> Tensor:
-    """All maps at points (N, P, 2), concatenated in the order of the taps -> (N, P, sum C_l)."""
+def read(features: Tensor, points: Points, stride: int) -> Tensor:
+    """One map (N, C, H_l, W_l) at P points of each image -> (N, P, C). Differentiable in the map and in the points."""
+    return _total([reachable(features, points, stride)], points)
+
+
+def hypercolumns(maps: Sequence[Tensor], points: Points, strides: Sequence[int]) -> Tensor:
+    """All maps at P points of each image, concatenated in the order of the taps -> (N, P, sum C_l)."""
     return torch.cat([read(features, points, stride) for features, stride in zip(maps, strides, strict=True)], dim=-1)
 
 
-class Projection:
+def project(maps: Sequence[Tensor], points: Points, strides: Sequence[int], weight: Tensor, bias: Tensor) -> Tensor:
     """A linear layer on hypercolumns, W [f_1(p) ... f_L(p)] + b, each map multiplied before or after it is read.
 
     Interpolation and the layer are both linear, so W_l (F_l read at p) = (W_l F_l) read at p, forward and backward.
-    Deep maps have most of the channels and few cells, fewer than the points asked for: multiplying those first costs
-    less, and what is read is as narrow as the layer's output.
+    Deep maps have most of the channels and few cells, fewer than the points: multiplying those first costs less. They
+    are as wide as the layer's output then, all of them, so one pass reads them and adds them up.
 
     Args:
-        maps, strides: as for `hypercolumns`.
+        maps, points, strides: as for `hypercolumns`.
         weight: (D, sum C_l), its columns in the order of the taps.
         bias: (D,).
-        points: how many points of each image will be asked for in all, which decides the order for each map.
+
+    Returns:
+        (N, P, D)
     """
-
-    def __init__(self, maps: Sequence[Tensor], strides: Sequence[int], weight: Tensor, bias: Tensor, points: int):
-        columns = weight.split([features.shape[1] for features in maps], dim=1)
-        self.before: list[tuple[Tensor, int]] = []  # (map of D channels, stride)
-        self.after: list[tuple[Tensor, int]] = []
-        after: list[Tensor] = []
-        for features, stride, own in zip(maps, strides, columns, strict=True):
-            if features.shape[2] * features.shape[3] < points:
-                projected = F.linear(features.permute(0, 2, 3, 1), own).permute(0, 3, 1, 2)
-                self.before.append((projected, stride))
-            else:
-                self.after.append((features, stride))
-                after.append(own)
-        self.weight, self.bias = torch.cat(after, dim=1) if after else None, bias
-
-    def __call__(self, points: Tensor) -> Tensor:
-        """The layer's output (N, P, D) at points (N, P, 2)."""
-        if self.weight is None:
-            total = self.bias
+    columns = weight.split([features.shape[1] for features in maps], dim=1)
+    wanted = len(maps[0]) * number(points)
+    before: list[Cells] = []
+    after: list[tuple[Tensor, Tensor]] = []
+    for features, stride, own in zip(maps, strides, columns, strict=True):
+        cells = reachable(features, points, stride)
+        channels = own.shape[1]
+        if channels * cells.values[..., 0].numel() + READ * wanted < channels * wanted:
+            # The shares of a point add up to 1, and so does a bias that is read with them.
+            before.append(cells.multiplied(own, None if before else bias))
         else:
-            maps, strides = zip(*self.after, strict=True)
-            total = F.linear(hypercolumns(maps, points, strides), self.weight, self.bias)
-        for features, stride in self.before:
-            total = total + read(features, points, stride)
-        return total
+            after.append((_total([cells], points), own))
+    if not before:
+        return F.linear(torch.cat([values for values, _ in after], dim=-1), weight, bias)
+    total = _total(before, points)
+    if after:
+        values, columns = (torch.cat(parts, dim=-1) for parts in zip(*after, strict=True))
+        total = torch.addmm(total.flatten(0, 1), values.flatten(0, 1), columns.t()).view_as(total)
+    return total
+
+
+def _total(maps: Sequence[Cells], points: Points) -> Tensor:
+    """The sum of maps of one number of channels at P points of each image -> (N, P, C)."""
+    count, channels = len(maps[0].values), maps[0].values.shape[-1]
+    table = torch.cat([values.reshape(-1, channels) for values, *_ in maps])
+    if isinstance(points, Band):
+        rows = _in_band(maps, table, points)
+    else:
+        x, y = points.unbind(-1)
+        cells, shares, first = [], [], 0
+        for values, stride, lines in maps:
+            height, width = values.shape[1:3]
+            column, share_x = neighbours(x, stride, range(width))
+            line, share_y = neighbours(y, stride, lines)
+            corners = line[..., :, None] * width + column[..., None, :]  # (N, P, 2, 2)
+            cells.append((corners + _starts(count, height * width, first, x).view(-1, 1, 1, 1)).flatten(2))
+            shares.append((share_y[..., :, None] * share_x[..., None, :]).flatten(2))
+            first += count * height * width
+        rows = _WeightedRows.apply(
+            table, torch.cat(cells, dim=-1).flatten(0, 1), torch.cat(shares, dim=-1).flatten(0, 1)
+        )
+    return rows.view(count, number(points), channels)
+
+
+def _in_band(maps: Sequence[Cells], table: Tensor, band: Band) -> Tensor:
+    """As `_total`, from all the maps' cells in one table: along y first, then along x.
+
+    The pixels of a row share their lines of cells, so each map is brought to the band's rows at its own width, which
+    is small, before it is brought to the band's width: three rows read for every pixel in place of five, or so.
+    """
+    count, height = len(maps[0].values), band.bottom - band.top
+    precision = torch.float64 if table.dtype == torch.float64 else torch.float32  # half precision cannot count pixels
+    x = torch.arange(band.width, device=table.device, dtype=precision)
+    y = torch.arange(band.top, band.bottom, device=table.device, dtype=precision)
+    lines, line_shares, columns, column_shares, first, wide = [], [], [], [], 0, 0
+    for values, stride, rows in maps:
+        deep, width = values.shape[1:3]
+        line, share = neighbours(y, stride, rows)
+        starts = _starts(count, deep * width, first, x)[:, None, None] + (line - rows.start) * width  # (N, height, 2)
+        along = torch.arange(width, device=x.device, dtype=torch.int32)
+        lines.append(torch.stack([start[..., None] + along for start in starts.unbind(-1)], dim=-1))
+        line_shares.append(share[:, None].expand(count, -1, width, -1))
+        column, share = neighbours(x, stride, range(width))
+        columns.append(column + wide)
+        column_shares.append(share)
+        first, wide = first + count * deep * width, wide + width
+    # For every image and every row of the band, all maps side by side.
+    cells, shares = torch.cat(lines, dim=2).view(-1, 2), torch.cat(line_shares, dim=2).view(-1, 2)
+    table = _WeightedRows.apply(table, cells, shares)
+    cells = _starts(count * height, wide, 0, x)[:, None] + torch.cat(columns, dim=-1).view(-1)
+    shares = torch.cat(column_shares, dim=-1).expand(count * height, -1, -1)
+    return _WeightedRows.apply(table, cells.view(-1, 2 * len(maps)), shares.reshape(-1, 2 * len(maps)))
+
+
+def _starts(count: int, size: int, start: int, like: Tensor) -> Tensor:
+    """(N,) where each of N parts of a table begins, when each has so many rows and the first begins at `start`."""
+    return torch.arange(count, device=like.device, dtype=torch.int32) * size + start

@@ -18,7 +18,7 @@ from pixelnet.backbone import make_backbone
 from pixelnet.config import ModelConfig
 from pixelnet.errors import InputError
 from pixelnet.head import Head, TapNorms, head_shape
-from pixelnet.hypercolumn import Projection, hypercolumns
+from pixelnet.hypercolumn import Band, Points, hypercolumns, project
 from pixelnet.tasks import make_task
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from pixelnet.predict import Image
 
-# Pixels whose hypercolumns are held at once in a dense prediction: enough to keep the cores busy, few enough that
-# the descriptors of a band stay near the processor.
-BAND = 8192
+# Pixels whose descriptors are held at once in a dense prediction: enough to keep the cores busy, few enough that they
+# stay near the processor.
+BAND = 16384
 
 
 class PixelNet(nn.Module):
@@ -120,8 +120,7 @@ class PixelNet(nn.Module):
         if points is not None:
             return self.read_head(maps, points)
         height, width = images.shape[-2:]
-        bands = [logits.permute(0, 3, 1, 2) for logits in self.bands(maps, height, width)]
-        return torch.cat(bands, dim=2)
+        return torch.cat(list(self.bands(maps, height, width)), dim=1).permute(0, 3, 1, 2)
 
     def hypercolumns(self, images: Tensor, points: Tensor) -> Tensor:
         """The descriptors themselves: images (N, C, H, W), points (N, P, 2) -> (N, P, D), as the head gets them."""
@@ -147,21 +146,17 @@ class PixelNet(nn.Module):
         No more than a band's hypercolumns exist at once, whatever the size of the image.
         """
         rows = max(1, BAND // width)
-        count = len(maps[0])
-        first = self._project(maps, height * width)
         for top in range(0, height, rows):
-            points = pixel_centres(top, min(top + rows, height), width, like=maps[0])
-            logits = self.head.rest(first(points.expand(count, -1, -1)))
-            yield logits.view(count, -1, width, logits.shape[-1])
+            logits = self._predict(maps, Band(top, min(top + rows, height), width))
+            yield logits.view(len(logits), -1, width, logits.shape[-1])
 
     def read_head(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         """Logits (N, P, K) at points (N, P, 2) of images whose maps are known: many cheap questions of one image."""
-        points = self._checked(maps, points)
-        return self.head.rest(self._project(maps, points.shape[1])(points))
+        return self._predict(maps, self._checked(maps, points))
 
-    def _project(self, maps: Sequence[Tensor], points: int) -> Projection:
-        """The head's first layer, on hypercolumns of so many points of each image."""
-        return Projection(maps, self.backbone.strides, self.head.first.weight, self.head.first.bias, points)
+    def _predict(self, maps: Sequence[Tensor], points: Points) -> Tensor:
+        first = self.head.first
+        return self.head.rest(project(maps, points, self.backbone.strides, first.weight, first.bias))
 
     def _checked(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(maps[0]):
@@ -184,14 +179,3 @@ class PixelNet(nn.Module):
         from pixelnet.checkpoint import save
 
         save(self, Path(folder))
-
-
-def pixel_centres(top: int, bottom: int, width: int, like: Tensor) -> Tensor:
-    """The centres of all pixels of rows top to bottom - 1: (1, rows * width, 2) as (x, y).
-
-    On `like`'s device, in its precision if that is double, else in single: half precision cannot count pixels.
-    """
-    precision = torch.float64 if like.dtype == torch.float64 else torch.float32
-    y = torch.arange(top, bottom, device=like.device, dtype=precision)
-    x = torch.arange(width, device=like.device, dtype=precision)
-    return torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, width)], dim=-1).view(1, -1, 2)

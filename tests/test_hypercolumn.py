@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pixelnet.hypercolumn import Projection, corners, hypercolumns, read
+from pixelnet import hypercolumn
+from pixelnet.hypercolumn import Band, hypercolumns, neighbours, number, project, read
 
 STRIDES = st.sampled_from([1, 2, 3, 4, 8, 16, 32])
 
@@ -103,9 +104,9 @@ def test_constants_everywhere_and_ramps_inside_are_exact(stride, rows, columns, 
 def test_a_hand_worked_point() -> None:
     # Stride 2: pixel (2, 1) lies at cell (0.75, 0.25).
     features = torch.tensor([[[[0.0, 10.0], [20.0, 70.0]]]])
-    cells, shares = corners(torch.tensor([[[2.0, 1.0]]]), 2, 2, 2)
-    assert cells.tolist() == [[0, 1, 2, 3]]
-    assert shares.tolist() == [[0.1875, 0.5625, 0.0625, 0.1875]]
+    cells, shares = neighbours(torch.tensor([2.0, 1.0]), 2, range(2))
+    assert cells.tolist() == [[0, 1], [0, 1]]
+    assert shares.tolist() == [[0.25, 0.75], [0.75, 0.25]]
     assert read(features, torch.tensor([[[2.0, 1.0]]]), 2).item() == pytest.approx(5.625 + 1.25 + 13.125)
 
 
@@ -119,20 +120,13 @@ def test_the_released_layer_reads_the_same_place() -> None:
 
 
 @settings(max_examples=30)
-@given(
-    height=st.integers(1, 9),
-    width=st.integers(1, 9),
-    stride=STRIDES,
-    seed=st.integers(0, 2**16),
-    count=st.integers(1, 3),
-)
-def test_corners_stay_in_their_own_map_and_their_shares_sum_to_one(height, width, stride, seed, count) -> None:
-    points = random_points(seed, count, 11, width * stride, height * stride, beyond=2.0)
-    cells, shares = corners(points, height, width, stride)
-    first = torch.arange(count).repeat_interleave(11)[:, None] * height * width
-    assert ((cells >= first) & (cells < first + height * width)).all()
+@given(first=st.integers(0, 4), length=st.integers(1, 9), stride=STRIDES, seed=st.integers(0, 2**16))
+def test_neighbours_stay_among_their_cells_and_their_shares_sum_to_one(first, length, stride, seed) -> None:
+    at = torch.from_numpy(np.random.default_rng(seed).uniform(-2, 3, 50) * length * stride)
+    cells, shares = neighbours(at, stride, range(first, first + length))
+    assert ((cells >= first) & (cells < first + length)).all()
     assert (shares >= 0).all()
-    torch.testing.assert_close(shares.sum(dim=1), torch.ones(count * 11, dtype=torch.float64))
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(50, dtype=torch.float64))
 
 
 def test_gradients_of_map_and_points_are_right() -> None:
@@ -182,22 +176,57 @@ def test_the_backward_pass_repeats_bit_for_bit() -> None:
     assert all(torch.equal(grads[0], other) for other in grads)
 
 
-@given(points=st.sampled_from([1, 9, 40, 100_000]), count=st.integers(1, 2), seed=st.integers(0, 2**16))
-@settings(max_examples=25)
-def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients(
-    points: int, count: int, seed: int
-) -> None:
-    """Of maps of 400, 25 and 4 cells none, the last, the last two or all are multiplied first."""
-    strides = (2, 8, 20)
+def three_maps(seed: int, count: int) -> tuple[list[torch.Tensor], tuple[int, ...]]:
+    """Maps of an image of 40x40, and their strides."""
     shapes = [(count, 3, 20, 20), (count, 5, 5, 5), (count, 7, 2, 2)]
-    maps = [random_map(seed + k, shape).requires_grad_() for k, shape in enumerate(shapes)]
-    weight, bias = random_map(seed + 5, (4, 15)).requires_grad_(), random_map(seed + 6, (4,)).requires_grad_()
-    at = random_points(seed, count, 13, 40, 40, beyond=0.1)
-    projection = Projection(maps, strides, weight, bias, points)
-    assert len(projection.before) == {1: 0, 9: 1, 40: 2, 100_000: 3}[points]
+    return [random_map(seed + k, shape).requires_grad_() for k, shape in enumerate(shapes)], (2, 8, 20)
+
+
+def same_with_gradients(outputs: list[torch.Tensor], leaves: list[torch.Tensor]) -> None:
     results = []
-    for output in (F.linear(hypercolumns(maps, at, strides), weight, bias), projection(at)):
-        gradients = torch.autograd.grad((output * random_map(1, output.shape)).sum(), [*maps, weight, bias])
+    for output in outputs:
+        gradients = torch.autograd.grad((output * random_map(1, tuple(output.shape))).sum(), leaves)
         results.append([output, *gradients])
     for expected, found in zip(*results, strict=True):
         torch.testing.assert_close(found, expected)
+
+
+@given(
+    read_cost=st.sampled_from([-(10**9), 0, 10**9]),
+    count=st.integers(1, 2),
+    seed=st.integers(0, 2**16),
+    points=st.sampled_from([1, 9, 40, 500, Band(3, 11, 37)]),
+)
+@settings(max_examples=40)
+def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients(
+    read_cost: int, count: int, seed: int, points: int | Band
+) -> None:
+    """All maps are multiplied first, or those that have fewer cells than there are points, or none."""
+    maps, strides = three_maps(seed, count)
+    weight, bias = random_map(seed + 5, (4, 15)).requires_grad_(), random_map(seed + 6, (4,)).requires_grad_()
+    at = points if isinstance(points, Band) else random_points(seed, count, points, 40, 40, beyond=0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hypercolumn, "READ", read_cost)
+        found = project(maps, at, strides, weight, bias)
+    same_with_gradients([F.linear(hypercolumns(maps, at, strides), weight, bias), found], [*maps, weight, bias])
+
+
+@given(
+    count=st.integers(1, 2),
+    seed=st.integers(0, 2**16),
+    rows=st.tuples(st.integers(0, 39), st.integers(1, 40)),
+    width=st.integers(1, 40),
+)
+@settings(max_examples=40)
+def test_a_band_is_its_pixels_row_by_row(count: int, seed: int, rows: tuple[int, int], width: int) -> None:
+    maps, strides = three_maps(seed, count)
+    band = Band(rows[0], min(40, rows[0] + rows[1]), width)
+    pixels = every_pixel(width, 40)[:, band.top * width : band.bottom * width].expand(count, -1, -1)
+    assert number(band) == number(pixels)
+    same_with_gradients([hypercolumns(maps, at, strides) for at in (pixels, band)], maps)
+
+
+def test_a_bands_pixels_are_counted_on_maps_of_half() -> None:
+    features = torch.zeros(1, 1, 1, 4096, dtype=torch.bfloat16)
+    features[..., 2001] = 1
+    assert read(features, Band(0, 1, 4096), 1)[0, :, 0].nonzero().tolist() == [[2001]]

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 import pixelnet.model
 from pixelnet import InputError, PixelNet
-from pixelnet.model import pixel_centres
 
 OUTPUTS = {"segmentation": 4, "normals": 3, "edges": 1, "regression": 1}
 
@@ -77,13 +76,6 @@ def test_bands_do_not_show(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixelnet.model, "BAND", band)
     assert sum(logits.shape[1] for logits in model.bands(model.maps(images), 23, 21)) == 23
     torch.testing.assert_close(model(images), whole)
-
-
-def test_pixel_centres_go_row_by_row_in_a_precision_that_can_count() -> None:
-    assert pixel_centres(1, 3, 2, torch.zeros(1)).tolist() == [[[0, 1], [1, 1], [0, 2], [1, 2]]]
-    assert pixel_centres(0, 1, 1, torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
-    last = pixel_centres(0, 1, 5000, torch.zeros(1, dtype=torch.bfloat16))[0, -1]
-    assert last.tolist() == [4999, 0]
 
 
 def test_whole_pixels_may_be_asked_for_by_integers() -> None:
