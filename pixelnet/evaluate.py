@@ -18,6 +18,7 @@ from pixelnet.data import open_dataset
 from pixelnet.data.dataset import Dataset
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic, write_json
+from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.bootstrap import LEVEL, RESAMPLES, SEED
 from pixelnet.predictions import Predictions
 from pixelnet.scorecard import write_scorecard
@@ -85,6 +86,7 @@ def evaluate(
     options = {name: value for name, value in given.items() if value is not None}
     if (model is None) == (predictions is None):
         raise InputError("give a model or a folder of predictions (--predictions DIR), one of the two")
+    keep_freed_memory()
     if predictions is not None:
         if task is None:
             raise InputError("predictions do not say what they are; add --task")

@@ -75,6 +75,7 @@ class PixelNet(nn.Module):
         super().__init__()
         if classes is None and names:
             classes = len(names)
+        shape = head_shape(head, hidden, dropout)
         self.config = ModelConfig(
             task=task,
             classes=classes,
@@ -84,13 +85,12 @@ class PixelNet(nn.Module):
             before_relu=before_relu,
             conv7=conv7,
             head=head,
-            hidden=None if hidden is None else tuple(hidden),
-            dropout=dropout,
+            hidden=shape.hidden,  # as it is: what a head's name stands for may change
+            dropout=shape.dropout,
             names=tuple(names),
             colours=tuple((int(r), int(g), int(b)) for r, g, b in colours),
         )
         self.task = make_task(task, classes=classes, names=self.config.names, colours=self.config.colours)
-        shape = head_shape(head, hidden, dropout)
         self.backbone = make_backbone(
             backbone,
             taps=taps,

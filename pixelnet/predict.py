@@ -16,6 +16,7 @@ from pixelnet.data.images import IMAGE_EXTENSIONS, to_array, write_normals
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.geometry import convert_normals
+from pixelnet.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet
@@ -112,6 +113,7 @@ def predict_files(
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
+    keep_freed_memory()
     axes = normals or "pixelnet"
     convert_normals(np.zeros(3), axes)  # an unknown name is refused before anything is written
     images, folder = image_files(inputs), Path(out)

@@ -25,6 +25,7 @@ from pixelnet.data.dataset import Dataset
 from pixelnet.data.transforms import Augmentation
 from pixelnet.errors import InputError
 from pixelnet.evaluate import score_model, task_of
+from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, make_sampler
 from pixelnet.record import METRICS, Record
@@ -56,6 +57,7 @@ def train(task: str, data: str, out: str | Path, **options: Any) -> PixelNet:
 
 def run(config: TrainConfig) -> PixelNet:
     """`train`, from a whole configuration."""
+    keep_freed_memory()
     accelerator = _accelerator(config)
     state = _state_to_resume(config)
     accelerator.wait_for_everyone()  # nobody writes to the folder before all have looked

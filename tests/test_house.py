@@ -15,7 +15,7 @@ PACKAGE = sorted((ROOT / "pixelnet").rglob("*.py"))
 
 # A module may import those of its own line, of the lines above it, and nothing below.
 ORDER = [
-    {"errors", "files", "config", "page"},
+    {"errors", "files", "config", "page", "memory"},
     {"points", "geometry"},
     {"hypercolumn"},
     {"metrics"},
