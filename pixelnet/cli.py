@@ -139,6 +139,8 @@ class Predict:
     normals: Convention | None = None
     """Of normals: the axes to write. pixelnet: x right, y down, z into the scene; opengl: y up, z to the viewer; dsine:
     pixelnet's negated; 2d3ds: x right, y down, z to the viewer."""
+    adaptive: float | None = None
+    """From 0 (quick) to 1 (exact): ask at few pixels, and fill in between where neighbours leave no doubt."""
 
     def __call__(self) -> int:
         from pixelnet.checkpoint import is_model, load
@@ -147,7 +149,9 @@ class Predict:
         if not self.inputs or not is_model(self.inputs[0]):
             found = self.inputs[0] if self.inputs else "nothing"
             raise InputError(f"the first argument is {found}; give the folder of a model (it has a config.json)")
-        written = predict_files(load(self.inputs[0]), self.inputs[1:], self.out, self.points, self.normals)
+        written = predict_files(
+            load(self.inputs[0]), self.inputs[1:], self.out, self.points, self.normals, self.adaptive
+        )
         print(f"{len(written)} files in {self.out}")
         return 0
 

@@ -41,24 +41,20 @@ def number(points: Points) -> int:
 
 
 class Cells(NamedTuple):
-    """The part of a map that may be read."""
+    """The part of a map that points are read from."""
 
     values: Tensor  # (N, h, w, C)
     stride: int
     rows: range  # of the map, h of them
 
-    def multiplied(self, weight: Tensor, bias: Tensor | None) -> "Cells":
-        return self._replace(values=F.linear(self.values, weight, bias))
 
-
-def reachable(features: Tensor, points: Points, stride: int) -> Cells:
-    """The cells of a map (N, C, H_l, W_l) that points may be read from: all, or a band's rows."""
+def cells_below(features: Tensor, stride: int, lines: range | None) -> Cells:
+    """The cells of a map (N, C, H_l, W_l) that pixels of those lines of the image are read from; None for all."""
     rows = range(features.shape[2])
-    if isinstance(points, Band):
-        first, last = ((2 * row + 1 - stride) // (2 * stride) for row in (points.top, points.bottom - 1))
+    if lines is not None:
+        first, last = ((2 * line + 1 - stride) // (2 * stride) for line in (lines[0], lines[-1]))
         rows = range(max(first, 0), min(last + 2, len(rows)))
-        features = features[:, :, rows.start : rows.stop]
-    return Cells(features.permute(0, 2, 3, 1), stride, rows)
+    return Cells(features[:, :, rows.start : rows.stop].permute(0, 2, 3, 1), stride, rows)
 
 
 def neighbours(at: Tensor, stride: int, cells: range) -> tuple[Tensor, Tensor]:
@@ -110,7 +106,7 @@ class _WeightedRows(torch.autograd.Function):
 
 def read(features: Tensor, points: Points, stride: int) -> Tensor:
     """One map (N, C, H_l, W_l) at P points of each image -> (N, P, C). Differentiable in the map and in the points."""
-    return _total([reachable(features, points, stride)], points)
+    return _total([cells_below(features, stride, _lines(points))], points)
 
 
 def hypercolumns(maps: Sequence[Tensor], points: Points, strides: Sequence[int]) -> Tensor:
@@ -118,7 +114,7 @@ def hypercolumns(maps: Sequence[Tensor], points: Points, strides: Sequence[int])
     return torch.cat([read(features, points, stride) for features, stride in zip(maps, strides, strict=True)], dim=-1)
 
 
-def project(maps: Sequence[Tensor], points: Points, strides: Sequence[int], weight: Tensor, bias: Tensor) -> Tensor:
+class Projection:
     """A linear layer on hypercolumns, W [f_1(p) ... f_L(p)] + b, each map multiplied before or after it is read.
 
     Interpolation and the layer are both linear, so W_l (F_l read at p) = (W_l F_l) read at p, forward and backward.
@@ -126,85 +122,112 @@ def project(maps: Sequence[Tensor], points: Points, strides: Sequence[int], weig
     are as wide as the layer's output then, all of them, so one pass reads them and adds them up.
 
     Args:
-        maps, points, strides: as for `hypercolumns`.
+        maps, strides: as for `hypercolumns`.
         weight: (D, sum C_l), its columns in the order of the taps.
         bias: (D,).
-
-    Returns:
-        (N, P, D)
+        points: how many points of each image will be asked for in all, which decides the order for each map.
+        lines: of the image, which hold all the points; None for all lines.
     """
-    columns = weight.split([features.shape[1] for features in maps], dim=1)
-    wanted = len(maps[0]) * number(points)
-    before: list[Cells] = []
-    after: list[tuple[Tensor, Tensor]] = []
-    for features, stride, own in zip(maps, strides, columns, strict=True):
-        cells = reachable(features, points, stride)
-        channels = own.shape[1]
-        if channels * cells.values[..., 0].numel() + READ * wanted < channels * wanted:
-            # The shares of a point add up to 1, and so does a bias that is read with them.
-            before.append(cells.multiplied(own, None if before else bias))
-        else:
-            after.append((_total([cells], points), own))
-    if not before:
-        return F.linear(torch.cat([values for values, _ in after], dim=-1), weight, bias)
-    total = _total(before, points)
-    if after:
-        values, columns = (torch.cat(parts, dim=-1) for parts in zip(*after, strict=True))
-        total = torch.addmm(total.flatten(0, 1), values.flatten(0, 1), columns.t()).view_as(total)
-    return total
+
+    def __init__(
+        self,
+        maps: Sequence[Tensor],
+        strides: Sequence[int],
+        weight: Tensor,
+        bias: Tensor,
+        points: int,
+        lines: range | None = None,
+    ):
+        self.before: list[Cells] = []
+        self.after: list[Cells] = []
+        columns = []
+        for features, stride, own in zip(maps, strides, weight.split([m.shape[1] for m in maps], dim=1), strict=True):
+            cells = cells_below(features, stride, lines)
+            _, height, width, channels = cells.values.shape
+            if channels * height * width + READ * points < channels * points:
+                # The shares of a point add up to 1, and so does a bias that is read with them.
+                values = F.linear(cells.values, own, None if self.before else bias)
+                self.before.append(cells._replace(values=values))
+            else:
+                self.after.append(cells)
+                columns.append(own)
+        self.bias = bias
+        self.weight = torch.cat(columns, dim=1) if columns else None
+
+    def __call__(self, points: Points) -> Tensor:
+        """The layer's output (N, P, D) at P points of each image."""
+        total = _total(self.before, points) if self.before else None
+        if self.weight is None:
+            assert total is not None
+            return total
+        values = torch.cat([_total([cells], points) for cells in self.after], dim=-1)
+        if total is None:
+            return F.linear(values, self.weight, self.bias)
+        return torch.addmm(total.flatten(0, 1), values.flatten(0, 1), self.weight.t()).view_as(total)
+
+
+def _lines(points: Points) -> range | None:
+    return range(points.top, points.bottom) if isinstance(points, Band) else None
 
 
 def _total(maps: Sequence[Cells], points: Points) -> Tensor:
     """The sum of maps of one number of channels at P points of each image -> (N, P, C)."""
     count, channels = len(maps[0].values), maps[0].values.shape[-1]
-    table = torch.cat([values.reshape(-1, channels) for values, *_ in maps])
+    table = torch.cat([cells.values.reshape(-1, channels) for cells in maps])
     if isinstance(points, Band):
         rows = _in_band(maps, table, points)
     else:
-        x, y = points.unbind(-1)
-        cells, shares, first = [], [], 0
-        for values, stride, lines in maps:
-            height, width = values.shape[1:3]
-            column, share_x = neighbours(x, stride, range(width))
-            line, share_y = neighbours(y, stride, lines)
-            corners = line[..., :, None] * width + column[..., None, :]  # (N, P, 2, 2)
-            cells.append((corners + _starts(count, height * width, first, x).view(-1, 1, 1, 1)).flatten(2))
-            shares.append((share_y[..., :, None] * share_x[..., None, :]).flatten(2))
-            first += count * height * width
-        rows = _WeightedRows.apply(
-            table, torch.cat(cells, dim=-1).flatten(0, 1), torch.cat(shares, dim=-1).flatten(0, 1)
-        )
+        rows = _WeightedRows.apply(table, *_corners(maps, points))
     return rows.view(count, number(points), channels)
 
 
-def _in_band(maps: Sequence[Cells], table: Tensor, band: Band) -> Tensor:
-    """As `_total`, from all the maps' cells in one table: along y first, then along x.
+def _corners(maps: Sequence[Cells], points: Tensor) -> tuple[Tensor, Tensor]:
+    """The four cells of each of L maps around N P points: rows of the maps' table (N P, 4 L), and their shares."""
+    x, y = points.unbind(-1)
+    corners, shares, first = [], [], 0
+    for values, stride, rows in maps:
+        count, height, width, _ = values.shape
+        starts = _starts(count, height * width, first, x)[:, None, None]
+        (left, right), (left_share, right_share) = (pair.unbind(-1) for pair in neighbours(x, stride, range(width)))
+        row, row_share = neighbours(y, stride, rows)
+        (above, below), (above_share, below_share) = (
+            (starts + (row - rows.start) * width).unbind(-1),
+            row_share.unbind(-1),
+        )
+        corners += [above + left, above + right, below + left, below + right]
+        shares += [above_share * left_share, above_share * right_share]
+        shares += [below_share * left_share, below_share * right_share]
+        first += count * height * width
+    return torch.stack(corners, dim=-1).flatten(0, 1), torch.stack(shares, dim=-1).flatten(0, 1)
 
-    The pixels of a row share their lines of cells, so each map is brought to the band's rows at its own width, which
-    is small, before it is brought to the band's width: three rows read for every pixel in place of five, or so.
+
+def _in_band(maps: Sequence[Cells], table: Tensor, band: Band) -> Tensor:
+    """The sum of the maps, whose cells are all in one table, at a band's pixels: along y first, then along x.
+
+    The pixels of a row share their rows of cells, so each map is brought to the band's rows at its own width, which
+    is small, before it is brought to the band's width: some 12 table rows for a pixel of 5 maps, in place of 20.
     """
     count, height = len(maps[0].values), band.bottom - band.top
     precision = torch.float64 if table.dtype == torch.float64 else torch.float32  # half precision cannot count pixels
     x = torch.arange(band.width, device=table.device, dtype=precision)
     y = torch.arange(band.top, band.bottom, device=table.device, dtype=precision)
-    lines, line_shares, columns, column_shares, first, wide = [], [], [], [], 0, 0
+    along_y, along_x, first, wide = [], [], 0, 0
     for values, stride, rows in maps:
-        deep, width = values.shape[1:3]
-        line, share = neighbours(y, stride, rows)
-        starts = _starts(count, deep * width, first, x)[:, None, None] + (line - rows.start) * width  # (N, height, 2)
-        along = torch.arange(width, device=x.device, dtype=torch.int32)
-        lines.append(torch.stack([start[..., None] + along for start in starts.unbind(-1)], dim=-1))
-        line_shares.append(share[:, None].expand(count, -1, width, -1))
+        _, deep, width, _ = values.shape
+        row, share = neighbours(y, stride, rows)
+        starts = _starts(count, deep * width, first, x)[:, None, None] + (row - rows.start) * width  # (N, height, 2)
+        columns = torch.arange(width, device=x.device, dtype=torch.int32)
+        cells = torch.stack([start[..., None] + columns for start in starts.unbind(-1)], dim=-1)
+        along_y.append((cells, share[:, None].expand(count, -1, width, -1)))  # (N, height, width, 2)
         column, share = neighbours(x, stride, range(width))
-        columns.append(column + wide)
-        column_shares.append(share)
+        along_x.append((column + wide, share))  # (W, 2)
         first, wide = first + count * deep * width, wide + width
-    # For every image and every row of the band, all maps side by side.
-    cells, shares = torch.cat(lines, dim=2).view(-1, 2), torch.cat(line_shares, dim=2).view(-1, 2)
+    # A row of the next table is a column of some map, at one row of the band; all maps stand side by side.
+    cells, shares = (torch.cat(parts, dim=2).view(-1, 2) for parts in zip(*along_y, strict=True))
     table = _WeightedRows.apply(table, cells, shares)
-    cells = _starts(count * height, wide, 0, x)[:, None] + torch.cat(columns, dim=-1).view(-1)
-    shares = torch.cat(column_shares, dim=-1).expand(count * height, -1, -1)
-    return _WeightedRows.apply(table, cells.view(-1, 2 * len(maps)), shares.reshape(-1, 2 * len(maps)))
+    columns, shares = (torch.cat(parts, dim=1) for parts in zip(*along_x, strict=True))  # (W, 2 L)
+    cells = _starts(count * height, wide, 0, x)[:, None, None] + columns
+    return _WeightedRows.apply(table, cells.flatten(0, 1), shares.expand(count * height, -1, -1).flatten(0, 1))
 
 
 def _starts(count: int, size: int, start: int, like: Tensor) -> Tensor:

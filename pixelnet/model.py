@@ -18,7 +18,7 @@ from pixelnet.backbone import make_backbone
 from pixelnet.config import ModelConfig
 from pixelnet.errors import InputError
 from pixelnet.head import Head, TapNorms, head_shape
-from pixelnet.hypercolumn import Band, Points, hypercolumns, project
+from pixelnet.hypercolumn import Band, Projection, hypercolumns, number
 from pixelnet.tasks import make_task
 
 if TYPE_CHECKING:
@@ -147,16 +147,19 @@ class PixelNet(nn.Module):
         """
         rows = max(1, BAND // width)
         for top in range(0, height, rows):
-            logits = self._predict(maps, Band(top, min(top + rows, height), width))
+            band = Band(top, min(top + rows, height), width)
+            logits = self.head.rest(self.project(maps, number(band), range(top, band.bottom))(band))
             yield logits.view(len(logits), -1, width, logits.shape[-1])
 
     def read_head(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         """Logits (N, P, K) at points (N, P, 2) of images whose maps are known: many cheap questions of one image."""
-        return self._predict(maps, self._checked(maps, points))
+        points = self._checked(maps, points)
+        return self.head.rest(self.project(maps, points.shape[1])(points))
 
-    def _predict(self, maps: Sequence[Tensor], points: Points) -> Tensor:
+    def project(self, maps: Sequence[Tensor], points: int, lines: range | None = None) -> Projection:
+        """The head's first layer, ready to be read at so many points of each image; see `Projection`."""
         first = self.head.first
-        return self.head.rest(project(maps, points, self.backbone.strides, first.weight, first.bias))
+        return Projection(maps, self.backbone.strides, first.weight, first.bias, points, lines)
 
     def _checked(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(maps[0]):
@@ -168,11 +171,12 @@ class PixelNet(nn.Module):
         image: "Image",
         points: "np.ndarray | Sequence | None" = None,
         probabilities: bool = False,
+        adaptive: float | None = None,
     ) -> "np.ndarray":
         """What the picture shows at each pixel, or at P points only; see `pixelnet.predict.predict`."""
         from pixelnet.predict import predict
 
-        return predict(self, image, points, probabilities)
+        return predict(self, image, points, probabilities, adaptive)
 
     def save(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`."""

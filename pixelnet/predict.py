@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from pixelnet.adaptive import adaptive_strips
 from pixelnet.data.images import IMAGE_EXTENSIONS, to_array, write_normals
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
@@ -30,6 +31,7 @@ def predict(
     image: Image,
     points: np.ndarray | Sequence | None = None,
     probabilities: bool = False,
+    adaptive: float | None = None,
 ) -> np.ndarray:
     """What an image shows.
 
@@ -39,6 +41,8 @@ def predict(
             RGB: uint8 (H, W, C).
         points: (P, 2) as (x, y) in pixels; None for every pixel.
         probabilities: give the distribution instead; of segmentation and edges only.
+        adaptive: 0..1, ask the head at few pixels and fill in between where neighbours leave no doubt; the nearer to
+            1, the nearer to the exact answer. None for every pixel. See `pixelnet.adaptive`.
 
     Returns:
         For every pixel, labels (H, W) uint8, or normals (H, W, 3) float32 unit vectors, or edge strength (H, W)
@@ -48,6 +52,7 @@ def predict(
     Raises:
         InputError: an image that cannot be read or has not the model's channels; points of a wrong shape.
     """
+    check_adaptive(adaptive, points)
     pixels = _pixels(image, model.config.channels)
     device = model.backbone.mean.device
     batch = torch.tensor(pixels, device=device).permute(2, 0, 1)[None].float() / 255
@@ -58,10 +63,24 @@ def predict(
         if points is not None:
             return _answer(model, model.read_head(maps, _points(points, device))[0], probabilities)
         height, width = pixels.shape[:2]
-        return np.concatenate([_answer(model, band[0], probabilities) for band in model.bands(maps, height, width)])
+        if adaptive is not None:
+            bands = adaptive_strips(model, maps, height, width, adaptive)
+        else:
+            bands = (band[0] for band in model.bands(maps, height, width))
+        return np.concatenate([_answer(model, band, probabilities) for band in bands])
     finally:
         for module, training in modes:
             module.training = training
+
+
+def check_adaptive(adaptive: float | None, points: object) -> None:
+    """Raise InputError for a dial that is none."""
+    if adaptive is None:
+        return
+    if not 0 <= adaptive <= 1:
+        raise InputError(f"adaptive is {adaptive}; give a number from 0 (quick) to 1 (every pixel asked)")
+    if points is not None:
+        raise InputError("adaptive is for all pixels, but points were given; leave one of the two out")
 
 
 def _answer(model: "PixelNet", logits: Tensor, probabilities: bool) -> np.ndarray:
@@ -90,6 +109,7 @@ def predict_files(
     out: str | Path,
     points: str | Path | None = None,
     normals: str | None = None,
+    adaptive: float | None = None,
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -101,6 +121,7 @@ def predict_files(
         points: a CSV file of x, y; then only NAME.csv of x, y and the answer is written.
         normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
             z into the scene. Pictures for people always look the same.
+        adaptive: see `predict`.
 
     Returns:
         The files written.
@@ -113,6 +134,7 @@ def predict_files(
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
+    check_adaptive(adaptive, points)
     keep_freed_memory()
     axes = normals or "pixelnet"
     convert_normals(np.zeros(3), axes)  # an unknown name is refused before anything is written
@@ -127,7 +149,7 @@ def predict_files(
             answer = convert_normals(answer, axes) if model.config.task == "normals" else answer
             written.append(_write_table(folder / f"{path.stem}.csv", wanted, answer))
         else:
-            written += _write_dense(folder, path.stem, model.predict(path), model, axes)
+            written += _write_dense(folder, path.stem, model.predict(path, adaptive=adaptive), model, axes)
     return written
 
 

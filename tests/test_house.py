@@ -23,7 +23,7 @@ ORDER = [
     {"backbone", "head"},
     {"model"},
     {"data"},
-    {"predict", "checkpoint", "predictions", "scorecard"},
+    {"adaptive", "predict", "checkpoint", "predictions", "scorecard"},
     {"evaluate", "report", "record"},
     {"train"},
     {"demo"},

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pixelnet import hypercolumn
-from pixelnet.hypercolumn import Band, hypercolumns, neighbours, number, project, read
+from pixelnet.hypercolumn import Band, Projection, hypercolumns, neighbours, number, read
 
 STRIDES = st.sampled_from([1, 2, 3, 4, 8, 16, 32])
 
@@ -196,18 +196,26 @@ def same_with_gradients(outputs: list[torch.Tensor], leaves: list[torch.Tensor])
     count=st.integers(1, 2),
     seed=st.integers(0, 2**16),
     points=st.sampled_from([1, 9, 40, 500, Band(3, 11, 37)]),
+    some=st.booleans(),
 )
 @settings(max_examples=40)
 def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients(
-    read_cost: int, count: int, seed: int, points: int | Band
+    read_cost: int, count: int, seed: int, points: int | Band, some: bool
 ) -> None:
-    """All maps are multiplied first, or those that have fewer cells than there are points, or none."""
+    """All maps are multiplied first, or those that have fewer cells than there are points, or none; read from all of a
+    map's rows or from those that are needed only."""
     maps, strides = three_maps(seed, count)
     weight, bias = random_map(seed + 5, (4, 15)).requires_grad_(), random_map(seed + 6, (4,)).requires_grad_()
-    at = points if isinstance(points, Band) else random_points(seed, count, points, 40, 40, beyond=0.1)
+    if isinstance(points, Band):
+        at, lines = points, range(points.top, points.bottom)
+    else:
+        at, lines = random_points(seed, count, points, 40, 40, beyond=0.1), None
+        if some:  # pixels of some lines only
+            lines = range(11, 30)
+            at = torch.stack([at[..., 0], at[..., 1].clamp(11, 29)], dim=-1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hypercolumn, "READ", read_cost)
-        found = project(maps, at, strides, weight, bias)
+        found = Projection(maps, strides, weight, bias, number(at), lines)(at)
     same_with_gradients([F.linear(hypercolumns(maps, at, strides), weight, bias), found], [*maps, weight, bias])
 
 

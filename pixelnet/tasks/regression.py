@@ -4,6 +4,7 @@ import math
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pixelnet.errors import InputError
@@ -55,6 +56,11 @@ class Regression(Task):
         """(..., 1) -> values (...), in the labels' unit."""
         self._no_distribution(probabilities)
         return logits[..., 0]
+
+    def doubt(self, one: Tensor, other: Tensor) -> Tensor:
+        """How far apart two values are, as a share of the larger, for they may be of any unit."""
+        larger = torch.maximum(one.abs(), other.abs()).clamp_min(torch.finfo(one.dtype).tiny)
+        return super().doubt(one / larger, other / larger)
 
     def scorer(self) -> Scorer:
         return Scorer(depth.tally, depth.scores, np.zeros(6), self.headline)

@@ -131,6 +131,17 @@ class Segmentation(Task):
         """(..., K) -> class ids int64 (...), or the distribution (..., K)."""
         return logits.softmax(dim=-1) if probabilities else logits.argmax(dim=-1)
 
+    def signs(self, logits: Tensor) -> Tensor:
+        """The likeliest class, and its lead over the next, 0..1: their probabilities' difference if they were alone."""
+        first, label = logits.max(dim=-1)
+        second = logits.scatter(-1, label[..., None], -math.inf).amax(dim=-1)
+        return torch.stack([label.to(first.dtype), ((first - second) / 2).tanh()], dim=-1)
+
+    def doubt(self, one: Tensor, other: Tensor) -> Tensor:
+        """1 where the classes differ; else the smaller lead, taken from 1."""
+        (label, lead), (other_label, other_lead) = one.unbind(-1), other.unbind(-1)
+        return torch.where(label == other_label, 1 - torch.minimum(lead, other_lead), 1.0)
+
     def scorer(self) -> Scorer:
         counts = np.zeros((self.classes, self.classes), dtype=np.int64)
         return Scorer(partial(confusion, classes=self.classes), scores, counts, self.headline)

@@ -112,6 +112,18 @@ class Task(ABC):
     def decode(self, logits: Tensor, probabilities: bool = False) -> Tensor:
         """(..., K) logits -> prediction (...) or (..., 3); or with `probabilities` the distribution predicted."""
 
+    def signs(self, logits: Tensor) -> Tensor:
+        """(..., K) logits -> (..., S), what `doubt` compares: the prediction, unless a task has more to say."""
+        prediction = self.decode(logits)
+        return prediction if prediction.ndim == logits.ndim else prediction[..., None]
+
+    def doubt(self, one: Tensor, other: Tensor) -> Tensor:
+        """How unsure two neighbours, by their signs (..., S), leave a prediction between them: (...), 0..1.
+
+        0 where the two say the same; see `pixelnet.adaptive`.
+        """
+        return (one - other).abs().amax(dim=-1).clamp(max=1)
+
     @abstractmethod
     def scorer(self) -> Scorer:
         """A scorer that has seen nothing yet."""
