@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from pixelnet.backbone import make_backbone
 from pixelnet.config import ModelConfig
 from pixelnet.errors import InputError
+from pixelnet.fuse import fused
 from pixelnet.head import Head, TapNorms, head_shape
 from pixelnet.hypercolumn import Band, Projection, hypercolumns, number
 from pixelnet.tasks import make_task
@@ -127,8 +128,11 @@ class PixelNet(nn.Module):
         maps = self.maps(images)
         return hypercolumns(maps, self._checked(maps, points), self.backbone.strides)
 
-    def maps(self, images: Tensor) -> list[Tensor]:
-        """The backbone's maps of images (N, C, H, W), padded right and below to a multiple of the largest stride."""
+    def maps(self, images: Tensor, fuse: bool = False) -> list[Tensor]:
+        """The backbone's maps of images (N, C, H, W), padded right and below to a multiple of the largest stride.
+
+        fuse: let batch norms be part of the convolutions before them: quicker, for prediction only.
+        """
         if images.ndim != 4 or images.shape[1] != self.config.channels or not images.is_floating_point():
             raise InputError(
                 f"images are {images.dtype} {tuple(images.shape)}; "
@@ -138,7 +142,9 @@ class PixelNet(nn.Module):
         below, right = -height % max(self.backbone.strides), -width % max(self.backbone.strides)
         # The last row and column are repeated: zeros would draw an edge where there is none.
         padded = F.pad(images, (0, right, 0, below), mode="replicate") if right or below else images
-        return self.norms(self.backbone(padded.contiguous(memory_format=torch.channels_last)))
+        padded = padded.contiguous(memory_format=torch.channels_last)
+        backbone = fused(self.backbone, padded) if fuse else self.backbone
+        return self.norms(backbone(padded))
 
     def bands(self, maps: Sequence[Tensor], height: int, width: int) -> Iterator[Tensor]:
         """Dense logits from the top down, a few rows at a time: (N, rows, W, K) each.

@@ -59,7 +59,7 @@ def predict(
     modes = [(module, module.training) for module in model.modules()]  # a frozen backbone has a mode of its own
     model.eval()
     try:
-        maps = model.maps(batch)
+        maps = model.maps(batch, fuse=True)
         if points is not None:
             return _answer(model, model.read_head(maps, _points(points, device))[0], probabilities)
         height, width = pixels.shape[:2]

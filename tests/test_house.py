@@ -21,6 +21,7 @@ ORDER = [
     {"metrics"},
     {"tasks"},
     {"backbone", "head"},
+    {"fuse"},
     {"model"},
     {"data"},
     {"adaptive", "predict", "checkpoint", "predictions", "scorecard"},

@@ -1,0 +1,77 @@
+"""A backbone for prediction: batch norms are part of the convolutions before them, which spares a pass a layer."""
+
+import copy
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pixelnet.backbone import Backbone
+
+CLOSE = 1e-3  # share of a map's largest value by which rounding may move it; a wrong network is off by far more
+# One for each backbone that has predicted, beside the state of the weights that it was made from.
+_made: "WeakKeyDictionary[Backbone, tuple[Any, Backbone]]" = WeakKeyDictionary()
+
+
+def fused(backbone: Backbone, images: Tensor) -> Backbone:
+    """A backbone that gives the maps of this one in evaluation mode, to rounding; made anew when weights have changed.
+
+    images: any that it takes, (N, C, H, W) in 0..1; the first time, they show which norm follows which convolution.
+    """
+    tensors = [*backbone.parameters(), *backbone.buffers()]
+    if any(tensor.is_inference() for tensor in tensors):  # whose changes are not counted
+        return backbone
+    state = [(tensor.data_ptr(), tensor._version) for tensor in tensors]
+    if backbone not in _made or _made[backbone][0] != state:
+        _made[backbone] = state, _fuse(backbone, images)
+    return _made[backbone][1]
+
+
+def _fuse(backbone: Backbone, images: Tensor) -> Backbone:
+    backbone = copy.deepcopy(backbone).eval()
+    expected, pairs = _watch(backbone, images)
+    unfused = copy.deepcopy(backbone)
+    for convolution, norm in pairs:
+        joint = fuse_conv_bn_eval(convolution, norm)
+        convolution.weight, convolution.bias = joint.weight, joint.bias
+        # timm's batch norms have the activation in them, which stays.
+        after = nn.Sequential(*(getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)))
+        for module in list(backbone.modules()):
+            for name, child in module.named_children():
+                if child is norm:
+                    setattr(module, name, after)
+    backbone.to(memory_format=torch.channels_last)
+    # A network may use what a convolution gave in another place, too, and then the norm cannot be in it.
+    same = all(
+        float((one - other).abs().max()) <= CLOSE * float(one.abs().max())
+        for one, other in zip(expected, backbone(images), strict=True)
+    )
+    return backbone if same else unfused
+
+
+def _watch(backbone: Backbone, images: Tensor) -> tuple[list[Tensor], list[tuple[nn.Conv2d, nn.BatchNorm2d]]]:
+    """The maps, and the batch norms that were given just what a convolution gave, each with that convolution."""
+    made: dict[int, tuple[nn.Conv2d, Tensor]] = {}
+    found = []
+
+    def gave(module: nn.Module, _: Any, output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d)
+        made[id(output)] = module, output  # held, so that no other gets its id
+
+    def gets(module: nn.Module, given: Any) -> None:
+        assert isinstance(module, nn.BatchNorm2d)
+        if id(given[0]) in made and module.track_running_stats:
+            found.append((made.pop(id(given[0]))[0], module))
+
+    hooks = [module.register_forward_hook(gave) for module in backbone.modules() if isinstance(module, nn.Conv2d)]
+    hooks += [m.register_forward_pre_hook(gets) for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
+    try:
+        maps = backbone(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    convolutions, norms = ([id(pair[k]) for pair in found] for k in (0, 1))
+    # A layer that works twice has no one partner.
+    return maps, [(c, n) for c, n in found if convolutions.count(id(c)) == norms.count(id(n)) == 1]
