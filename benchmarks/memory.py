@@ -2,17 +2,44 @@
 
     python -m benchmarks.memory NETWORK ARM    # one step in a process of its own, which prints its resident peak
 
-The count is exact to the byte and the same on every run, but knows torch's own tensors only; the resident peak of a
-process (ru_maxrss) knows all, and all else besides. One is the check of the other.
+The count is exact to the byte and the same on every run, but knows only what torch's allocator gave; the resident
+peak of a process knows all, and all else besides. Each is the check of the other.
 """
 
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from benchmarks.networks import make_batch, ours
+from benchmarks.timing import Row, row
+from benchmarks.training import backbone_step, dense_step, sampled_step
+
+ARMS = {"backbone": backbone_step, "sampled": sampled_step, "every pixel": dense_step}
+
+
+def memory(network: str, runs: int) -> list[Row]:
+    """A training step's peak beyond that of the backbone's own: every pixel against 2,000, counted and resident.
+
+    `runs` is not used: the count is the same on every run.
+    """
+    model, batch = ours(network).train(), make_batch()
+    counted = {arm: peak(partial(step, model, batch)) for arm, step in ARMS.items()}
+    resident = {arm: _resident_peak_of(network, arm) for arm in ARMS}
+    rows = []
+    for how, bar, peaks in (("counted", 5.0, counted), ("resident", None, resident)):
+        beyond = {arm: peaks[arm] - peaks["backbone"] for arm in ("every pixel", "sampled")}
+        ratio = beyond["every pixel"] / max(1, beyond["sampled"])
+        mebibytes = {arm: round(size / 2**20, 1) for arm, size in peaks.items()}
+        measure = f"memory beyond the backbone's step, every pixel / 2,000, {how}"
+        rows.append(row(measure, network, ratio, bar and "at least", bar, mebibytes=mebibytes))
+    return rows
 
 
 def levels(work: Callable[[], object]) -> tuple[np.ndarray, np.ndarray, float | None]:
@@ -24,9 +51,9 @@ def levels(work: Callable[[], object]) -> tuple[np.ndarray, np.ndarray, float | 
         trace = Path(folder) / "trace.json"
         profile.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text())["traceEvents"]
-    changes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]")
-    marks = [event["ts"] for event in events if event["name"] == "maps stand" and event.get("ph") == "X"]
-    times, sizes = np.array(changes, np.float64).reshape(-1, 2).T
+    changes = [(event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]"]
+    marks = [event["ts"] for event in events if event["name"] == "maps stand"]
+    times, sizes = np.array(sorted(changes), np.float64).reshape(-1, 2).T
     return times, sizes.cumsum(), max(marks, default=None)
 
 
@@ -40,3 +67,21 @@ def peak_beyond_maps(work: Callable[[], object]) -> int:
     times, held, mark = levels(work)
     before = held[times <= mark]
     return int(held[times > mark].max(initial=0) - (before[-1] if len(before) else 0))
+
+
+def _resident_peak_of(network: str, arm: str) -> int:
+    """Bytes, of a process that does nothing but this step."""
+    command = [sys.executable, "-m", "benchmarks.memory", network, arm]
+    root = Path(__file__).parents[1]
+    return int(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout)
+
+
+def resident_peak() -> int:
+    """Bytes, of this process so far. Not ru_maxrss, which on Linux begins with that of the process that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+if __name__ == "__main__":
+    ARMS[sys.argv[2]](ours(sys.argv[1]).train(), make_batch())
+    print(resident_peak())
