@@ -1,14 +1,21 @@
 """The logic of the benchmarks: order, rows, and that both sides of a ratio answer alike. Nothing is timed here."""
 
 from pathlib import Path
+from typing import ClassVar, get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from benchmarks import dense, memory, networks, timing
+from benchmarks import accuracy, adaptive, dense, growth, memory, networks, reading, timing
 from pixelnet import InputError
+from pixelnet.config import ModelConfig
+from pixelnet.data import Dataset
+from pixelnet.data.transforms import Augmentation
+from pixelnet.hypercolumn import hypercolumns
+from pixelnet.tasks import make_task
+from recipes import results
 
 SMALL = "tf_efficientnet_lite0"
 
@@ -103,3 +110,131 @@ def test_the_peak_is_the_most_that_was_held_at_once() -> None:
         del second, third
 
     assert memory.peak(work) == 4 * 1500
+
+
+class Noise(Dataset):
+    """Two images of noise, with every class and pixels without a label."""
+
+    task, source, split, classes = "segmentation", "noise", "train", tuple("abcdefghijk")
+    names: ClassVar = ["0", "1"]
+
+    def image(self, index: int) -> np.ndarray:
+        return np.random.default_rng(index).integers(0, 256, (70, 100, 3), dtype=np.uint8)
+
+    def labels(self, index: int) -> np.ndarray:
+        labels = np.random.default_rng(index).integers(0, 12, (70, 100), dtype=np.uint8)
+        return np.where(labels == 11, 255, labels).astype(np.uint8)
+
+
+CROP = Augmentation(crop=(64, 96), scale=(1, 1), flip=True, colour=0.3)
+TASK = make_task("segmentation", classes=11)
+
+
+def test_every_arm_sees_the_same_views_and_dense_ones_every_label() -> None:
+    few, whole = (accuracy.batches(Noise(), TASK, arm, CROP)[0] for arm in ("sampled", "Unet"))
+    assert torch.equal(few.images, whole.images)
+    maps = accuracy.label_maps(whole)
+    assert (maps == 255).float().mean() == pytest.approx(1 / 12, abs=0.01)
+    for labels, at, chosen in zip(maps, few.points.long(), few.labels, strict=True):
+        assert torch.equal(labels[at[:, 1], at[:, 0]], chosen)
+
+
+@pytest.mark.parametrize("arm", get_args(accuracy.Arm))
+def test_an_arm_that_was_stopped_goes_on_to_the_same_weights(
+    arm: accuracy.Arm, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accuracy, "CHECK_EVERY", 1)
+    feed = accuracy.batches(Noise(), TASK, arm, CROP)
+
+    def go(path: Path, last: int) -> accuracy.Run:
+        one = accuracy.learner(arm, weights / accuracy.WEIGHTS)
+        run = accuracy.Run(one, accuracy.optimiser_of(one, 1e-3), path)
+        row = run.to_goal((feed[step] for step in range(run.step, last)), Noise(), limit=float("inf"))
+        assert (row["steps"], row["reached"]) == (last, False)
+        assert [point[0] for point in run.curve] == list(range(1, last + 1))
+        return run
+
+    go(tmp_path / "stopped.pt", 1)
+    stopped, whole = go(tmp_path / "stopped.pt", 2), go(tmp_path / "whole.pt", 2)
+    start = accuracy.learner(arm, weights / accuracy.WEIGHTS).model
+    for before, one, other in zip(
+        start.parameters(), stopped.one.model.parameters(), whole.one.model.parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+        assert not torch.equal(before, other)
+
+
+def test_a_goal_counts_when_all_images_confirm_it(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accuracy, "CHECK_EVERY", 1)
+    one = accuracy.learner("sampled", weights / accuracy.WEIGHTS)
+    run = accuracy.Run(one, accuracy.optimiser_of(one, 1e-3), tmp_path / "run.pt")
+    answers = iter([0.5, 0.7, 0.6, 0.7, 0.66])  # quick; quick, all; quick, all
+    monkeypatch.setattr(run, "miou", lambda *_: next(answers))
+    feed = accuracy.batches(Noise(), TASK, "sampled", CROP)
+    row = run.to_goal((feed[step] for step in range(9)), Noise(), limit=float("inf"))
+    assert (row["steps"], row["reached"], row["miou"]) == (3, True, 0.66)
+
+
+def test_ratios_take_the_best_rate_and_say_when_a_peer_was_stopped() -> None:
+    rows = [
+        {"arm": "sampled", "seconds": 100.0, "reached": True},
+        {"arm": "sampled", "seconds": 50.0, "reached": False},
+        {"arm": "every pixel", "seconds": 400.0, "reached": True},
+        {"arm": "every pixel", "seconds": 300.0, "reached": True},
+        {"arm": "Unet", "seconds": 150.0, "reached": False},
+    ]
+    dense_row, unet_row = accuracy.ratios(rows)
+    assert (dense_row["value"], dense_row["holds"], dense_row["note"]) == (3.0, True, None)
+    assert (unet_row["value"], unet_row["holds"]) == (1.5, False)
+    assert unet_row["note"].startswith("more than this")
+    assert accuracy.ratios(rows[2:]) == []
+
+
+def test_slopes_are_of_the_upper_half_of_the_sizes() -> None:
+    sizes = [1, 10, 100, 1000, 10_000]
+    seconds = [np.array([value]) for value in (5.0, 5.0, 1.0, 10.0**1.5, 1000.0)]
+    assert growth.slope(sizes, seconds) == pytest.approx(1.5)
+
+
+def test_grid_sample_reads_the_same_hypercolumns() -> None:
+    batch, backbone = networks.make_batch((2, 64, 96), pixels=40), networks.ours(SMALL).backbone.eval()
+    with torch.no_grad():
+        maps = backbone(batch.images)
+        found = reading.sampled(maps, batch.points, torch.tensor([96, 64]))
+        torch.testing.assert_close(found, hypercolumns(maps, batch.points, backbone.strides), atol=1e-4, rtol=1e-4)
+
+
+class Dialled:
+    """Stands in for a trained model: right everywhere, and with a dial wrong in its first row."""
+
+    config = ModelConfig("segmentation", 11)
+
+    def predict(self, image: np.ndarray, adaptive: float | None = None) -> np.ndarray:
+        index = next(index for index in (0, 1) if np.array_equal(image, Noise().image(index)))
+        answer = np.where(Noise().labels(index) == 255, 0, Noise().labels(index)).astype(np.uint8)
+        if adaptive == 0.5:
+            answer[0] = (answer[0] + 1) % 11
+        return answer
+
+
+def test_agreement_is_with_the_exact_prediction() -> None:
+    found = adaptive.agreements(Dialled(), Noise(), (0.5, 0.9))
+    assert found[0.9] == {"agreement": 1.0, "miou_change": 0.0}
+    assert found[0.5]["agreement"] == pytest.approx(69 / 70, abs=1e-5)
+    assert -0.05 < found[0.5]["miou_change"] < -0.01
+
+
+def test_a_peer_is_padded_and_cut_as_we_are() -> None:
+    model, pixels = networks.ours(SMALL).eval(), dense.random_image(45, 70)
+    labels = adaptive.predict(lambda images: model(images * model.backbone.std + model.backbone.mean), pixels, model)
+    with torch.inference_mode():
+        assert (labels == model.predict(pixels)).mean() > 0.999
+
+
+def test_the_table_says_the_bar_in_words() -> None:
+    cells = results._measure(timing.row("m", "n", np.array([4.0, 1.0, 2.0]), "at most", 1.5, seconds={"a": np.ones(3)}))
+    assert (cells["bar"], cells["holds"], cells["medians"], cells["note"]) == ("at most 1.5", "no", "a: 1 s", "")
+    stated = results._measure(timing.row("m", "n", 3.0, mebibytes={"a": 2.5}))
+    assert (stated["bar"], stated["holds"], stated["quartiles"], stated["medians"]) == ("", "", "", "a: 2.5 MiB")
