@@ -34,12 +34,15 @@ def growth(runs: int, network: str = "tf_efficientnet_lite0") -> list[Row]:
         ("step of head and read", "pixels sampled", network): by_pixels(network, runs),
         ("step of head and read", "channels", "vgg16"): by_channels(runs),
     }
-    draw(curves)
+    peaks = memory_by_height(network)
+    draw(curves, network, peaks)
     rows = [
         row(f"growth: {what}, by {by}", owner, slope(*curve), "at most", LINEAR, seconds=as_arms(curve))
         for (what, by, owner), curve in curves.items()
     ]
-    return [*rows, memory_by_height(network)]
+    tallest, least = peaks[HEIGHTS[-1]], peaks[HEIGHTS[0]]
+    measure = f"dense prediction, memory beyond the maps, height {HEIGHTS[-1]} / {HEIGHTS[0]}"
+    return [*rows, row(measure, network, tallest / least, mebibytes={f"{h:,}": peak for h, peak in peaks.items()})]
 
 
 Curve = tuple[Sequence[int], list[np.ndarray]]
@@ -77,17 +80,15 @@ def step_at(model: pixelnet.PixelNet, whole: Batch, count: int) -> Callable[[], 
     return partial(sampled_step, model, whole._replace(points=whole.points[:, :count]))
 
 
-def memory_by_height(network: str) -> Row:
-    """Peak bytes of a dense prediction beyond the maps: of the tallest image over the least tall one's."""
+def memory_by_height(network: str) -> dict[int, float]:
+    """Peak mebibytes of a dense prediction beyond the maps, of images of 480 columns."""
     plain, peaks = trained_long_ago(ours(network)), {}
     for height in HEIGHTS:
         pixels = random_image(height, 480)
         model = copy.deepcopy(plain)
         on_fixed_maps(model, as_tensor(pixels, model), learn=False)
-        peaks[height] = peak_beyond_maps(partial(model.predict, pixels))
-    measure = f"dense prediction, memory beyond the maps, height {HEIGHTS[-1]} / {HEIGHTS[0]}"
-    mebibytes = {str(height): round(peak / 2**20, 2) for height, peak in peaks.items()}
-    return row(measure, network, peaks[HEIGHTS[-1]] / peaks[HEIGHTS[0]], mebibytes=mebibytes)
+        peaks[height] = round(peak_beyond_maps(partial(model.predict, pixels)) / 2**20, 2)
+    return peaks
 
 
 def slope(sizes: Sequence[int], seconds: Sequence[np.ndarray]) -> float:
@@ -101,12 +102,16 @@ def as_arms(curve: Curve) -> dict[str, np.ndarray]:
     return {f"{size:,}": spent for size, spent in zip(*curve, strict=True)}
 
 
-def draw(curves: dict[tuple[str, str, str], Curve]) -> None:
-    """A panel a curve, in logarithms, with a line of slope 1 through its last point."""
-    figure, panels = plt.subplots(1, len(curves), figsize=(4 * len(curves), 3.4), layout="constrained")
-    for panel, ((what, by, network), (sizes, seconds)) in zip(panels, curves.items(), strict=True):
+def draw(curves: dict[tuple[str, str, str], Curve], network: str, peaks: dict[int, float]) -> None:
+    """A panel a curve, in logarithms, with a line of slope 1 through its last point; and the memory."""
+    count = len(curves) + 1
+    figure, panels = plt.subplots(1, count, figsize=(3.6 * count, 3.4), layout="constrained")
+    panels[-1].loglog(peaks.keys(), peaks.values(), "o-", label=network)
+    panels[-1].set(xlabel="height of the image", ylabel="MiB", title="dense prediction, beyond the maps")
+    panels[-1].legend(fontsize="small")
+    for panel, ((what, by, owner), (sizes, seconds)) in zip(panels[:-1], curves.items(), strict=True):
         medians = [float(np.median(spent)) for spent in seconds]
-        panel.loglog(sizes, medians, "o-", label=f"{network}, slope {slope(sizes, seconds):.2f}")
+        panel.loglog(sizes, medians, "o-", label=f"{owner}, slope {slope(sizes, seconds):.2f}")
         panel.loglog(sizes, [medians[-1] * size / sizes[-1] for size in sizes], ":", color="grey", label="linear")
         panel.set(xlabel=by, title=what)
         panel.legend(fontsize="small")

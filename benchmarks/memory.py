@@ -7,21 +7,35 @@ peak of a process knows all, and all else besides. Each is the check of the othe
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.networks import make_batch, ours
+import pixelnet
+from benchmarks.networks import Batch, clear, make_batch, ours
 from benchmarks.timing import Row, row
-from benchmarks.training import backbone_step, dense_step, sampled_step
+from benchmarks.training import bare_backbone_step, dense_step, map_slopes, sampled_step
 
-ARMS = {"backbone": backbone_step, "sampled": sampled_step, "every pixel": dense_step}
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler tells of itself otherwise
+
+ARMS = {"backbone": bare_backbone_step, "sampled": sampled_step, "every pixel": dense_step}
+
+
+def step_of(arm: str, model: pixelnet.PixelNet, batch: Batch) -> Callable[[], None]:
+    """A step that leaves no gradients behind, so that they count as its own."""
+    slopes = (map_slopes(model, batch),) if arm == "backbone" else ()
+
+    def step() -> None:
+        ARMS[arm](model, batch, *slopes)
+        clear(model)
+
+    return step
 
 
 def memory(network: str, runs: int) -> list[Row]:
@@ -30,7 +44,7 @@ def memory(network: str, runs: int) -> list[Row]:
     `runs` is not used: the count is the same on every run.
     """
     model, batch = ours(network).train(), make_batch()
-    counted = {arm: peak(partial(step, model, batch)) for arm, step in ARMS.items()}
+    counted = {arm: peak(step_of(arm, model, batch)) for arm in ARMS}
     resident = {arm: _resident_peak_of(network, arm) for arm in ARMS}
     rows = []
     for how, bar, peaks in (("counted", 5.0, counted), ("resident", None, resident)):
@@ -44,17 +58,20 @@ def memory(network: str, runs: int) -> list[Row]:
 
 def levels(work: Callable[[], object]) -> tuple[np.ndarray, np.ndarray, float | None]:
     """When memory changed (microseconds), how many bytes were then held beyond those before, and when maps stood."""
-    work()  # what is made once and kept is not of a run
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        # The profiler knows the size only of what it has seen made, so that the second run is the one to be counted.
         work()
+        with torch.profiler.record_function("counted"):
+            work()
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         profile.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text())["traceEvents"]
     changes = [(event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]"]
+    start, *_ = [event["ts"] for event in events if event["name"] == "counted"]
     marks = [event["ts"] for event in events if event["name"] == "maps stand"]
     times, sizes = np.array(sorted(changes), np.float64).reshape(-1, 2).T
-    return times, sizes.cumsum(), max(marks, default=None)
+    return times[times >= start], sizes[times >= start].cumsum(), max(marks, default=None)
 
 
 def peak(work: Callable[[], object]) -> int:
@@ -83,5 +100,5 @@ def resident_peak() -> int:
 
 
 if __name__ == "__main__":
-    ARMS[sys.argv[2]](ours(sys.argv[1]).train(), make_batch())
+    step_of(sys.argv[2], ours(sys.argv[1]).train(), make_batch())()
     print(resident_peak())

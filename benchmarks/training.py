@@ -18,12 +18,11 @@ PAPER_RUNS = 3  # a step with 2 x 4096 hidden units takes many times the backbon
 def training(network: str, runs: int) -> list[Row]:
     """A step (forward, loss, backward) at 2,000 pixels an image, of the everyday head; and of Unet and FPN."""
     model, batch = ours(network).train(), make_batch()
-    with torch.no_grad():
-        slopes = [torch.randn_like(features) for features in model.backbone(batch.images)]
+    bare = partial(bare_backbone_step, model, batch, map_slopes(model, batch))
     updates = {part: torch.optim.AdamW(part.parameters(), 1e-6) for part in (model, model.backbone)}
     works = {
         "backbone": lambda: backbone_step(model, batch),
-        "backbone, its maps' gradients given": lambda: bare_backbone_step(model, batch, slopes),
+        "backbone, its maps' gradients given": bare,
         "ours": lambda: sampled_step(model, batch),
         "ours, with Lovasz": lambda: sampled_step(model, batch, lovasz=True),
         "backbone, AdamW": lambda: (backbone_step(model, batch), updates[model.backbone].step()),
@@ -100,6 +99,12 @@ def bare_backbone_step(model: pixelnet.PixelNet, batch: Batch, slopes: list[Tens
     """Without a loss: the gradient of a mean is one number everywhere, which must first be written out."""
     clear(model)
     torch.autograd.backward(model.backbone(batch.images), slopes)
+
+
+def map_slopes(model: pixelnet.PixelNet, batch: Batch) -> list[Tensor]:
+    """Gradients for the backbone's maps to start from."""
+    with torch.no_grad():
+        return [torch.randn_like(features) for features in model.backbone(batch.images)]
 
 
 def sampled_step(model: pixelnet.PixelNet, batch: Batch, lovasz: bool = False) -> None:

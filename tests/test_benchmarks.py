@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import accuracy, adaptive, dense, growth, memory, networks, reading, timing
+from benchmarks import __main__ as main
+from benchmarks import accuracy, adaptive, dense, growth, memory, networks, reading, timing, training
 from pixelnet import InputError
 from pixelnet.config import ModelConfig
 from pixelnet.data import Dataset
@@ -238,3 +239,26 @@ def test_the_table_says_the_bar_in_words() -> None:
     assert (cells["bar"], cells["holds"], cells["medians"], cells["note"]) == ("at most 1.5", "no", "a: 1 s", "")
     stated = results._measure(timing.row("m", "n", 3.0, mebibytes={"a": 2.5}))
     assert (stated["bar"], stated["holds"], stated["quartiles"], stated["medians"]) == ("", "", "", "a: 2.5 MiB")
+
+
+@pytest.mark.parametrize("measure", sorted(main.BY_NETWORK))
+def test_every_measure_gives_rows_of_its_own(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = networks.make_batch((2, 64, 96), pixels=20)
+    for module in (training, memory, reading):
+        monkeypatch.setattr(module, "make_batch", lambda *_: small)
+    monkeypatch.setattr(dense, "IMAGE", (60, 90))
+    monkeypatch.setattr(memory, "_resident_peak_of", lambda _, arm: len(arm))
+    rows = main.BY_NETWORK[measure](SMALL, 1)
+    assert len({row["measure"] for row in rows}) == len(rows) > 0
+    for row in rows:
+        assert row["network"] == SMALL
+        assert np.isfinite(row["value"])
+        assert (row["bar"] is None) == (row["must_be"] is None) == (row["holds"] is None)
+
+
+def test_a_step_on_every_pixel_holds_more_than_one_on_few() -> None:
+    batch, model = networks.make_batch((2, 64, 96), pixels=20), networks.ours(SMALL).train()
+    peaks = {arm: memory.peak(memory.step_of(arm, model, batch)) for arm in memory.ARMS}
+    assert peaks["backbone"] < peaks["sampled"] < peaks["every pixel"]
+    # The head's ReLUs alone keep two layers of 256 numbers for each of the pixels.
+    assert peaks["every pixel"] - peaks["sampled"] > 2 * 64 * 96 * 2 * 256 * 4 * 0.99
