@@ -107,7 +107,7 @@ def draw(curves: dict[tuple[str, str, str], Curve], network: str, peaks: dict[in
     count = len(curves) + 1
     figure, panels = plt.subplots(1, count, figsize=(3.6 * count, 3.4), layout="constrained")
     panels[-1].loglog(peaks.keys(), peaks.values(), "o-", label=network)
-    panels[-1].set(xlabel="height of the image", ylabel="MiB", title="dense prediction, beyond the maps")
+    panels[-1].set(xlabel="height of the image", ylabel="MiB", title="memory beyond the maps")
     panels[-1].legend(fontsize="small")
     for panel, ((what, by, owner), (sizes, seconds)) in zip(panels[:-1], curves.items(), strict=True):
         medians = [float(np.median(spent)) for spent in seconds]

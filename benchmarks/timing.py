@@ -136,4 +136,4 @@ def show(row: Row) -> None:
     bar = "" if row["bar"] is None else f"{row['must_be']} {row['bar']:g}: {'holds' if row['holds'] else 'FAILS'}"
     quartiles = "" if row["quartiles"] is None else "{:.4g} .. {:.4g}".format(*row["quartiles"])
     floor = "" if row["floor"] is None else f"floor {row['floor']:.4g}"
-    print(f"{row['measure']:66}{row['network']:23}{row['value']:9.4g}  {quartiles:17}{bar:23}{floor}", flush=True)
+    print(f"{row['measure']:72}{row['network']:23}{row['value']:9.4g}  {quartiles:17}{bar:23}{floor}", flush=True)
