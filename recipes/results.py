@@ -67,7 +67,7 @@ def results() -> None:
         row = read_json(path)
         sections.append(f"## {row['name']}\n\n" + (_table(row) if "rows" in row else _run(row)))
         if path.with_suffix(".png").exists():
-            sections.append(f"![input, truth, prediction](results/{path.stem}.png)\n\n")
+            sections.append(f"![{row.get('picture', 'input, truth, prediction')}](results/{path.stem}.png)\n\n")
     write_atomic(RESULTS.parent / "results.md", "".join(sections).rstrip().encode() + b"\n")
 
 
@@ -84,7 +84,28 @@ def _run(row: dict[str, Any]) -> str:
 
 
 def _table(row: dict[str, Any]) -> str:
-    return f"{row['what']} `{row['command']}`\n\n" + _lines(row["rows"])
+    found = row.get("machine", {}).items()
+    machine = f"On {', '.join(f'{name} {value}' for name, value in found)}. " if found else ""
+    rows = [_measure(line) if "must_be" in line else line for line in row["rows"]]
+    rows = [{name: value for name, value in line.items() if name != "curve"} for line in rows]
+    return f"{row['what']} {machine}`{row['command']}`\n\n" + _lines(rows)
+
+
+def _measure(row: dict[str, Any]) -> dict[str, Any]:
+    """A benchmark's row (`benchmarks.timing`) for readers: the bar in words, and the medians it was computed from."""
+    arms = {unit: row.get(name) or {} for name, unit in (("seconds", "s"), ("mebibytes", "MiB"))}
+    medians = [f"{arm}: {value:.4g} {unit}" for unit, values in arms.items() for arm, value in values.items()]
+    return {
+        "measure": row["measure"],
+        "network": row["network"],
+        "value": row["value"],
+        "quartiles": row["quartiles"] or "",
+        "bar": "" if row["bar"] is None else f"{row['must_be']} {row['bar']:g}",
+        "holds": {True: "yes", False: "no", None: ""}[row["holds"]],
+        "floor": "" if row["floor"] is None else row["floor"],
+        "medians": "; ".join(medians),
+        "note": row.get("note") or "",
+    }
 
 
 def _lines(rows: list[dict[str, Any]]) -> str:
