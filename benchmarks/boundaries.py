@@ -9,11 +9,11 @@ strength; HED, if `benchmarks.hed` has left its maps in DIR, at 33 thresholds as
 others, which is binary, so that one threshold does and AP means nothing. Seconds are a processor's for an image, with
 each step's share of them, and a clock's for all images on all workers.
 
-The val split is the test split of BSDS300, and the human point that the benchmark's own plots of BSDS300 mark is recall
-.700762 at precision .897659, F .7871: people's counts summed over drawings and images, as those of any method are, say
-the same to three digits. F of precision and recall averaged over drawings (`f_of_means`) is higher, the average of the
-drawings' F (`mean_f`) lower, and half of the images (`every_other`: the first, the third, ...) may differ by .01 and
-more. An evaluator written apart has .798 on val, which of these ways the last gives, over half of the images only.
+The val split is the test split of BSDS300, and the human point that that benchmark's plots mark is recall .700762 at
+precision .897659. People's counts, summed over drawings and images as those of any method are, give the same to three
+digits: F .787. The published .80 is of the other split. Beside it stand other ways to average: `f_of_means`, of
+precision and recall averaged over drawings; `mean_f`, over drawings; `every_other`, of the first image, the third ...
+An evaluator written apart has .798 for val: half of the images give that, and in none of these ways do all.
 """
 
 import time

@@ -196,7 +196,7 @@ def _least_cost(pairs: Pairs, mates: Mates) -> tuple[np.ndarray, np.ndarray]:
     costs = 1 + np.rint(pairs.distance / UNIT)
     now = costs[mates.predicted[pairs.predicted] == pairs.truth].sum()
     # To each a way out of its own, dearer than all pairs of today together and so never taken. Without, the solver
-    # finds the same but can take minutes over it, where a few compete for just as many.
+    # finds the same, but now and then takes minutes over what it does in milliseconds with.
     outs = np.arange(len(rows))
     graph = csr_array(
         (np.append(costs, np.full(len(rows), now + 1)), (np.append(row, outs), np.append(col, len(cols) + outs)))
