@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_gradient_magnitude
 from scipy.optimize import linear_sum_assignment
 
+from pixelnet.data import open_dataset
 from pixelnet.errors import InputError
+from pixelnet.metrics.boundaries import thin
 from pixelnet.metrics.matching import METHODS, Matcher, match
+from pixelnet.metrics.morphology import thin_mask
 
 SHAPE = (12, 16)  # with a diagonal of 20 pixels
 shares = st.sampled_from([0.03, 0.1, 0.2, 0.4, 0.7])
@@ -17,7 +21,7 @@ reaches = st.sampled_from([0.0, 0.05, 0.08, 0.12, 0.16, 0.25])
 def cheapest(predicted, truth, max_dist):
     """Pairs and total distance of the benchmark's assignment: leaving a pixel out costs 100 times the limit."""
     ours, theirs = np.argwhere(predicted), np.argwhere(truth)
-    reach = max_dist * 20
+    reach = max_dist * np.hypot(*predicted.shape)
     distance = np.hypot(*(ours[:, None] - theirs[None]).reshape(-1, 2).T).reshape(len(ours), len(theirs))
     cost = np.full((len(ours), len(theirs) + len(ours)), 1e6)
     cost[:, : len(theirs)][distance <= reach] = distance[distance <= reach]
@@ -25,6 +29,16 @@ def cheapest(predicted, truth, max_dist):
     rows, cols = linear_sum_assignment(cost)
     paired = cols < len(theirs)
     return paired.sum(), distance[rows[paired], cols[paired]].sum()
+
+
+def check_least(predicted, truth, max_dist):
+    """Exact's pairs are as many, and their least total distance is as small, as in that assignment."""
+    pairs, total = cheapest(predicted, truth, max_dist)
+    found, others = match(predicted, truth, max_dist, "exact")
+    assert not (found & ~predicted).any()
+    assert not (others & ~truth).any()
+    assert found.sum() == others.sum() == pairs
+    assert cheapest(found, others, max_dist) == (pairs, pytest.approx(total))
 
 
 def draw(*points, shape=SHAPE):
@@ -48,6 +62,26 @@ def test_matching_is_that_of_an_assignment(seed, share, drawn, max_dist):
         among, distance = cheapest(found, others, max_dist)
         assert among == pairs  # those said to be matched can be, one to one
         assert method == "fast" or distance == pytest.approx(total)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.15, 0.3])
+@pytest.mark.parametrize("corner", [(60, 60), (150, 200)])
+def test_exact_is_least_on_real_maps(real_data, corner, level):
+    dataset = open_dataset(f"bsds500:{real_data / 'bsds500'}", "edges", "val")
+    window = tuple(slice(start, start + size) for start, size in zip(corner, (90, 120), strict=True))
+    strength = gaussian_gradient_magnitude(dataset.image(33).mean(axis=2), 2) / 40
+    for drawing in dataset.truth(33)[:3, *window]:
+        check_least(thin_mask(thin(strength)[window] >= level), drawing, 0.03)  # as far as in the whole image
+
+
+def test_exact_ends_where_a_plain_solver_takes_minutes(real_data):
+    # A faint gradient and a drawing, and two drawings that all but coincide.
+    dataset = open_dataset(f"bsds500:{real_data / 'bsds500'}", "edges", "val")
+    strength, drawings = gaussian_gradient_magnitude(dataset.image(33).mean(axis=2), 2) / 40, dataset.truth(33)
+    predicted = thin_mask(thin(strength) >= 0.03)
+    for ours, theirs in ((predicted, drawings[2]), (drawings[0], drawings[1])):
+        pairs = [match(ours, theirs, 0.0075, method)[0].sum() for method in METHODS]
+        assert pairs[0] == pairs[1]
 
 
 @given(seed=st.integers(0, 2**16), share=shares, drawn=shares, max_dist=reaches, method=st.sampled_from(METHODS))
