@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from matplotlib.figure import Figure
 
 from pixelnet import page
 from pixelnet.data.dataset import Dataset
-from pixelnet.files import write_atomic
 from pixelnet.metrics.angles import BINS_PER_DEGREE, THRESHOLDS
 from pixelnet.page import Picture
 from pixelnet.tasks.task import Scorer, Task
@@ -21,8 +19,7 @@ HUMAN = (0.701, 0.898)  # recall and precision of one annotator against the othe
 SAMPLED_IMAGES, SAMPLED_PIXELS = 20, 5000  # of regression's density
 
 
-def write_scorecard(
-    path: Path,
+def scorecard(
     about: dict[str, Any],
     task: Task,
     dataset: Dataset,
@@ -30,8 +27,8 @@ def write_scorecard(
     scorer: Scorer,
     scores: dict[str, Any],
     order: Sequence[int],
-) -> None:
-    """Write the page, complete in itself.
+) -> str:
+    """The page as HTML, complete in itself.
 
     about: what was scored, for people. scorer: it has seen the whole data set; scores: its result with "intervals".
     answer(i): the prediction for item i. order: the items, worst first.
@@ -45,7 +42,7 @@ def write_scorecard(
     order = [i for i in order if rows[i][scorer.headline[0]] is not None]
     worst, best = order[:SHOWN], order[SHOWN:][-SHOWN:][::-1]
     parts = [
-        page.section("Scores", _table(scores), page.heading("Settings"), page.paragraph(_words(settings))),
+        page.section("Scores", _table(scores), page.heading("Settings"), page.paragraph(words(settings))),
         page.section(plots[0].caption, *(page.image(plot) for plot in plots)),
     ]
     for title, items in (("Worst images", worst), ("Best images", best)):
@@ -55,7 +52,7 @@ def write_scorecard(
         colours = zip(task.paint(np.arange(len(dataset.classes))[None])[0].tolist(), dataset.classes, strict=True)
         parts.append(page.section("Classes", page.legend([((r, g, b), name) for (r, g, b), name in colours])))
     lead = f"{task.name.capitalize()} on {about['data']}, split {about['split']}, {about['images']} images."
-    write_atomic(path, page.page("Scores of a method", lead, parts).encode())
+    return page.page("Scores of a method", lead, parts)
 
 
 def _table(scores: dict[str, Any]) -> str:
@@ -67,7 +64,8 @@ def _table(scores: dict[str, Any]) -> str:
     return page.score_table(rows, "95 % interval over images")
 
 
-def _words(settings: dict[str, Any]) -> str:
+def words(settings: dict[str, Any]) -> str:
+    """Settings as people read them."""
     return "; ".join(f"{name}: {_plain(value)}" for name, value in settings.items())
 
 
