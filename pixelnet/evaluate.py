@@ -150,8 +150,8 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
         raise InputError("\n".join(["nothing is scored.", *faults[:SHOWN], *more]))
     if not any(isinstance(value, float) for value in scorer.result().values()):
         raise InputError(
-            f"nothing is scored: the truth of {dataset.source}, split {dataset.split}, has no labelled pixel, or no edge "
-            "drawn; choose another split"
+            f"nothing is scored: the truth of {dataset.source}, split {dataset.split}, has no labelled pixel or "
+            "no edge; choose another split"
         )
     return scorer
 
