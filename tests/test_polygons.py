@@ -80,7 +80,8 @@ def placed(root: Path, place: str) -> Path:
         images.rmdir()
     elif place in ("coco", "coco, images/"):
         (root / "annotations").mkdir()
-        (root / "images").mkdir()
+        if place != "coco":
+            (root / "images").mkdir()
         file.rename(root / "annotations/instances_train2017.json")
         images.rename(root / ("train2017" if place == "coco" else "images/train2017"))
         (root / "train").rmdir()
@@ -93,13 +94,13 @@ class TestCoco(DatasetContract):
         return opened(placed(tmp_path, request.param))
 
 
-@pytest.mark.parametrize(("place", "val"), [("roboflow", "valid"), ("coco", "val2017")])
+@pytest.mark.parametrize(("place", "val"), [("roboflow", "valid"), ("coco", "val2017"), ("coco, images/", "val2017")])
 def test_the_splits_of_coco_and_roboflow_are_train_and_val(place: str, val: str, tmp_path: Path) -> None:
     root = placed(tmp_path, place)
     for path in sorted(root.rglob("*train*")):  # the same again as the other split
         if path.is_dir():
             shutil.copytree(path, path.with_name(val))
-        elif place == "coco":
+        elif place != "roboflow":
             shutil.copy(path, path.with_name(path.name.replace("train2017", val)))
     spec = f"folder:{root}"
     assert first_task(spec) == "segmentation"

@@ -95,8 +95,8 @@ class Folder(Pairs):
 
     def folders(self) -> list[tuple[Path, Path]]:
         images, targets = self.layout(self.root, self.part, self.task)
-        if not images.is_dir():
-            found = ", ".join(self.splits(self.root, self.task))
+        found = ", ".join(self.splits(self.root, self.task))
+        if not images.is_dir() or (self.part == "." and found and not targets.is_dir()):
             raise InputError(
                 f"{self.source} has no split {self.split!r}; it has {found}"
                 if found
