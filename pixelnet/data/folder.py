@@ -4,7 +4,11 @@
 
 or the same under PATH/SPLIT/. Beside images/ stands labels/ (segmentation), normals/, edges/ or values/
 (regression). Data without splits serves any split asked for. Symbolic links are followed. In place of label maps,
-labels/ may hold LabelMe's JSON files, or a COCO file stand in one of the places of `polygons.coco_splits`.
+labels/ may hold LabelMe's JSON files, or all shapes be in a COCO file:
+
+    PATH/SPLIT/labels.json or _annotations.coco.json beside PATH/SPLIT/images/   (or without SPLIT/)
+    PATH/SPLIT/_annotations.coco.json beside the pictures, as Roboflow exports; its valid is val
+    PATH/annotations/instances_train2017.json of PATH/train2017/, as COCO is released; the split is train
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -40,13 +44,13 @@ class Classes:
 
 
 class Folder(Pairs):
-    """Images and label maps in folders; see the module for the layout and images.py for the file formats.
+    """Images of your own, each with a label map of its name, or shapes drawn on it.
 
     classes.json, {"names": [...], "ignore": 255, "colours": [[r, g, b], ...], "normals": "opengl"}, lies in
     PATH/SPLIT or in PATH; each key is optional. Without names the classes are 0 to the largest id in the label
     maps of every split, so that the splits agree on them; of drawn shapes, "background" (what no shape covers)
     and the labels of every split, COCO's by id, LabelMe's sorted. With names that lack "background", what no
-    shape covers is unlabelled.
+    shape covers is unlabelled. images.py has the formats of label maps.
     """
 
     name = "folder"
