@@ -42,7 +42,7 @@ def scorecard(
     order = [i for i in order if rows[i][scorer.headline[0]] is not None]
     worst, best = order[:SHOWN], order[SHOWN:][-SHOWN:][::-1]
     parts = [
-        page.section("Scores", _table(scores), page.heading("Settings"), page.paragraph(words(settings))),
+        page.section("Scores", _table(task, scores), page.heading("Settings"), page.paragraph(words(settings))),
         page.section(plots[0].caption, *(page.image(plot) for plot in plots)),
     ]
     for title, items in (("Worst images", worst), ("Best images", best)):
@@ -51,17 +51,30 @@ def scorecard(
     if dataset.task == "segmentation":
         colours = zip(task.paint(np.arange(len(dataset.classes))[None])[0].tolist(), dataset.classes, strict=True)
         parts.append(page.section("Classes", page.legend([((r, g, b), name) for (r, g, b), name in colours])))
-    lead = f"{task.name.capitalize()} on {about['data']}, split {about['split']}, {about['images']} images."
+    scored = about.get("predictions") or about.get("model") or "a model"
+    lead = f"{task.name.capitalize()} of {scored}, against {about['data']}, split {about['split']}, {about['images']} images."
     return page.page("Scores of a method", lead, parts)
 
 
-def _table(scores: dict[str, Any]) -> str:
+def _table(task: Task, scores: dict[str, Any]) -> str:
     rows = []
     for name, value in scores.items():
         if isinstance(value, float):
             low, high = scores["intervals"][name]
-            rows.append(page.Score(name, f"{value:.4f}", f"{low:.4f} to {high:.4f}"))
+            low, value, high = (_number(task, name, number, 4) for number in (low, value, high))
+            rows.append(page.Score(_called(name), value, f"{low} to {high}"))
+        elif value is None:
+            rows.append(page.Score(_called(name), "-", "nothing to count"))
     return page.score_table(rows, "95 % interval over images")
+
+
+def _called(name: str) -> str:
+    return f"within {name}°" if name[0].isdigit() else name
+
+
+def _number(task: Task, name: str, value: float, digits: int) -> str:
+    unit = "" if task.name != "normals" else " %" if name[0].isdigit() else "°"
+    return f"{value:.{digits}f}{unit}"
 
 
 def words(settings: dict[str, Any]) -> str:
@@ -77,7 +90,8 @@ def _example(task: Task, dataset: Dataset, answer: Callable[[int], np.ndarray], 
     prediction = answer(i)
     if task.name == "segmentation" and prediction.ndim == 3:
         prediction = prediction.argmax(axis=-1)
-    numbers = ", ".join(f"{name} {value:.3f}" for name, value in list(row.items())[:4] if isinstance(value, float))
+    shown = [(key, value) for key, value in list(row.items())[:4] if isinstance(value, float)]
+    numbers = ", ".join(f"{_called(key)} {_number(task, key, value, 3)}" for key, value in shown)
     name = dataset.names[i]
     pictures = [
         Picture(dataset.image(i), f"Image {name}", "photo"),
@@ -100,13 +114,13 @@ def _precision_recall(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str
     for f in np.arange(1, 10) / 10:
         reach = np.linspace(f / (2 - f), 1, 200)  # from a precision of 1 to a recall of 1
         axes.plot(reach, f * reach / (2 * reach - f), color="0.8", linewidth=0.8)
-        axes.annotate(f"F {f:.1f}", (1, f / (2 - f)), color="0.5", fontsize=8, va="bottom", ha="right")
+        axes.text(1.01, f / (2 - f), f"F {f:.1f}", color="0.4", fontsize=8, va="center")
     if scores["curve"] is not None:
         axes.plot(scores["curve"]["recall"], scores["curve"]["precision"], color="C0", label=f"ODS {scores['ods']:.3f}")
     if dataset.source.startswith("bsds500:"):
         axes.plot(*HUMAN, "o", color="C2", label="human, F .79 (published)")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend(loc="lower left", frameon=False)
+    axes.legend(loc="lower left", framealpha=1, edgecolor="none")
     return [_picture(figure, "Precision against recall, with lines of equal F")]
 
 
