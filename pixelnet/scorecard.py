@@ -52,7 +52,8 @@ def scorecard(
         colours = zip(task.paint(np.arange(len(dataset.classes))[None])[0].tolist(), dataset.classes, strict=True)
         parts.append(page.section("Classes", page.legend([((r, g, b), name) for (r, g, b), name in colours])))
     scored = about.get("predictions") or about.get("model") or "a model"
-    lead = f"{task.name.capitalize()} of {scored}, against {about['data']}, split {about['split']}, {about['images']} images."
+    against = f"{about['data']}, split {about['split']}, {about['images']} images"
+    lead = f"{task.name.capitalize()} of {scored}, against {against}."
     return page.page("Scores of a method", lead, parts)
 
 
