@@ -14,6 +14,7 @@ from pixelnet.metrics.angles import BINS_PER_DEGREE, THRESHOLDS
 from pixelnet.page import Picture
 from pixelnet.tasks.task import Scorer, Task
 
+NAMED_CLASSES = 60  # along a confusion matrix
 SHOWN = 4  # of the best images, and of the worst
 HUMAN = (0.701, 0.898)  # recall and precision of one annotator against the others (Arbelaez et al. 2011), on BSDS500
 SAMPLED_IMAGES, SAMPLED_PIXELS = 20, 5000  # of regression's density
@@ -130,11 +131,13 @@ def _confusion(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str, Any])
     size = len(dataset.classes)
     matrix = sum(scorer.counts, start=scorer.nothing)[: size**2].reshape(size, size)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(max(6, 2.5 + 0.18 * size), max(5, 1.8 + 0.18 * size)), layout="constrained")
+    side = 0.18 * min(size, NAMED_CLASSES)
+    figure = Figure(figsize=(max(6, 2.5 + side), max(5, 1.8 + side)), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(size), dataset.classes, rotation=90, fontsize=8)
-    axes.set_yticks(range(size), dataset.classes, fontsize=8)
+    if size <= NAMED_CLASSES:  # of more the names could not be read; the bars below have them
+        axes.set_xticks(range(size), dataset.classes, rotation=90, fontsize=8)
+        axes.set_yticks(range(size), dataset.classes, fontsize=8)
     axes.set(xlabel="predicted", ylabel="truth")
     if size <= 20:
         for y, x in np.argwhere(share >= 0.005):
