@@ -42,6 +42,9 @@ class TrainConfig:
     """What to learn from: camvid:PATH, bsds500:PATH, nyudv2:PATH, folder:PATH, scenes, ..."""
     out: Path
     """Folder of the run."""
+    split: str = "train"
+    """Which part of the data to learn from: trainval, say, or voc2012's train_aug. One that holds images of val leaves
+    nothing to choose the best weights by, so the last are kept."""
 
     backbone: str = "tf_efficientnet_lite0"
     """A timm network with features_only, or vgg16 for the paper's."""

@@ -17,11 +17,11 @@ from pixelnet.checkpoint import load
 from pixelnet.data import open_dataset
 from pixelnet.data.dataset import Dataset
 from pixelnet.errors import InputError
-from pixelnet.files import write_atomic, write_json
+from pixelnet.files import demand_writable, write_atomic, write_json
 from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.bootstrap import LEVEL, RESAMPLES, SEED
-from pixelnet.predictions import Predictions
-from pixelnet.scorecard import write_scorecard
+from pixelnet.predictions import SHOWN, Predictions
+from pixelnet.scorecard import scorecard, words
 from pixelnet.tasks import make_task
 from pixelnet.tasks.task import Scorer, Task
 
@@ -80,8 +80,13 @@ def evaluate(
 
     Raises:
         InputError: neither or both of model and predictions; data that does not go with them; files that are
-            missing, extra or of another size (see `Predictions`); options of another task.
+            missing, extra or of another size (see `Predictions`), cannot be read or do not fit the truth; truth in
+            which nothing is labelled; options of another task; a file that could not be written. Nothing is written
+            then.
     """
+    for path in (json, csv, report):
+        if path is not None:
+            demand_writable(path)
     given = {"max_dist": max_dist, "matching": matching, "thinned": thinned or None, "crisp": crisp or None}
     options = {name: value for name, value in given.items() if value is not None}
     if (model is None) == (predictions is None):
@@ -108,29 +113,48 @@ def evaluate(
         scorer = score(judge.benchmark(**options), dataset, answer)
     intervals = {name: list(interval) for name, interval in scorer.intervals().items()}
     scores = scorer.result() | {"intervals": intervals, "bootstrap": BOOTSTRAP}
-    about = {"data": dataset.source, "split": split, "images": len(dataset)}
-    if json is not None:
-        write_json(Path(json), about | scores)
-    if csv is not None:
-        write_rows(Path(csv), dataset.names, scorer)
+    what = {"predictions": str(predictions)} if predictions is not None else {"model": named(model)}
+    about = {"data": dataset.source, "split": split, "images": len(dataset)} | what
+    # All is made before the first file is written, so that none stands alone.
+    page = None
     if report is not None:
         order = worst_first(scorer.each(), scorer.headline)
-        write_scorecard(Path(report), about, judge, dataset, answer, scorer, scores, order)
+        page = scorecard(about, judge, dataset, answer, scorer, scores, order)
+    if json is not None:
+        write_json(json, about | scores)
+    if csv is not None:
+        write_atomic(csv, rows(dataset.names, scorer).encode())
+    if report is not None and page is not None:
+        write_atomic(report, page.encode())
     return scores
+
+
+def named(model: Any) -> str | None:
+    """A model's folder; None for one in memory, which has no name."""
+    return str(model) if isinstance(model, str | Path) else None
 
 
 def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray]) -> Scorer:
     """The scorer after all items of a data set, answer(i) being the prediction for item i.
 
-    Raises InputError that names the image where the answer does not fit.
+    Raises InputError that names every image whose answer cannot be read or does not fit, and where there is nothing
+    to score.
     """
+    faults = []
     for index in tqdm(range(len(dataset)), unit="image", desc="evaluate", leave=False):
-        prediction = answer(index)
+        source = str(answer.files[index] if isinstance(answer, Predictions) else dataset.names[index])
         try:
-            scorer.update(prediction, dataset.truth(index))
+            scorer.update(answer(index), dataset.truth(index))
         except InputError as error:
-            source = answer.files[index] if isinstance(answer, Predictions) else dataset.names[index]
-            raise InputError(f"{source}: {error}") from error
+            faults.append(str(error) if source in str(error) else f"{source}: {error}")
+    if faults:
+        more = [f"({len(faults) - SHOWN} more like these)"] if len(faults) > SHOWN else []
+        raise InputError("\n".join(["nothing is scored.", *faults[:SHOWN], *more]))
+    if not any(isinstance(value, float) for value in scorer.result().values()):
+        raise InputError(
+            f"nothing is scored: the truth of {dataset.source}, split {dataset.split}, has no labelled pixel or "
+            "no edge; choose another split"
+        )
     return scorer
 
 
@@ -157,34 +181,36 @@ def score_model(
     return scorer.result()
 
 
-def write_rows(path: Path, names: Sequence[str], scorer: Scorer) -> None:
-    """A CSV file with a row for each image, worst first: its name, and its scores that are one number."""
-    rows = scorer.each()
-    found = dict.fromkeys(key for row in rows for key in row)  # an image may lack a score that others have
-    keys = [key for key in found if not any(isinstance(row.get(key), list | dict) for row in rows)]
+def rows(names: Sequence[str], scorer: Scorer) -> str:
+    """CSV with a row for each image, worst first: its name, and its scores that are one number; nothing for none."""
+    scored = scorer.each()
+    found = dict.fromkeys(key for row in scored for key in row)  # an image may lack a score that others have
+    keys = [key for key in found if not any(isinstance(row.get(key), list | dict) for row in scored)]
     text = io.StringIO()
     table = csv_writer(text, lineterminator="\n")
     table.writerow(["name", *keys])
-    table.writerows([names[i], *(rows[i].get(key) for key in keys)] for i in worst_first(rows, scorer.headline))
-    write_atomic(path, text.getvalue().encode())
+    table.writerows([names[i], *(scored[i].get(key) for key in keys)] for i in worst_first(scored, scorer.headline))
+    return text.getvalue()
 
 
-def worst_first(rows: Sequence[dict[str, Any]], headline: tuple[str, bool]) -> list[int]:
+def worst_first(scored: Sequence[dict[str, Any]], headline: tuple[str, bool]) -> list[int]:
     """The order of images by their scores; those without the headline, which nothing was labelled for, come last."""
     name, more_is_better = headline
     sign = 1 if more_is_better else -1
-    return sorted(range(len(rows)), key=lambda i: math.inf if rows[i][name] is None else sign * rows[i][name])
+    return sorted(range(len(scored)), key=lambda i: math.inf if scored[i][name] is None else sign * scored[i][name])
 
 
 def table(scores: dict[str, Any]) -> str:
-    """What `evaluate` returns, as lines for people: each score that is one number, and its interval."""
+    """What `evaluate` returns, as lines for people: each score that is one number, and its interval; "-" for none."""
     lines = [f"{'score':<20} {'value':>9}   95 % interval over images"]
     for name, value in scores.items():
         if isinstance(value, float):
             low, high = scores["intervals"][name]
             lines.append(f"{name:<20} {value:9.4f}   {low:.4f} .. {high:.4f}")
+        elif value is None:
+            lines.append(f"{name:<20} {'-':>9}")
     if "settings" in scores:
-        lines.append("settings: " + ", ".join(f"{name} {value}" for name, value in scores["settings"].items()))
+        lines.append("settings: " + words(scores["settings"]))
     return "\n".join(lines)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pixelnet.errors import InputError
+
 
 def write_atomic(path: str | Path, content: bytes | Callable[[BinaryIO], object]) -> None:
     """Write a file whole or not at all: under a temporary name beside it, synced to disk, then renamed.
@@ -35,6 +37,16 @@ def write_atomic(path: str | Path, content: bytes | Callable[[BinaryIO], object]
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def demand_writable(path: str | Path) -> None:
+    """Raise InputError unless a file can be written there: to be asked before the work that it is to hold."""
+    path = Path(path).absolute()
+    folder = next(parent for parent in path.parents if parent.exists())
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"{path} cannot be written: {folder} is no folder that may be written to; give another place")
 
 
 def write_json(path: str | Path, content: Any) -> None:

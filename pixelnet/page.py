@@ -25,7 +25,8 @@ p { margin: 0 0 12px; max-width: 75ch; } .soft, th, figcaption { color: var(--so
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 22px;
   margin-top: 24px; }
 .grid { display: grid; gap: 6px 8px; } .grid b { font-size: .85rem; color: var(--soft); font-weight: 600; }
-img { display: block; width: 100%; height: auto; border-radius: 4px; } img.exact { image-rendering: pixelated; }
+img { display: block; width: 100%; height: auto; border-radius: 4px; }
+section > img.plot { width: auto; max-width: 100%; margin: 8px auto; } img.exact { image-rendering: pixelated; }
 .wide { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); }
 figure { margin: 0; } figcaption { font-size: .9rem; margin-top: 6px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 14px 0; padding: 0; list-style: none;

@@ -24,8 +24,8 @@ class Predictions:
     made unit vectors again. The truth is never resized. normals: the convention that normals are written in
     (geometry.CONVENTIONS), None for the library's.
 
-    Raises InputError, when made, that names all that is missing, extra or, unless `resize`, of another size; when
-    called, for a file that cannot be read or holds something else.
+    Raises InputError, when made, that names all that is missing, extra or, unless `resize`, of another size, and
+    whose header cannot be read; when called, for a file that is broken further on or holds something else.
     """
 
     def __init__(self, folder: str | Path, dataset: Dataset, resize: bool = False, normals: str | None = None) -> None:
@@ -52,11 +52,12 @@ class Predictions:
                 found[path.stem] = path
             else:
                 extra.append(path.name)
-        missing = [name for name in self.dataset.names if name not in found]
-        sized = [] if resize else self._of_another_size(found)
+        missing = [self._unread(name) for name in self.dataset.names if name not in found]
+        unreadable, sized = self._unfit(found, resize)
         faults = [
             (missing, f"lacks {len(missing)} of {len(self.dataset)} predictions: ", "; name each as its image"),
             (extra, f"has {len(extra)} files that are of no image, or second to another: ", "; take them away"),
+            (unreadable, f"has {len(unreadable)} broken files: ", ""),
             (sized, f"has {len(sized)} of another size: ", "; --resize brings them to the size of the truth"),
         ]
         told = [before + _some(names) + after for names, before, after in faults if names]
@@ -64,15 +65,29 @@ class Predictions:
             raise InputError(f"nothing is scored. {self.folder} " + ". It ".join(told))
         return [found[name] for name in self.dataset.names]
 
-    def _of_another_size(self, found: dict[str, Path]) -> list[str]:
-        wrong = []
+    def _unread(self, name: str) -> str:
+        """A name without its prediction, and the file that was perhaps meant to be it."""
+        others = [self.folder / f"{name}{end}" for end in (*IMAGE_EXTENSIONS, ".npz", ".mat")]
+        meant = next((other.name for other in others if other.exists()), None)
+        return f"{name} ({meant} is not read: save it as .png or .npy)" if meant else name
+
+    def _unfit(self, found: dict[str, Path], resize: bool) -> tuple[list[str], list[str]]:
+        """What is wrong with files by their headers: with those that cannot be read, and those of another size."""
+        unreadable, sized = [], []
         for i, name in enumerate(self.dataset.names):
             if name in found:
                 height, width = truth_size(self.dataset, i)
-                size = read_size(found[name])
-                if size != (width, height):
-                    wrong.append(f"{found[name].name} is {size[0]}x{size[1]} but its truth is {width}x{height}")
-        return wrong
+                try:
+                    found_size = read_size(found[name])
+                except InputError as error:
+                    unreadable.append(str(error))
+                    continue
+                if found_size != (width, height) and not resize:
+                    is_now = f"{found_size[0]}x{found_size[1]}"
+                    if found[name].suffix.lower() == ".npy":
+                        is_now = f"an array of shape {np.load(found[name], mmap_mode='r').shape}, which is (H, W, ...),"
+                    sized.append(f"{found[name].name} is {is_now} but its truth is {width}x{height}")
+        return unreadable, sized
 
     def _read(self, path: Path) -> np.ndarray:
         if self.dataset.task == "segmentation" and path.suffix.lower() == ".npy":

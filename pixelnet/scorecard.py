@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ from matplotlib.figure import Figure
 
 from pixelnet import page
 from pixelnet.data.dataset import Dataset
-from pixelnet.files import write_atomic
 from pixelnet.metrics.angles import BINS_PER_DEGREE, THRESHOLDS
 from pixelnet.page import Picture
 from pixelnet.tasks.task import Scorer, Task
 
+NAMED_CLASSES = 60  # along a confusion matrix
 SHOWN = 4  # of the best images, and of the worst
 # Recall and precision of BSDS500's annotators against the others: val is BSDS300's test split, where that benchmark's
 # plots mark the first; the structured edges toolbox marks the second for test.
@@ -23,8 +22,7 @@ HUMAN = {"val": (0.701, 0.898), "test": (0.724, 0.901)}
 SAMPLED_IMAGES, SAMPLED_PIXELS = 20, 5000  # of regression's density
 
 
-def write_scorecard(
-    path: Path,
+def scorecard(
     about: dict[str, Any],
     task: Task,
     dataset: Dataset,
@@ -32,8 +30,8 @@ def write_scorecard(
     scorer: Scorer,
     scores: dict[str, Any],
     order: Sequence[int],
-) -> None:
-    """Write the page, complete in itself.
+) -> str:
+    """The page as HTML, complete in itself.
 
     about: what was scored, for people. scorer: it has seen the whole data set; scores: its result with "intervals".
     answer(i): the prediction for item i. order: the items, worst first.
@@ -47,7 +45,7 @@ def write_scorecard(
     order = [i for i in order if rows[i][scorer.headline[0]] is not None]
     worst, best = order[:SHOWN], order[SHOWN:][-SHOWN:][::-1]
     parts = [
-        page.section("Scores", _table(scores), page.heading("Settings"), page.paragraph(_words(settings))),
+        page.section("Scores", _table(task, scores), page.heading("Settings"), page.paragraph(words(settings))),
         page.section(plots[0].caption, *(page.image(plot) for plot in plots)),
     ]
     for title, items in (("Worst images", worst), ("Best images", best)):
@@ -56,20 +54,35 @@ def write_scorecard(
     if dataset.task == "segmentation":
         colours = zip(task.paint(np.arange(len(dataset.classes))[None])[0].tolist(), dataset.classes, strict=True)
         parts.append(page.section("Classes", page.legend([((r, g, b), name) for (r, g, b), name in colours])))
-    lead = f"{task.name.capitalize()} on {about['data']}, split {about['split']}, {about['images']} images."
-    write_atomic(path, page.page("Scores of a method", lead, parts).encode())
+    scored = about.get("predictions") or about.get("model") or "a model"
+    against = f"{about['data']}, split {about['split']}, {about['images']} images"
+    lead = f"{task.name.capitalize()} of {scored}, against {against}."
+    return page.page("Scores of a method", lead, parts)
 
 
-def _table(scores: dict[str, Any]) -> str:
+def _table(task: Task, scores: dict[str, Any]) -> str:
     rows = []
     for name, value in scores.items():
         if isinstance(value, float):
             low, high = scores["intervals"][name]
-            rows.append(page.Score(name, f"{value:.4f}", f"{low:.4f} to {high:.4f}"))
+            low, value, high = (_number(task, name, number, 4) for number in (low, value, high))
+            rows.append(page.Score(_called(name), value, f"{low} to {high}"))
+        elif value is None:
+            rows.append(page.Score(_called(name), "-", "nothing to count"))
     return page.score_table(rows, "95 % interval over images")
 
 
-def _words(settings: dict[str, Any]) -> str:
+def _called(name: str) -> str:
+    return f"within {name}°" if name[0].isdigit() else name
+
+
+def _number(task: Task, name: str, value: float, digits: int) -> str:
+    unit = "" if task.name != "normals" else " %" if name[0].isdigit() else "°"
+    return f"{value:.{digits}f}{unit}"
+
+
+def words(settings: dict[str, Any]) -> str:
+    """Settings as people read them."""
     return "; ".join(f"{name}: {_plain(value)}" for name, value in settings.items())
 
 
@@ -81,7 +94,8 @@ def _example(task: Task, dataset: Dataset, answer: Callable[[int], np.ndarray], 
     prediction = answer(i)
     if task.name == "segmentation" and prediction.ndim == 3:
         prediction = prediction.argmax(axis=-1)
-    numbers = ", ".join(f"{name} {value:.3f}" for name, value in list(row.items())[:4] if isinstance(value, float))
+    shown = [(key, value) for key, value in list(row.items())[:4] if isinstance(value, float)]
+    numbers = ", ".join(f"{_called(key)} {_number(task, key, value, 3)}" for key, value in shown)
     name = dataset.names[i]
     pictures = [
         Picture(dataset.image(i), f"Image {name}", "photo"),
@@ -104,7 +118,7 @@ def _precision_recall(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str
     for f in np.arange(1, 10) / 10:
         reach = np.linspace(f / (2 - f), 1, 200)  # from a precision of 1 to a recall of 1
         axes.plot(reach, f * reach / (2 * reach - f), color="0.8", linewidth=0.8)
-        axes.annotate(f"F {f:.1f}", (1, f / (2 - f)), color="0.5", fontsize=8, va="bottom", ha="right")
+        axes.text(1.01, f / (2 - f), f"F {f:.1f}", color="0.4", fontsize=8, va="center")
     if scores["curve"] is not None:
         axes.plot(scores["curve"]["recall"], scores["curve"]["precision"], color="C0", label=f"ODS {scores['ods']:.3f}")
     if dataset.source.startswith("bsds500:") and dataset.split in HUMAN:
@@ -112,7 +126,7 @@ def _precision_recall(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str
         f = 2 * precision * recall / (precision + recall)
         axes.plot(recall, precision, "o", color="C2", label=f"human, F {f:.2f} (published)")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend(loc="lower left", frameon=False)
+    axes.legend(loc="lower left", framealpha=1, edgecolor="none")
     return [_picture(figure, "Precision against recall, with lines of equal F")]
 
 
@@ -121,11 +135,13 @@ def _confusion(dataset: Dataset, _: Any, scorer: Scorer, scores: dict[str, Any])
     size = len(dataset.classes)
     matrix = sum(scorer.counts, start=scorer.nothing)[: size**2].reshape(size, size)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(max(6, 2.5 + 0.18 * size), max(5, 1.8 + 0.18 * size)), layout="constrained")
+    side = 0.18 * min(size, NAMED_CLASSES)
+    figure = Figure(figsize=(max(6, 2.5 + side), max(5, 1.8 + side)), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(size), dataset.classes, rotation=90, fontsize=8)
-    axes.set_yticks(range(size), dataset.classes, fontsize=8)
+    if size <= NAMED_CLASSES:  # of more the names could not be read; the bars below have them
+        axes.set_xticks(range(size), dataset.classes, rotation=90, fontsize=8)
+        axes.set_yticks(range(size), dataset.classes, fontsize=8)
     axes.set(xlabel="predicted", ylabel="truth")
     if size <= 20:
         for y, x in np.argwhere(share >= 0.005):

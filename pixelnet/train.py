@@ -180,13 +180,20 @@ def _optimiser(config: TrainConfig, model: PixelNet) -> torch.optim.Optimizer:
 
 
 def _open(config: TrainConfig, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
-    """The train split and, where the data has one, the val split, both looked through for what would stop a run."""
-    data = open_dataset(config.data, config.task, "train")
+    """The split to learn from and, where the data has it apart, val: both looked through for what would stop a run."""
+    data = open_dataset(config.data, config.task, config.split)
     validation = open_dataset(config.data, config.task, "val") if has_split(config.data, config.task, "val") else None
+    if validation is not None and (config.split == "val" or _items(data) & _items(validation)):
+        validation = None
     if accelerator.is_main_process:
         for dataset in filter(None, (data, validation)):
             validate(dataset)
     return data, validation
+
+
+def _items(data: Dataset) -> set[tuple[str, tuple[Path, ...]]]:
+    """What tells an item of a data set on disk from every other; nothing of generated ones."""
+    return {(name, files) for i, name in enumerate(data.names) if (files := data.files(i))}
 
 
 def _model(config: TrainConfig, data: Dataset, fresh: bool) -> PixelNet:

@@ -53,7 +53,7 @@ class BenchmarkContract:
             assert low - 0.1 * abs(value) <= value <= high + 0.1 * abs(value), name  # a percentile may lie beside it
         assert scores["bootstrap"] == {"level": 0.95, "resamples": 1000, "seed": 0}
         stored = json.loads((tmp_path / "scores.json").read_text())
-        assert stored == scores | {"data": data, "split": "val", "images": ITEMS}
+        assert stored == scores | {"data": data, "split": "val", "images": ITEMS, "predictions": str(out)}
 
     def test_the_rows_are_the_images_scored_alone_worst_first(self, out: Path, data: str, tmp_path: Path) -> None:
         self.evaluate(out, data, csv=tmp_path / "rows.csv")
@@ -76,7 +76,9 @@ class BenchmarkContract:
         assert "<script" not in page
         assert page.count("data:image/png;base64,") >= 1 + 3 * ITEMS  # a plot, and every image: there are few
         for name, value in scores.items():
-            assert not isinstance(value, float) or f"<td>{name}</td>" in page
+            if isinstance(value, float):
+                shown = f"<td>within {name}°</td>" if name[0].isdigit() else f"<td>{name}</td>"
+                assert f'{shown}<td class="value">{value:.4f}' in page
 
     def test_nothing_is_scored_by_halves(self, out: Path, data: str, tmp_path: Path) -> None:
         first, second, third, *_ = sorted(out.iterdir())
@@ -93,6 +95,38 @@ class BenchmarkContract:
         assert "0002" in message
         assert "--resize" in message
         assert not (tmp_path / "rows.csv").exists()
+
+    def test_all_that_cannot_be_scored_is_named_and_nothing_written(self, out: Path, data: str, tmp_path: Path) -> None:
+        first, second, *_, last = sorted(out.iterdir())
+        for path in (second, last):  # the headers are whole
+            path.write_bytes(path.read_bytes()[:-30])
+        files = {name: tmp_path / "scores" / name for name in ("json", "csv", "report")}
+        with pytest.raises(InputError, match="nothing is scored") as raised:
+            self.evaluate(out, data, **files)
+        assert second.name in str(raised.value)
+        assert last.name in str(raised.value)
+        assert first.name not in str(raised.value)
+        assert not (tmp_path / "scores").exists()
+
+    def test_a_file_that_cannot_be_written_is_named_first(self, out: Path, data: str, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        for taken, message in ((tmp_path, "is a folder"), (tmp_path / "file" / "new" / "x.csv", "cannot be written")):
+            with pytest.raises(InputError, match=message):
+                self.evaluate(out, data, json=tmp_path / "scores.json", csv=taken)
+        assert not (tmp_path / "scores.json").exists()
+
+    def test_a_truth_without_labels_has_no_score(self, out: Path, data: str, tmp_path: Path) -> None:
+        truth = open_dataset(data, self.task, "val")
+        for i in range(ITEMS):
+            path = truth.files(i)[1]
+            nothing = np.full_like(truth.labels(i), make_task(self.task, 4 if truth.classes else None).unlabelled)
+            path.unlink()
+            np.save(path.with_suffix(".npy"), nothing)
+        if truth.classes:
+            (path.parents[2] / "classes.json").write_text('{"names": ["a", "b", "c", "d"]}')
+        with pytest.raises(InputError, match="has no labelled pixel"):
+            self.evaluate(out, data, json=tmp_path / "scores.json")
+        assert not (tmp_path / "scores.json").exists()
 
     def test_a_prediction_of_another_size_is_resized_if_asked(self, out: Path, data: str) -> None:
         exact = self.evaluate(out, data)

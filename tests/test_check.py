@@ -208,3 +208,9 @@ def test_real_camvid_has_the_published_class_shares(real_data: Path) -> None:
     assert [report.labels[name] for name in ("Sky", "Building", "Road")] == pytest.approx(
         [0.169, 0.233, 0.317], abs=0.06
     )
+
+
+def test_the_format_is_explained_and_the_first_files_named(camvid_data: Path) -> None:
+    report = str(check(open_dataset(f"camvid:{camvid_data}", "segmentation")))
+    assert "11 unlabelled" in report
+    assert f"First item: {camvid_data}/train/images/a_1.png with {camvid_data}/train/labels/a_1.png" in report

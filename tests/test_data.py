@@ -78,7 +78,17 @@ def test_the_first_task_is_one_that_has_labels(
         shutil.rmtree(folder_data(task))
         assert first_task(f"folder:{folder_data(task, splits=('.',))}") == task
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="has no labels for segmentation, normals, edges, regression"):
+    with pytest.raises(InputError, match="has no labels for segmentation, normals, edges, regression; it should hold"):
         first_task(f"folder:{tmp_path}/empty")
     with pytest.raises(InputError, match="there is no folder"):
         first_task(f"camvid:{tmp_path}/none")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_that_is_not_the_data_is_told_what_to_hold(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        first_task(f"{name}:{tmp_path}")
+    message = str(raised.value)
+    assert f"`{name}:PATH`" in message  # the module's own words
+    assert "PATH/" in message or "/JPEGImages/" in message  # where files lie
+    assert name == "folder" or "Get it from " in message

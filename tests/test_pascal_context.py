@@ -70,6 +70,12 @@ def test_own_lists_come_before_vocs_and_the_photos_may_lie_beside(context: Path)
     assert open_dataset(f"pascal-context:{context}", "segmentation").names == ["2008_000007"]
 
 
+def test_photos_that_are_nowhere_are_asked_for_in_the_datas_own_folder(context: Path) -> None:
+    (context / "VOC2010").rename(context.parent / "elsewhere")
+    with pytest.raises(InputError, match=r"expected a list VOC2010/ImageSets/Main/train\.txt in it; get it from"):
+        open_dataset(f"pascal-context:{context}", "segmentation")
+
+
 def test_check_explains_it(context: Path) -> None:
     report = check(open_dataset(f"pascal-context:{context}", "segmentation"))
     assert not report.problems

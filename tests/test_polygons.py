@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from PIL import Image
 
-from pixelnet.data import Dataset, open_dataset
+from pixelnet.data import Dataset, first_task, has_split, open_dataset
 from pixelnet.data.check import check
 from pixelnet.data.folder import Folder
-from pixelnet.data.polygons import decode_runs, fill, outline_of
+from pixelnet.data.polygons import coco_splits, decode_runs, fill, outline_of
 from pixelnet.errors import InputError
 
 W, H = 16, 12
@@ -67,10 +68,56 @@ class TestLabelMe(DatasetContract):
         return opened(labelme(tmp_path, shape("a", SMALL), shape("b", [[9, 6], [12, 6]], "circle")))
 
 
+def placed(root: Path, place: str) -> Path:
+    """A COCO file and its picture, the split train, moved from images/ to another place that it may have."""
+    coco(root, annotation(3, [flat(SQUARE)]), annotation(9, [flat(SMALL)]))
+    images, file = root / "train/images", root / "train/labels.json"
+    if place == "beside images/":
+        file.rename(file.with_name("_annotations.coco.json"))
+    elif place == "roboflow":
+        file.rename(file.with_name("_annotations.coco.json"))
+        (images / "a.png").rename(root / "train/a.png")
+        images.rmdir()
+    elif place in ("coco", "coco, images/"):
+        (root / "annotations").mkdir()
+        if place != "coco":
+            (root / "images").mkdir()
+        file.rename(root / "annotations/instances_train2017.json")
+        images.rename(root / ("train2017" if place == "coco" else "images/train2017"))
+        (root / "train").rmdir()
+    return root
+
+
 class TestCoco(DatasetContract):
-    @pytest.fixture(params=["labels.json", "_annotations.coco.json"])
+    @pytest.fixture(params=["beside images/, by hand", "beside images/", "roboflow", "coco", "coco, images/"])
     def dataset(self, tmp_path: Path, request: pytest.FixtureRequest) -> Dataset:
-        return opened(coco(tmp_path, annotation(3, [flat(SQUARE)]), annotation(9, [flat(SMALL)]), file=request.param))
+        return opened(placed(tmp_path, request.param))
+
+
+@pytest.mark.parametrize(("place", "val"), [("roboflow", "valid"), ("coco", "val2017"), ("coco, images/", "val2017")])
+def test_the_splits_of_coco_and_roboflow_are_train_and_val(place: str, val: str, tmp_path: Path) -> None:
+    root = placed(tmp_path, place)
+    for path in sorted(root.rglob("*train*")):  # the same again as the other split
+        if path.is_dir():
+            shutil.copytree(path, path.with_name(val))
+        elif place != "roboflow":
+            shutil.copy(path, path.with_name(path.name.replace("train2017", val)))
+    spec = f"folder:{root}"
+    assert first_task(spec) == "segmentation"
+    assert has_split(spec, "segmentation", "val")
+    dataset = opened(root, "val")
+    assert val in dataset.files(0)[0].as_posix()
+    np.testing.assert_array_equal(dataset.labels(0), opened(root).labels(0))
+    with pytest.raises(InputError, match=r"has no split 'test'; it has train, val"):
+        opened(root, "test")
+
+
+def test_two_years_of_coco_keep_their_names(tmp_path: Path) -> None:
+    root = placed(tmp_path, "coco")
+    shutil.copytree(root / "train2017", root / "train2014")
+    shutil.copy(root / "annotations/instances_train2017.json", root / "annotations/instances_train2014.json")
+    assert coco_splits(root).keys() == {"train2014", "train2017"}
+    assert opened(root, "train2014").names == ["a"]
 
 
 # ---------------------------------------------------------------------------------------------- rasterising
@@ -217,13 +264,19 @@ def test_coco_errors_name_file_and_annotation(tmp_path: Path) -> None:
 
 def test_coco_images_and_files_must_be_the_same(tmp_path: Path) -> None:
     save_image(coco(tmp_path) / "train/images/b.png")
-    with pytest.raises(InputError, match=r"train/images/b.png is not among the images of train/labels.json"):
+    with pytest.raises(InputError, match=r"b is in train/images/ but not among the images of train/labels.json"):
         opened(tmp_path)
-    (tmp_path / "train/images/b.png").rename(tmp_path / "train/images/a.png")
-    coco(tmp_path, file_name="c.png")
-    (tmp_path / "train/images/a.png").rename(tmp_path / "train/images/d.png")
-    with pytest.raises(InputError, match=r"labels.json lists the image c"):
+    (tmp_path / "train/images/b.png").unlink()
+    content = json.loads((tmp_path / "train/labels.json").read_text())
+    content["images"].append({"id": 2, "file_name": "c.png", "width": W, "height": H})
+    (tmp_path / "train/labels.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"c is not in train/images/ but among the images of train/labels.json"):
         opened(tmp_path)
+
+
+def test_labelme_files_without_a_shape_have_no_classes(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has 1 classes, expected 2 to 255"):
+        opened(labelme(tmp_path))
 
 
 def test_labels_of_two_kinds(tmp_path: Path) -> None:

@@ -68,6 +68,20 @@ def test_without_a_val_split_the_last_weights_are_kept(tmp_path: Path, folder_da
     assert not any("scores" in line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
 
 
+def test_another_split_is_learnt_from_and_not_scored_on(tmp_path: Path, camvid_data: Path) -> None:
+    options = {**TINY, "data": f"camvid:{camvid_data}", "crop": None, "steps": 1}
+    scored = {}
+    for split in ("train", "val", "trainval"):
+        pixelnet.train(**options, split=split, out=tmp_path / split)
+        scored[split] = "scores" in (tmp_path / split / "metrics.jsonl").read_text()
+    assert scored == {"train": True, "val": False, "trainval": False}
+    weights = [torch.load(tmp_path / split / "checkpoint.pt", weights_only=True)["model"] for split in scored]
+    name = "head.0.weight"
+    assert not torch.equal(weights[0][name], weights[1][name])
+    with pytest.raises(InputError, match="has no split 'test'"):
+        pixelnet.train(**options, split="test", out=tmp_path / "test")
+
+
 def test_a_seed_repeats_a_run_and_another_does_not(tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         pixelnet.train(**{**TINY, "steps": 3, "seed": seed}, out=tmp_path / name)

@@ -6,7 +6,7 @@ from pixelnet.data.ade20k import ADE20K
 from pixelnet.data.bsds500 import BSDS500
 from pixelnet.data.camvid import CamVid
 from pixelnet.data.cityscapes import Cityscapes
-from pixelnet.data.dataset import Dataset, Pairs
+from pixelnet.data.dataset import Dataset, Pairs, form_of
 from pixelnet.data.folder import Folder
 from pixelnet.data.nyudv2 import NYUDv2, NYUDv2With13
 from pixelnet.data.nyudv2_mat import NYUDv2Mat
@@ -73,9 +73,8 @@ def first_task(spec: str) -> str:
             kind.demand(root, task)
             return task
     kind.demand(root, kind.tasks[0])
-    raise InputError(
-        f"{spec} has no labels for {', '.join(kind.tasks)}; see the data set's documentation for its folders"
-    )
+    source = f"\n\nGet it from {kind.origin}." if kind.origin else ""
+    raise InputError(f"{spec} has no labels for {', '.join(kind.tasks)}; it should hold:\n\n{form_of(kind)}{source}")
 
 
 def kind_of(name: str, root: Path) -> type[Pairs] | type[NYUDv2Mat]:

@@ -16,6 +16,7 @@ class BSDS500(Pairs):
     """
 
     name = "bsds500"
+    origin = "Berkeley's Contour Detection and Image Segmentation Resources (BSR_bsds500.tgz: PATH is BSR/BSDS500/data)"
     tasks = ("edges",)
     label_extensions = (".mat",)
 

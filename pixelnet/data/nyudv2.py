@@ -18,12 +18,14 @@ CLASSES = 40  # on disk; 0 is unlabelled
 
 
 class NYUDv2(Pairs):
-    """PATH/{train,test}/{images,labels40,normals,depth}/ and PATH/classes.json; the split val is the folder test.
+    """PATH/{train,test}/{images,labels40,normals,depth}/ and PATH/classes.json; the split val is the folder test. Or
+    nyu_depth_v2_labeled.mat and splits.mat, as they were released.
 
     segmentation: 40 classes. normals: unit vectors. regression: depth in metres.
     """
 
     name = "nyudv2"
+    origin = "cs.nyu.edu/~silberman/datasets (nyu_depth_v2_labeled.mat)"
     tasks: ClassVar[tuple[str, ...]] = tuple(TARGETS)
     parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train",), "val": ("test",), "test": ("test",)}
 

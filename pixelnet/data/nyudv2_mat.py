@@ -14,6 +14,7 @@ from scipy.io import loadmat
 
 from pixelnet.data.dataset import UNLABELLED, Dataset
 from pixelnet.data.images import reading
+from pixelnet.data.nyudv2 import NYUDv2
 from pixelnet.errors import InputError
 from pixelnet.geometry import Intrinsics, normals_from_depth
 
@@ -40,6 +41,7 @@ class NYUDv2Mat(Dataset):
     write them once (`images.write_normals`) and read them as `folder:`.
     """
 
+    origin: ClassVar[str] = NYUDv2.origin
     tasks: ClassVar[tuple[str, ...]] = ("segmentation", "normals", "regression")
 
     def __init__(self, path: str | Path, task: str, split: str = "train") -> None:

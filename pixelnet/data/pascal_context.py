@@ -81,9 +81,9 @@ class PascalContext33(PascalContext):
 
 
 def photos(root: Path) -> Path:
-    """VOC 2010's folder."""
-    found = devkit(root, "VOC2010")
-    return found if (found / "JPEGImages").is_dir() else devkit(root.resolve().parent, "VOC2010")
+    """VOC 2010's folder; PATH/VOC2010 if it is nowhere."""
+    found = (devkit(place, "VOC2010") for place in (root, root.resolve().parent))
+    return next((place for place in found if (place / "JPEGImages").is_dir()), root / "VOC2010")
 
 
 def class_list(path: Path, source: str) -> dict[int, str]:

@@ -8,6 +8,7 @@ Sources: LabelMe's file format; COCO's data format, its run lengths down the col
 five bits of which each count after the third is a difference to the one two before.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,8 @@ from pixelnet.config import read_json
 from pixelnet.data.dataset import UNLABELLED
 from pixelnet.errors import InputError
 
-COCO_FILES = ("labels.json", "_annotations.coco.json")  # beside images/; the second is Roboflow's
+COCO_FILES = ("labels.json", "_annotations.coco.json")  # the second is Roboflow's
+INSTANCES = "instances_"  # SPLIT2017.json, in annotations/, is COCO's own
 
 
 class Shape(NamedTuple):
@@ -69,7 +71,7 @@ def read_labelme(path: Path) -> Drawing:
         where = f"{path}: shape {k}"
         with understood(where, "a label, a shape_type and points [[x, y], ...]"):
             points = np.asarray(shape["points"], np.float64).reshape(-1, 2)
-            outline = outline_of(shape.get("shape_type", "polygon"), points, where)
+            outline = outline_of(shape.get("shape_type") or "polygon", points, where)
             drawn.append(Shape(shape["label"], fill(outline, width, height, where), where))
     return Drawing(width, height, drawn)
 
@@ -97,6 +99,30 @@ def outline_of(kind: str, points: np.ndarray, where: str) -> np.ndarray:
 
 
 # ---------------------------------------------------------------------------------------------- COCO
+
+
+def coco_splits(root: Path) -> dict[str, tuple[Path, Path]]:
+    """The folder of images and the COCO file of each split in a folder; the split "." is the folder itself.
+
+    A file of COCO_FILES beside images/, in root/ or root/SPLIT/. Or beside the pictures themselves, as Roboflow
+    exports, whose "valid" is val. Or annotations/instances_train2017.json of the images in train2017/ or
+    images/train2017/, as COCO is released: the split train, or train2017 if there is another year's, too.
+    """
+    found: dict[str, tuple[Path, Path]] = {}
+    files = {file.stem.removeprefix(INSTANCES): file for file in sorted(root.glob(f"annotations/{INSTANCES}*.json"))}
+    short = {part: part.rstrip("0123456789") or part for part in files}
+    years = Counter(short.values())
+    for part, file in files.items():
+        images = next((place for place in (root / part, root / "images" / part) if place.is_dir()), None)
+        if images:
+            found[short[part] if years[short[part]] == 1 else part] = images, file
+    for folder in (root, *sorted(path for path in root.iterdir() if path.is_dir())):
+        files_here = (folder / name for name in COCO_FILES)
+        if drawn := next((path for path in files_here if path.is_file()), None):
+            beside = drawn.name == COCO_FILES[1] and not (folder / "images").is_dir()
+            split = "." if folder == root else "val" if beside and folder.name == "valid" else folder.name
+            found[split] = folder if beside else folder / "images", drawn
+    return found
 
 
 class Coco:
@@ -197,14 +223,22 @@ def fill(outline: np.ndarray, width: int, height: int, where: str) -> np.ndarray
     """
     if len(outline) < 3 or not np.isfinite(outline).all():
         raise InputError(f"{where} has {len(outline)} points, expected 3 or more, all finite; draw it, or delete it")
-    crossings = np.zeros((height, width + 1), np.uint8)  # column 0 .. W: the first centre right of an edge
-    for (x0, y0), (x1, y1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
-        first, last = np.clip(np.ceil(np.sort([y0, y1]) - 0.5), 0, height).astype(int)
-        rows = np.arange(first, last)
-        if rows.size:
-            x = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
-            crossings[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(int)] ^= 1
-    return np.logical_xor.accumulate(crossings.astype(bool), axis=1)[:, :width]
+    mask = np.zeros((height, width), bool)
+    (x0, y0), (x1, y1) = outline.T, np.roll(outline, -1, axis=0).T
+    first, last = np.clip(np.ceil(np.sort([y0, y1], axis=0) - 0.5), 0, height).astype(int)
+    # An entry for each edge and row whose centres it crosses, and the first column whose centre is right of it.
+    number = last - first
+    edge = np.repeat(np.arange(len(outline)), number)
+    if not edge.size:
+        return mask
+    rows = first[edge] + np.arange(edge.size) - (np.cumsum(number) - number)[edge]
+    x = x0[edge] + (rows + 0.5 - y0[edge]) * ((x1 - x0)[edge] / (y1 - y0)[edge])
+    columns = np.clip(np.ceil(x - 0.5), 0, width).astype(int)
+    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max()
+    crossings = np.zeros((bottom - top, right - left + 1), np.uint8)
+    np.add.at(crossings, (rows - top, columns - left), 1)
+    mask[top:bottom, left:right] = np.cumsum(crossings, axis=1, dtype=np.uint8)[:, :-1] & 1
+    return mask
 
 
 @contextmanager

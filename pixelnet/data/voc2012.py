@@ -40,7 +40,7 @@ def voc_colours(count: int) -> tuple[tuple[int, int, int], ...]:
 
 
 class VOC2012(Listed):
-    """21 classes, background the first; 255 (void, the seam round objects) is unlabelled. See the module."""
+    """21 classes, background the first; 255 (void, the seam round objects) is unlabelled."""
 
     name = "voc2012"
     tasks = ("segmentation",)

@@ -21,10 +21,11 @@ def intervals(
 
     counts: (I, ...), those of each image, which may be summed over images. scores: summed counts (...) -> dict.
     Returns (low, high) by name; a score is left out where no resample gives it (None). With one image there is
-    nothing to resample, and an interval has no width.
+    nothing to resample, and an interval has no width. Draws lack images, and with them rare classes: of few images a
+    score that is a mean over many classes may lie beside its interval.
     """
     images = len(counts)
-    flat = counts.reshape(images, -1).astype(np.float64)
+    flat = counts.reshape(images, -1).astype(np.float64, copy=False)
     rng = np.random.default_rng(seed)
     found: dict[str, list[float]] = {}
     for start in range(0, resamples, BATCH):
