@@ -36,6 +36,7 @@ from pixelnet.data import Dataset, open_dataset
 from pixelnet.data.batches import Batch, Batches, stream
 from pixelnet.data.transforms import Augmentation
 from pixelnet.files import write_atomic, write_json
+from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.confusion import confusion, scores
 from pixelnet.points import make_sampler
 from pixelnet.tasks.task import Task
@@ -255,6 +256,7 @@ def measure(arguments: Arguments) -> None:
 def main() -> int:
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(os.cpu_count() or 1)
+    keep_freed_memory()  # for all arms
     try:
         measure(arguments)
     except InputError as error:

@@ -1,6 +1,5 @@
 """Adaptive dense prediction beside smp's Unet, and how near it comes to the exact one, on a trained model."""
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,9 +29,6 @@ def adaptive(run: Path, data: Path, dials: Sequence[float], runs: int) -> list[R
     network = model.config.backbone
     if network not in NETWORKS:
         raise InputError(f"{run} has the backbone {network}; give a run with one of {', '.join(NETWORKS)}")
-    if "adaptive" not in inspect.signature(model.predict).parameters:
-        print("adaptive: not measured, for this pixelnet has no adaptive prediction")
-        return []
     dataset = open_dataset(f"camvid:{data / 'camvid'}", "segmentation", "val")
     kept = agreements(model, dataset, dials)
     good = [dial for dial in dials if kept[dial]["agreement"] >= AGREEMENT and abs(kept[dial]["miou_change"]) <= IOU]

@@ -37,7 +37,7 @@ def one_layer(network: str, pixels: np.ndarray, runs: int) -> list[Row]:
 
 
 def two_layers(network: str, pixels: np.ndarray, runs: int) -> list[Row]:
-    model = trained_long_ago(ours(network))
+    model = trained_long_ago(ours(network, hidden=(256, 256)))
     check(model, pixels)
     backbone, padded = fused(model.backbone), as_tensor(pixels, model)
     works = {

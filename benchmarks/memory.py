@@ -1,6 +1,6 @@
 """Peak memory, counted: every allocation and release that torch's profiler sees, in the order of time.
 
-    python -m benchmarks.memory NETWORK ARM    # one step in a process of its own, which prints its resident peak
+    python -m benchmarks.memory NETWORK ARM    # a process of its own prints its resident peak, or its seconds a step
 
 The count is exact to the byte and the same on every run, but knows only what torch's allocator gave; the resident
 peak of a process knows all, and all else besides. Each is the check of the other.
@@ -19,11 +19,13 @@ import torch
 
 import pixelnet
 from benchmarks.networks import Batch, clear, make_batch, ours
-from benchmarks.timing import Row, row
+from benchmarks.timing import Row, alternate, row
 from benchmarks.training import bare_backbone_step, dense_step, map_slopes, sampled_step
+from pixelnet.memory import keep_freed_memory
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler tells of itself otherwise
 
+PROCESSES, STEPS = 5, 5  # of each arm, and timed in each
 ARMS = {"backbone": bare_backbone_step, "sampled": sampled_step, "every pixel": dense_step}
 
 
@@ -45,7 +47,7 @@ def memory(network: str, runs: int) -> list[Row]:
     """
     model, batch = ours(network).train(), make_batch()
     counted = {arm: peak(step_of(arm, model, batch)) for arm in ARMS}
-    resident = {arm: _resident_peak_of(network, arm) for arm in ARMS}
+    resident = {arm: int(_of_process(network, arm)) for arm in ARMS}
     rows = []
     for how, bar, peaks in (("counted", 5.0, counted), ("resident", None, resident)):
         beyond = {arm: peaks[arm] - peaks["backbone"] for arm in ("every pixel", "sampled")}
@@ -53,7 +55,18 @@ def memory(network: str, runs: int) -> list[Row]:
         mebibytes = {arm: round(size / 2**20, 1) for arm, size in peaks.items()}
         measure = f"memory beyond the backbone's step, every pixel / 2,000, {how}"
         rows.append(row(measure, network, ratio, bar and "at least", bar, mebibytes=mebibytes))
-    return rows
+    return [*rows, freed_memory(network)]
+
+
+def freed_memory(network: str) -> Row:
+    """A training step's seconds where freed memory goes back to the system, over those where the process keeps it."""
+    works = {arm: [] for arm in ("given back", "kept")}
+    for _ in range(PROCESSES):
+        for arm, seconds in works.items():
+            seconds.append(float(_of_process(network, arm)))
+    seconds = {arm: np.array(found) for arm, found in works.items()}
+    measure = "training step, freed memory given back / kept"
+    return row(measure, network, seconds["given back"] / seconds["kept"], seconds=seconds)
 
 
 def levels(work: Callable[[], object]) -> tuple[np.ndarray, np.ndarray, float | None]:
@@ -86,11 +99,11 @@ def peak_beyond_maps(work: Callable[[], object]) -> int:
     return int(held[times > mark].max(initial=0) - (before[-1] if len(before) else 0))
 
 
-def _resident_peak_of(network: str, arm: str) -> int:
-    """Bytes, of a process that does nothing but this step."""
+def _of_process(network: str, arm: str) -> str:
+    """What a process that does nothing but this prints."""
     command = [sys.executable, "-m", "benchmarks.memory", network, arm]
     root = Path(__file__).parents[1]
-    return int(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout)
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
 
 
 def resident_peak() -> int:
@@ -99,6 +112,16 @@ def resident_peak() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
+def main(network: str, arm: str) -> None:
+    model, batch = ours(network).train(), make_batch()
+    if arm in ARMS:
+        step_of(arm, model, batch)()
+        print(resident_peak())
+        return
+    if arm == "kept":
+        keep_freed_memory()
+    print(np.median(alternate({arm: step_of("sampled", model, batch)}, STEPS)[arm]))
+
+
 if __name__ == "__main__":
-    step_of(sys.argv[2], ours(sys.argv[1]).train(), make_batch())()
-    print(resident_peak())
+    main(*sys.argv[1:])

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 import pixelnet
 from benchmarks.networks import Batch, clear, make_batch, on_fixed_maps, ours, peer
 from benchmarks.timing import Row, alternate, row
+from pixelnet.head import HEADS
+from pixelnet.tasks.segmentation import cross_entropy
 
 BARS = {"Unet": 3.0, "FPN": 2.6}
 LAYOUTS = {
@@ -87,7 +89,7 @@ def head_and_read(network: str, runs: int) -> list[Row]:
     """The read and the head alone, forward and backward, on maps that stand: every pixel against 2,000."""
     batch = make_batch()
     # The paper's head at the everyday one's widths is that without batch norm on the taps, which is of the maps.
-    model = ours(network, head="paper", hidden=(256, 256), dropout=0.0).train()
+    model = ours(network, head="paper", hidden=HEADS["mlp"].hidden, dropout=0.0).train()
     on_fixed_maps(model, batch.images, learn=True)
     works = {"every pixel": lambda: dense_step(model, batch), "2,000": lambda: sampled_step(model, batch)}
     seconds = alternate(works, runs)
@@ -115,8 +117,7 @@ def map_slopes(model: pixelnet.PixelNet, batch: Batch) -> list[Tensor]:
 def sampled_step(model: pixelnet.PixelNet, batch: Batch, lovasz: bool = False) -> None:
     clear(model)
     logits, labels = model(batch.images, batch.points).flatten(0, 1), batch.at_points.flatten()
-    loss = model.task.loss(logits, labels, torch.ones(len(labels))) if lovasz else F.cross_entropy(logits, labels)
-    loss.backward()
+    (model.task.loss if lovasz else cross_entropy)(logits, labels, torch.ones(len(labels))).backward()
 
 
 def dense_step(model: nn.Module, batch: Batch) -> None:
