@@ -40,7 +40,7 @@ def _strip(model: "PixelNet", maps: Sequence[Tensor], lines: range, width: int, 
 
     def ask(rows: Tensor, columns: Tensor) -> Tensor:
         points = torch.stack([columns * step, rows * step + lines.start], dim=-1).float()
-        return model.head.rest(projection(points[None]))[0]
+        return model.head.rest(projection(points[None]))
 
     grid = torch.ones(down, across, dtype=torch.bool, device=maps[0].device)
     logits = ask(*grid.nonzero(as_tuple=True)).view(down, across, -1)

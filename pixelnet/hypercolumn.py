@@ -31,6 +31,15 @@ class Band(NamedTuple):
     bottom: int
     width: int
 
+    @property
+    def lines(self) -> range:
+        return range(self.top, self.bottom)
+
+    def split(self, rows: int) -> "list[Band]":
+        """The band from the top down, in bands of so many rows; the last may have fewer."""
+        tops = range(self.top, self.bottom, rows)
+        return [Band(top, min(top + rows, self.bottom), self.width) for top in tops]
+
 
 Points = Tensor | Band
 
@@ -95,8 +104,9 @@ class _WeightedRows(torch.autograd.Function):
             order = flat.argsort(stable=True)
             counts = torch.bincount(flat, minlength=len(table))
             starts = (counts.cumsum(0) - counts).int()
-            points = torch.div(order, cells.shape[1], rounding_mode="floor").int()
-            weights = shares.flatten()[order].to(gradient.dtype)
+            points = torch.arange(len(cells), device=cells.device, dtype=torch.int32)
+            points = points.repeat_interleave(cells.shape[1]).index_select(0, order)
+            weights = shares.flatten().index_select(0, order).to(gradient.dtype)
             gradient = gradient.contiguous()
             of_table = F.embedding_bag(points, gradient, starts, per_sample_weights=weights, mode="sum")
         if ctx.needs_input_grad[2]:
@@ -106,7 +116,9 @@ class _WeightedRows(torch.autograd.Function):
 
 def read(features: Tensor, points: Points, stride: int) -> Tensor:
     """One map (N, C, H_l, W_l) at P points of each image -> (N, P, C). Differentiable in the map and in the points."""
-    return _total([cells_below(features, stride, _lines(points))], points)
+    lines = points.lines if isinstance(points, Band) else None
+    rows = Table([cells_below(features, stride, lines)], lines).read(points)
+    return rows.view(len(features), number(points), features.shape[1])
 
 
 def hypercolumns(maps: Sequence[Tensor], points: Points, strides: Sequence[int]) -> Tensor:
@@ -119,7 +131,7 @@ class Projection:
 
     Interpolation and the layer are both linear, so W_l (F_l read at p) = (W_l F_l) read at p, forward and backward.
     Deep maps have most of the channels and few cells, fewer than the points: multiplying those first costs less. They
-    are as wide as the layer's output then, all of them, so one pass reads them and adds them up.
+    are as wide as the layer's output then, all of them, so one table holds them and one pass reads them.
 
     Args:
         maps, strides: as for `hypercolumns`.
@@ -138,96 +150,119 @@ class Projection:
         points: int,
         lines: range | None = None,
     ):
-        self.before: list[Cells] = []
-        self.after: list[Cells] = []
+        before: list[Cells] = []
+        self.after: list[Table] = []
         columns = []
         for features, stride, own in zip(maps, strides, weight.split([m.shape[1] for m in maps], dim=1), strict=True):
             cells = cells_below(features, stride, lines)
             _, height, width, channels = cells.values.shape
             if channels * height * width + READ * points < channels * points:
                 # The shares of a point add up to 1, and so does a bias that is read with them.
-                values = F.linear(cells.values, own, None if self.before else bias)
-                self.before.append(cells._replace(values=values))
+                before.append(cells._replace(values=F.linear(cells.values, own, None if before else bias)))
             else:
-                self.after.append(cells)
+                self.after.append(Table([cells], lines))
                 columns.append(own)
+        self.before = Table(before, lines) if before else None
         self.bias = bias
-        self.weight = torch.cat(columns, dim=1) if columns else None
+        self.weight: Any = torch.cat(columns, dim=1) if columns else None
 
     def __call__(self, points: Points) -> Tensor:
-        """The layer's output (N, P, D) at P points of each image."""
-        total = _total(self.before, points) if self.before else None
-        if self.weight is None:
-            assert total is not None
-            return total
-        values = torch.cat([_total([cells], points) for cells in self.after], dim=-1)
-        if total is None:
-            return F.linear(values, self.weight, self.bias)
-        return torch.addmm(total.flatten(0, 1), values.flatten(0, 1), self.weight.t()).view_as(total)
+        """The layer's output at P points of each image: (N P, D), image by image."""
+        if self.before is None:
+            return F.linear(self._values(points), self.weight, self.bias)
+        total = self.before.read(points)
+        return total if self.weight is None else torch.addmm(total, self._values(points), self.weight.t())
+
+    def _values(self, points: Points) -> Tensor:
+        """What is to be multiplied: (N P, channels of the maps in `after`)."""
+        return torch.cat([table.read(points) for table in self.after], dim=1)
 
 
-def _lines(points: Points) -> range | None:
-    return range(points.top, points.bottom) if isinstance(points, Band) else None
+class Table:
+    """Maps of one number of channels in one table, a row for each cell; what is read of it is their sum.
 
-
-def _total(maps: Sequence[Cells], points: Points) -> Tensor:
-    """The sum of maps of one number of channels at P points of each image -> (N, P, C)."""
-    count, channels = len(maps[0].values), maps[0].values.shape[-1]
-    table = torch.cat([cells.values.reshape(-1, channels) for cells in maps])
-    if isinstance(points, Band):
-        rows = _in_band(maps, table, points)
-    else:
-        rows = _WeightedRows.apply(table, *_corners(maps, points))
-    return rows.view(count, number(points), channels)
-
-
-def _corners(maps: Sequence[Cells], points: Tensor) -> tuple[Tensor, Tensor]:
-    """The four cells of each of L maps around N P points: rows of the maps' table (N P, 4 L), and their shares."""
-    x, y = points.unbind(-1)
-    corners, shares, first = [], [], 0
-    for values, stride, rows in maps:
-        count, height, width, _ = values.shape
-        starts = _starts(count, height * width, first, x)[:, None, None]
-        (left, right), (left_share, right_share) = (pair.unbind(-1) for pair in neighbours(x, stride, range(width)))
-        row, row_share = neighbours(y, stride, rows)
-        (above, below), (above_share, below_share) = (
-            (starts + (row - rows.start) * width).unbind(-1),
-            row_share.unbind(-1),
-        )
-        corners += [above + left, above + right, below + left, below + right]
-        shares += [above_share * left_share, above_share * right_share]
-        shares += [below_share * left_share, below_share * right_share]
-        first += count * height * width
-    return torch.stack(corners, dim=-1).flatten(0, 1), torch.stack(shares, dim=-1).flatten(0, 1)
-
-
-def _in_band(maps: Sequence[Cells], table: Tensor, band: Band) -> Tensor:
-    """The sum of the maps, whose cells are all in one table, at a band's pixels: along y first, then along x.
-
-    The pixels of a row share their rows of cells, so each map is brought to the band's rows at its own width, which
-    is small, before it is brought to the band's width: some 12 table rows for a pixel of 5 maps, in place of 20.
+    Args:
+        maps: L of them, of the same N images.
+        lines: of the image, those that the cells are enough for, where they are not all.
     """
-    count, height = len(maps[0].values), band.bottom - band.top
-    precision = torch.float64 if table.dtype == torch.float64 else torch.float32  # half precision cannot count pixels
-    x = torch.arange(band.width, device=table.device, dtype=precision)
-    y = torch.arange(band.top, band.bottom, device=table.device, dtype=precision)
-    along_y, along_x, first, wide = [], [], 0, 0
-    for values, stride, rows in maps:
-        _, deep, width, _ = values.shape
-        row, share = neighbours(y, stride, rows)
-        starts = _starts(count, deep * width, first, x)[:, None, None] + (row - rows.start) * width  # (N, height, 2)
-        columns = torch.arange(width, device=x.device, dtype=torch.int32)
-        cells = torch.stack([start[..., None] + columns for start in starts.unbind(-1)], dim=-1)
-        along_y.append((cells, share[:, None].expand(count, -1, width, -1)))  # (N, height, width, 2)
-        column, share = neighbours(x, stride, range(width))
-        along_x.append((column + wide, share))  # (W, 2)
-        first, wide = first + count * deep * width, wide + width
-    # A row of the next table is a column of some map, at one row of the band; all maps stand side by side.
-    cells, shares = (torch.cat(parts, dim=2).view(-1, 2) for parts in zip(*along_y, strict=True))
-    table = _WeightedRows.apply(table, cells, shares)
-    columns, shares = (torch.cat(parts, dim=1) for parts in zip(*along_x, strict=True))  # (W, 2 L)
-    cells = _starts(count * height, wide, 0, x)[:, None, None] + columns
-    return _WeightedRows.apply(table, cells.flatten(0, 1), shares.expand(count * height, -1, -1).flatten(0, 1))
+
+    def __init__(self, maps: Sequence[Cells], lines: range | None):
+        self.count = len(maps[0].values)
+        self.values = torch.cat([cells.values.flatten(0, 2) for cells in maps])
+        self.maps = [(cells.stride, cells.rows, cells.values.shape[2]) for cells in maps]
+        self.lines = lines
+        self.grid: _Grid | None = None
+
+    def read(self, points: Points) -> Tensor:
+        """The sum of the maps at P points of each image: (N P, C), image by image."""
+        if isinstance(points, Band):
+            return self._read_band(points)
+        return _WeightedRows.apply(self.values, *self._corners(points))
+
+    def _corners(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """The four cells of each map around N P points: rows of the table (N P, 4 L), and their shares."""
+        x, y = points.unbind(-1)
+        corners, shares, first = [], [], 0
+        for stride, rows, width in self.maps:
+            starts = _starts(self.count, len(rows) * width, first, x)[:, None, None]
+            (left, right), (left_share, right_share) = (p.unbind(-1) for p in neighbours(x, stride, range(width)))
+            row, row_share = neighbours(y, stride, rows)
+            above, below = (starts + (row - rows.start) * width).unbind(-1)
+            above_share, below_share = row_share.unbind(-1)
+            corners += [above + left, above + right, below + left, below + right]
+            shares += [above_share * left_share, above_share * right_share]
+            shares += [below_share * left_share, below_share * right_share]
+            first += self.count * len(rows) * width
+        return torch.stack(corners, dim=-1).flatten(0, 1), torch.stack(shares, dim=-1).flatten(0, 1)
+
+    def _read_band(self, band: Band) -> Tensor:
+        """Along y first, then along x.
+
+        The pixels of a row share their rows of cells, so each map is brought to the band's rows at its own width,
+        which is small, before it is brought to the band's width: some 12 table rows for a pixel of 5 maps, not 20.
+        """
+        lines = self.lines or band.lines
+        if self.grid is None or (self.grid.lines, len(self.grid.columns)) != (lines, band.width):
+            self.grid = self._lay_grid(lines, band.width)
+        grid, height = self.grid, band.bottom - band.top
+        here = slice(band.top - lines.start, band.bottom - lines.start)
+        cells, shares = grid.cells[:, here], grid.shares[here].expand(self.count, -1, -1, -1)
+        # A row of the next table is a column of some map, at one row of the band; all maps stand side by side.
+        table = _WeightedRows.apply(self.values, cells.reshape(-1, 2), shares.reshape(-1, 2))
+        starts = _starts(self.count * height, cells.shape[2], 0, grid.columns)[:, None, None]
+        shares = grid.column_shares.expand(self.count * height, -1, -1)
+        return _WeightedRows.apply(table, (starts + grid.columns).flatten(0, 1), shares.flatten(0, 1))
+
+    def _lay_grid(self, lines: range, width: int) -> "_Grid":
+        device = self.values.device
+        # Half precision cannot count pixels.
+        precision = torch.float64 if self.values.dtype == torch.float64 else torch.float32
+        x = torch.arange(width, device=device, dtype=precision)
+        y = torch.arange(lines.start, lines.stop, device=device, dtype=precision)
+        cells, shares, columns, column_shares, first, wide = [], [], [], [], 0, 0
+        for stride, rows, own_width in self.maps:
+            row, share = neighbours(y, stride, rows)  # (H, 2)
+            starts = _starts(self.count, len(rows) * own_width, first, x)[:, None, None]
+            starts = starts + (row - rows.start) * own_width  # (N, H, 2)
+            along = torch.arange(own_width, device=device, dtype=torch.int32)
+            cells.append(torch.stack([start[..., None] + along for start in starts.unbind(-1)], dim=-1))
+            shares.append(share[:, None].expand(-1, own_width, -1))
+            column, share = neighbours(x, stride, range(own_width))
+            columns.append(column + wide)
+            column_shares.append(share)
+            first, wide = first + self.count * len(rows) * own_width, wide + own_width
+        along_y = torch.cat(cells, dim=2), torch.cat(shares, dim=1)
+        return _Grid(lines, *along_y, torch.cat(columns, dim=1), torch.cat(column_shares, dim=1))
+
+
+class _Grid(NamedTuple):
+    """Where the pixels of H lines of the image, W wide, are read in a table of L maps, whose widths add up to V."""
+
+    lines: range
+    cells: Tensor  # (N, H, V, 2) rows of the table, for each line and each column of each map
+    shares: Tensor  # (H, V, 2)
+    columns: Tensor  # (W, 2 L) of the V, for each pixel of a row
+    column_shares: Tensor  # (W, 2 L)
 
 
 def _starts(count: int, size: int, start: int, like: Tensor) -> Tensor:

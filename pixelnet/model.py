@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from pixelnet.predict import Image
 
-# Pixels whose descriptors are held at once in a dense prediction: enough to keep the cores busy, few enough that they
-# stay near the processor.
-BAND = 16384
+# Of a dense prediction, the pixels that maps are projected for at once, and those whose descriptors exist at once: few
+# enough that they stay near the processor, enough to keep its cores busy.
+BAND, PIECE = 16384, 2048
 
 
 class PixelNet(nn.Module):
@@ -151,16 +151,18 @@ class PixelNet(nn.Module):
 
         No more than a band's hypercolumns exist at once, whatever the size of the image.
         """
-        rows = max(1, BAND // width)
-        for top in range(0, height, rows):
-            band = Band(top, min(top + rows, height), width)
-            logits = self.head.rest(self.project(maps, number(band), range(top, band.bottom))(band))
-            yield logits.view(len(logits), -1, width, logits.shape[-1])
+        for band in Band(0, height, width).split(max(1, BAND // width)):
+            first = self.project(maps, number(band), band.lines)
+            # Gradients are of a band's whole table, so they are taken once for all of it.
+            pieces = [band] if torch.is_grad_enabled() else band.split(max(1, PIECE // width))
+            logits = [self.head.rest(first(piece)).view(len(maps[0]), -1, width, self.task.outputs) for piece in pieces]
+            yield torch.cat(logits, dim=1)
 
     def read_head(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         """Logits (N, P, K) at points (N, P, 2) of images whose maps are known: many cheap questions of one image."""
         points = self._checked(maps, points)
-        return self.head.rest(self.project(maps, points.shape[1])(points))
+        logits: Tensor = self.head.rest(self.project(maps, points.shape[1])(points))
+        return logits.view(*points.shape[:2], self.task.outputs)
 
     def project(self, maps: Sequence[Tensor], points: int, lines: range | None = None) -> Projection:
         """The head's first layer, ready to be read at so many points of each image; see `Projection`."""

@@ -215,7 +215,7 @@ def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients
             at = torch.stack([at[..., 0], at[..., 1].clamp(11, 29)], dim=-1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hypercolumn, "READ", read_cost)
-        found = Projection(maps, strides, weight, bias, number(at), lines)(at)
+        found = Projection(maps, strides, weight, bias, number(at), lines)(at).view(count, number(at), 4)
     same_with_gradients([F.linear(hypercolumns(maps, at, strides), weight, bias), found], [*maps, weight, bias])
 
 
