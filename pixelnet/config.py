@@ -68,7 +68,7 @@ class TrainConfig:
     pixels: str = "2000"
     """Points an image: a count, or a share of its labelled pixels (4%)."""
     sampler: str | None = None
-    """uniform, stratified, balanced or all; the task's own if not given."""
+    """uniform, stratified, balanced, boundary, hard, gradient or all; the task's own if not given."""
     quotas: str = "equal"
     """Of stratified: equal, proportional, or points for each class (sky=10,car=2)."""
     weighted: bool = False

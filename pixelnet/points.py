@@ -10,13 +10,17 @@ estimate of the loss over all labelled pixels, whichever sampler drew the points
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from pixelnet.errors import InputError
 
 COLOUR_LEVELS = 4  # per channel, when strata are made of colours: 64 at most
+REACH = 3  # pixels to either side of a boundary that are beside it
+BEND, STEP = 20, 0.05  # what makes a boundary: degrees between normals; of other values, a share of the larger
+BINS = 8  # strata of like gradients
 
 
 class Draw(NamedTuple):
@@ -181,13 +185,148 @@ class Balanced(Sampler):
     ) -> list[tuple[np.ndarray, int]]:
         if labels is None or labels.ndim != 2:
             raise InputError("the balanced sampler needs labels that are positive or negative; use it for edges")
-        _, groups = _group(available, labels.reshape(-1)[available] >= 0.5)
-        if number < 2 or len(groups) < 2:
-            return [(available, number)]
+        return _two_kinds(available, labels.reshape(-1)[available] >= 0.5, number, self.positives)
+
+
+class Boundary(Sampler):
+    """A given share of the points beside a boundary of the labels, where most errors are.
+
+    A boundary runs between two neighbours, across or down, that differ: class ids; normals by more than 20 degrees;
+    other values by more than a twentieth of the larger. None runs along unlabelled pixels. Beside it are the three
+    pixels to either side.
+
+    Args:
+        pixels: as everywhere. When an image has too few of one kind, the other fills up.
+        near: share of the points, 0..1.
+    """
+
+    def __init__(self, pixels: int | str = 2000, near: float = 0.5):
+        super().__init__(pixels)
+        if not 0 < near < 1:
+            raise InputError(f"the share of points near a boundary is {near}; it must be above 0 and below 1")
+        self.near = near
+
+    def strata(
+        self, available: np.ndarray, number: int, labels: np.ndarray | None, image: np.ndarray | None
+    ) -> list[tuple[np.ndarray, int]]:
+        if labels is None:
+            raise InputError("the boundary sampler needs labels to find boundaries in")
+        beside = binary_dilation(boundary_pixels(labels), iterations=REACH - 1)
+        return _two_kinds(available, beside.reshape(-1)[available], number, self.near)
+
+
+class TwoPhase(Sampler):
+    """Draws twice (Neyman 1938): candidates uniformly, then the points among them, by what the model makes of each.
+
+    The second draw too is of fixed quotas from strata. A point's weight is the inverse of its chance to be a candidate
+    times that to be taken then, which are both known: the weights of an image still sum to its number of labelled
+    pixels, and the estimate is unbiased, exactly, although no pixel's chance over all sets of candidates is known.
+
+    candidates: how many there are for each point that is asked for. asks: what the model is asked of each,
+    "certainty" (`Task.certainty` of its logits) or "gradient" (the length of the loss's gradient at its logits).
+    """
+
+    candidates = 3
+    asks: ClassVar[str]
+
+    def strata(
+        self, available: np.ndarray, number: int, labels: np.ndarray | None, image: np.ndarray | None
+    ) -> list[tuple[np.ndarray, int]]:
+        return [(available, min(self.candidates * number, len(available)))]
+
+    def narrow(self, measure: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The second draw: weights of the candidates (C,) float32, 0 for those that are not taken.
+
+        measure: (C,), what the model was asked. weights: (C,) float32, those of the first draw. Among candidates of
+        like measure the earlier is taken first.
+        """
+        taken = np.zeros_like(weights)
+        if not len(weights):
+            return taken
+        number = pixel_quota(self.pixels, round(float(weights.sum(dtype=np.float64))))
+        for members, quota in self.second_strata(measure, number):
+            if quota:
+                chosen = rng.choice(members, quota, replace=False, shuffle=False)
+                taken[chosen] = weights[chosen] * np.float32(len(members) / quota)
+        return taken
+
+    def second_strata(self, measure: np.ndarray, number: int) -> list[tuple[np.ndarray, int]]:
+        """Split the candidates (C,) into groups, and `number` points into a quota for each."""
+        raise NotImplementedError
+
+
+class Hard(TwoPhase):
+    """PointRend's rule (Kirillov et al., CVPR 2020, section 3.2): the least certain candidates, the rest uniformly.
+
+    Args:
+        pixels: as everywhere.
+        hardest: share of the points that are the least certain candidates, 0..1; PointRend's beta.
+    """
+
+    asks = "certainty"
+
+    def __init__(self, pixels: int | str = 2000, hardest: float = 0.75):
+        super().__init__(pixels)
+        if not 0 < hardest < 1:
+            raise InputError(f"the share of the hardest points is {hardest}; it must be above 0 and below 1")
+        self.hardest = hardest
+
+    def second_strata(self, measure: np.ndarray, number: int) -> list[tuple[np.ndarray, int]]:
+        hardest = min(round(self.hardest * number), number - 1)  # one at least stands for the others
+        order = np.argsort(measure, kind="stable")
+        return [(order[:hardest], hardest), (order[hardest:], number - hardest)]
+
+
+class Gradient(TwoPhase):
+    """More points where the loss has more to say: strata of like gradients, and quotas in proportion to their sums.
+
+    That is Neyman's allocation, a quota as the stratum's size times its spread: gradients point all ways, so their
+    spread is their length. With weights it is the estimate of the whole gradient that varies least (compare Zhao and
+    Zhang, ICML 2015); without, it learns from what is wrong.
+    """
+
+    asks = "gradient"
+
+    def second_strata(self, measure: np.ndarray, number: int) -> list[tuple[np.ndarray, int]]:
+        groups = np.array_split(np.argsort(measure, kind="stable"), min(BINS, number))
         sizes = np.array([len(members) for members in groups], np.int64)
-        positives = min(max(1, round(number * self.positives)), number - 1)
-        quotas = _hand_on(np.minimum([number - positives, positives], sizes), sizes, number)
-        return list(zip(groups, quotas, strict=True))
+        steepness = np.array([measure[members].sum(dtype=np.float64) for members in groups])
+        share = steepness if steepness.any() else sizes
+        ends = np.round(share.cumsum() / share.sum() * (number - len(groups))).astype(np.int64)
+        wanted = 1 + np.diff(ends, prepend=0)  # one at least, or a stratum would be left out of the estimate
+        return list(zip(groups, _hand_on(np.minimum(wanted, sizes), sizes, number), strict=True))
+
+
+def boundary_pixels(labels: np.ndarray) -> np.ndarray:
+    """Which pixels have a neighbour, across or down, on the other side of a boundary: labels (H, W[, 3]) -> (H, W)."""
+    found = np.zeros(labels.shape[:2], bool)
+    across, down = _differ(labels[:, 1:], labels[:, :-1]), _differ(labels[1:], labels[:-1])
+    found[:, 1:] |= across
+    found[:, :-1] |= across
+    found[1:] |= down
+    found[:-1] |= down
+    return found
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    if one.ndim == 3:
+        known = one.any(axis=-1) & other.any(axis=-1)
+        return known & ((one * other).sum(axis=-1) < np.cos(np.radians(BEND)))
+    if np.issubdtype(one.dtype, np.integer):
+        return (one != other) & (one != 255) & (other != 255)
+    with np.errstate(invalid="ignore"):  # never so of NaN, nor between infinities
+        return abs(one - other) > STEP * np.maximum(abs(one), abs(other))
+
+
+def _two_kinds(available: np.ndarray, kind: np.ndarray, number: int, share: float) -> list[tuple[np.ndarray, int]]:
+    """Strata of the pixels of a kind, with a share of the points, and of the others; both with at least one point."""
+    _, groups = _group(available, kind)
+    if number < 2 or len(groups) < 2:
+        return [(available, number)]
+    sizes = np.array([len(members) for members in groups], np.int64)
+    wanted = min(max(1, round(number * share)), number - 1)
+    quotas = _hand_on(np.minimum([number - wanted, wanted], sizes), sizes, number)
+    return list(zip(groups, quotas, strict=True))
 
 
 def _group(members: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -214,12 +353,15 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "uniform": Uniform,
     "stratified": Stratified,
     "balanced": Balanced,
+    "boundary": Boundary,
+    "hard": Hard,
+    "gradient": Gradient,
     "all": All,
 }
 
 
 def make_sampler(name: str, pixels: int | str = 2000, **options: object) -> Sampler:
-    """A sampler by name; `options` are its own (`quotas` of stratified, `positives` of balanced).
+    """A sampler by name; `options` are its own: `quotas` of stratified, `positives` of balanced, `near`, `hardest`.
 
     Raises:
         InputError: an unknown name, an option that the sampler has not, or a value out of range.

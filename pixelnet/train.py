@@ -27,7 +27,7 @@ from pixelnet.errors import InputError
 from pixelnet.evaluate import score_model, task_of
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
-from pixelnet.points import Sampler, make_sampler
+from pixelnet.points import Sampler, TwoPhase, make_sampler
 from pixelnet.record import METRICS, Record
 from pixelnet.tasks.task import Task
 
@@ -91,6 +91,8 @@ def run(config: TrainConfig) -> PixelNet:
 
         batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
         logits = learner(batch.images, batch.points)
+        if isinstance(sampler, TwoPhase):
+            batch = batches.narrow(step, batch, _measure(sampler, task, logits.detach(), batch))
         loss = _loss(task, logits, batch, config.weighted, accelerator)
         optimiser.zero_grad()
         accelerator.backward(loss)
@@ -146,6 +148,18 @@ def rate_factor(schedule: str, progress: float) -> float:
     if schedule == "poly":
         return (1 - progress) ** 0.9
     return 1.0 if progress < 80 / 96 else 0.1 if progress < 88 / 96 else 0.01
+
+
+def _measure(sampler: TwoPhase, task: Task, logits: Tensor, batch: Batch) -> Tensor:
+    """What the sampler asks of each candidate: (N, P), 0 of padding. No step is taken by what is found here."""
+    real = batch.weights > 0
+    if sampler.asks == "certainty":
+        found = task.certainty(logits[real])
+    else:
+        at = logits[real].requires_grad_()
+        (gradient,) = torch.autograd.grad(task.loss(at, batch.labels[real], torch.ones_like(batch.weights[real])), at)
+        found = torch.linalg.vector_norm(gradient.float(), dim=1)
+    return torch.zeros_like(batch.weights).masked_scatter(real, found.to(batch.weights))
 
 
 def _loss(task: Task, logits: Tensor, batch: Batch, weighted: bool, accelerator: Accelerator) -> Tensor:
@@ -219,6 +233,8 @@ def _sampler(config: TrainConfig, task: Task, data: Dataset) -> Sampler:
     if name != "stratified":
         if config.quotas != "equal":
             raise InputError(f"--quotas {config.quotas} are of the sampler stratified; add --sampler stratified")
+        if name == "hard":
+            task.certainty(torch.zeros(1, task.outputs))  # says so at once where the task knows none
         return make_sampler(name, config.pixels)
     return make_sampler(name, config.pixels, quotas=read_quotas(config.quotas, data.classes))
 

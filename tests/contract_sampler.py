@@ -1,5 +1,6 @@
 """What every sampler must keep: a sampler's test inherits this class and says how to make one."""
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -7,7 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixelnet.points import Draw, Sampler, make_sampler
+from pixelnet.points import Draw, make_sampler
+
+Draws = Callable[..., Draw]  # a sampler, or two phases of one
+
+
+class Undecided(Exception):
+    """Raised where a choice is asked for that has not been made yet."""
+
+    def __init__(self, members: int, quota: int):
+        self.subsets = list(combinations(range(members), quota))
 
 
 class Picks:
@@ -18,30 +28,22 @@ class Picks:
 
     def choice(self, members: np.ndarray, quota: int, replace: bool, shuffle: bool = True) -> np.ndarray:
         assert not replace
-        chosen = self.subsets.pop(0)
-        assert len(chosen) == quota
-        return np.asarray(members)[list(chosen)]
+        if not self.subsets:
+            raise Undecided(len(members), quota)
+        return np.asarray(members)[list(self.subsets.pop(0))]
 
 
-class Sizes:
-    """In place of a random generator: notes from how many members how many are to be chosen."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[int, int]] = []
-
-    def choice(self, members: np.ndarray, quota: int, replace: bool, shuffle: bool = True) -> np.ndarray:
-        self.asked.append((len(members), quota))
-        return np.asarray(members)[:quota]
-
-
-def every_draw(sampler: Sampler, labelled: np.ndarray, labels: np.ndarray, image: np.ndarray) -> list[Draw]:
-    """All draws there are, each as likely as any other."""
-    sizes = Sizes()
-    sampler(labelled, sizes, labels, image)  # type: ignore[arg-type]
-    draws: list[tuple[tuple[int, ...], ...]] = [()]
-    for members, quota in sizes.asked:
-        draws = [(*draw, subset) for draw in draws for subset in combinations(range(members), quota)]
-    return [sampler(labelled, Picks(draw), labels, image) for draw in draws]  # type: ignore[arg-type]
+def every_draw(sampler: Draws, labelled: np.ndarray, labels: np.ndarray, image: np.ndarray) -> list[tuple[float, Draw]]:
+    """All draws there are, and the chance of each."""
+    found, undecided = [], [((), 1.0)]
+    while undecided:
+        made, chance = undecided.pop()
+        try:
+            found.append((chance, sampler(labelled, Picks(made), labels, image)))
+        except Undecided as choice:
+            undecided += [((*made, subset), chance / len(choice.subsets)) for subset in choice.subsets]
+    assert sum(chance for chance, _ in found) == pytest.approx(1)
+    return found
 
 
 def pixels_of(draw: Draw) -> list[tuple[int, int]]:
@@ -58,7 +60,7 @@ class SamplerContract:
     options: dict = {}  # noqa: RUF012
     takes_all = False
 
-    def sampler(self, pixels: int | str = 4) -> Sampler:
+    def sampler(self, pixels: int | str = 4) -> Draws:
         return make_sampler(self.name, pixels, **self.options)
 
     def labels(self, rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -83,13 +85,14 @@ class SamplerContract:
         features, targets, theta = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 4)), rng.normal(size=3)
         gradient = 2 * (features @ theta - targets)[..., None] * features
         dense = gradient[labelled].mean(axis=0)
-        estimates = []
-        for draw in every_draw(self.sampler(pixels), labelled, labels, image):
-            chosen = np.array([gradient[pixel] for pixel in pixels_of(draw)])
-            estimates.append(draw.weights @ chosen / draw.weights.sum())
+        draws = every_draw(self.sampler(pixels), labelled, labels, image)
         if not self.takes_all and labelled.sum() > pixels:
-            assert len(estimates) > 1
-        np.testing.assert_allclose(np.mean(estimates, axis=0), dense, atol=1e-6)
+            assert len(draws) > 1
+        expected = np.zeros(3)
+        for chance, draw in draws:
+            chosen = np.array([gradient[pixel] for pixel in pixels_of(draw)])
+            expected += chance * (draw.weights @ chosen) / draw.weights.sum()
+        np.testing.assert_allclose(expected, dense, atol=1e-6)
 
     @settings(max_examples=40, suppress_health_check=[HealthCheck.differing_executors])
     @given(

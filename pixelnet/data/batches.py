@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from pixelnet.data.dataset import Dataset
 from pixelnet.data.transforms import Augmentation, draw_view
-from pixelnet.points import Sampler
+from pixelnet.points import Sampler, TwoPhase
 from pixelnet.tasks.task import Task
 
 
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     images: Tensor  # (N, C, H, W) float in 0..1
     points: Tensor  # (N, P, 2) as (x, y) in the view
     labels: Tensor  # (N, P) or (N, P, 3)
-    weights: Tensor  # (N, P), the inverse of each point's chance to be chosen; 0 for padding
+    weights: Tensor  # (N, P), the inverse of each point's chance to be chosen; 0 for padding and what is not taken
 
 
 class Batches(TorchDataset):
@@ -84,6 +84,20 @@ class Batches(TorchDataset):
         columns, rows = draw.points.astype(np.int64).T
         chosen = labels[rows, columns]
         return view.image, view.place(draw.points), self.task.mirror(chosen) if view.mirrored else chosen, draw.weights
+
+    def narrow(self, step: int, batch: Batch, measure: Tensor) -> Batch:
+        """The second draw of a sampler of two phases: the batch with weight 0 for the candidates that are not taken.
+
+        measure: (N, P), what the model was asked of each; see `TwoPhase`.
+        """
+        assert isinstance(self.sampler, TwoPhase)
+        known, first = measure.float().cpu().numpy(), batch.weights.cpu().numpy()
+        weights = np.zeros_like(first)
+        for row, place in enumerate(range(step * self.images + self.rank, (step + 1) * self.images, self.world)):
+            count = int((first[row] > 0).sum())  # padding comes last
+            rng = np.random.default_rng((self.seed, 2, place))
+            weights[row, :count] = self.sampler.narrow(known[row, :count], first[row, :count], rng)
+        return batch._replace(weights=torch.from_numpy(weights).to(batch.weights.device))
 
     def _shuffle(self, epoch: int) -> np.ndarray:
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.dataset))

@@ -53,6 +53,10 @@ class Edges(Task):
         """(..., 1) -> edge strength (...) in 0..1, which is the probability of a boundary too."""
         return torch.sigmoid(logits[..., 0])
 
+    def certainty(self, logits: Tensor) -> Tensor:
+        """How far the logit is from 0, an even chance."""
+        return logits[..., 0].abs()
+
     def scorer(self) -> Scorer:
         """Its truth is bool (A, H, W), a map for each annotator, or a share of them (H, W), taken as one."""
         counts = np.zeros((len(boundaries.THRESHOLDS), 4), dtype=np.int64)

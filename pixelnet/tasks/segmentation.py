@@ -142,6 +142,11 @@ class Segmentation(Task):
         (label, lead), (other_label, other_lead) = one.unbind(-1), other.unbind(-1)
         return torch.where(label == other_label, 1 - torch.minimum(lead, other_lead), 1.0)
 
+    def certainty(self, logits: Tensor) -> Tensor:
+        """The lead of the likeliest class over the next, in logits."""
+        first, second = logits.topk(2, dim=-1).values.unbind(-1)
+        return first - second
+
     def scorer(self) -> Scorer:
         counts = np.zeros((self.classes, self.classes), dtype=np.int64)
         return Scorer(partial(confusion, classes=self.classes), scores, counts, self.headline)

@@ -124,6 +124,16 @@ class Task(ABC):
         """
         return (one - other).abs().amax(dim=-1).clamp(max=1)
 
+    def certainty(self, logits: Tensor) -> Tensor:
+        """(..., K) logits -> (...), how sure each answer is, for the sampler `hard`; only its order has a meaning.
+
+        Raises InputError where a task predicts values, none surer than another.
+        """
+        raise InputError(
+            f"the sampler hard needs to know which answers are unsure, and {self.name} predicts values without a "
+            "doubt; choose another, such as gradient"
+        )
+
     @abstractmethod
     def scorer(self) -> Scorer:
         """A scorer that has seen nothing yet."""
