@@ -1,7 +1,8 @@
-"""python -m recipes NAME --data DIR [--weights DIR] [--out DIR]: run a recipe, or `results` to write docs/results.md.
+"""python -m recipes NAME [--data DIR] [--weights DIR] [--out DIR] [--full]: run a recipe; `results` gathers results.md.
 
 DIR of data holds bsds500, camvid and nyudv2; DIR of weights holds the trained backbones. A recipe that was stopped goes
-on when it is called again. It writes docs/results/NAME.json and NAME.png itself.
+on when it is called again. It writes docs/results/NAME.json and NAME.png itself. table1, table4, pixels and samplers
+are experiments: many runs, reduced to 2 cores, or --full as in the paper.
 """
 
 import sys
@@ -13,11 +14,12 @@ import tyro
 
 from pixelnet import InputError
 from recipes.everyday import bsds500, camvid, nyudv2
+from recipes.experiments.claims import EXPERIMENTS
 from recipes.paper import paper
 from recipes.results import results
 
 RECIPES = {"camvid": camvid, "nyudv2": nyudv2, "bsds500": bsds500, "paper": paper}
-Name = Literal["camvid", "nyudv2", "bsds500", "paper", "results"]
+Name = Literal["camvid", "nyudv2", "bsds500", "paper", "table1", "table4", "pixels", "samplers", "results"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,19 @@ class Arguments:
     """Folder of the trained backbones."""
     out: Path = Path("runs")
     """Folder of the runs."""
+    full: bool = False
+    """Of an experiment: the paper's own configuration, for a GPU."""
 
 
 def main() -> int:
     arguments = tyro.cli(Arguments, description=__doc__)
     try:
+        if arguments.full and arguments.name not in EXPERIMENTS:
+            raise InputError(f"--full is of {', '.join(EXPERIMENTS)}; leave it out")
         if arguments.name == "results":
             results()
+        elif arguments.name in EXPERIMENTS:
+            EXPERIMENTS[arguments.name](arguments.data, arguments.weights, arguments.out, arguments.full)
         else:
             RECIPES[arguments.name](arguments.data, arguments.weights, arguments.out / arguments.name)
     except InputError as error:

@@ -12,6 +12,7 @@ import torch
 
 from pixelnet.config import read_json
 from pixelnet.files import write_atomic, write_json
+from recipes.experiments.tables import sections as sections_of
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 WIDTH = 840  # pixels, of a panel in the documents
@@ -32,7 +33,7 @@ def keep(run: Path, scores: dict[str, Any]) -> None:
     row = {
         "name": run.name,
         "command": f"python -m recipes {run.name}",
-        "settings": read_json(run / "config.json")["train"],
+        "settings": without_paths(read_json(run / "config.json")["train"]),
         "steps": len(steps),
         "training_seconds": round(sum(line["seconds"] for line in steps)),
         "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
@@ -42,9 +43,6 @@ def keep(run: Path, scores: dict[str, Any]) -> None:
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__},
         "pixelnet": _version(),
     }
-    for name in ("data", "out", "backbone_weights"):  # where they were on one machine is nobody's business
-        value = row["settings"][name]
-        row["settings"][name] = value and f"{value.split(':')[0]}:" * (":" in value) + Path(value.split(":")[-1]).name
     write_json(RESULTS / f"{run.name}.json", row)
     panels = sorted((run / "panels").glob("*.png"))
     if panels:  # the last one: the weights at the end of the run
@@ -52,6 +50,15 @@ def keep(run: Path, scores: dict[str, Any]) -> None:
             smaller = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
         smaller.save(RESULTS / f"{run.name}.png", optimize=True)
     print(json.dumps(row, indent=2))
+
+
+def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run with files and folders by their last names: where they were is one machine's business."""
+    named = dict(settings)
+    for name in ("data", "out", "backbone_weights"):
+        value = named[name]
+        named[name] = value and f"{value.split(':')[0]}:" * (":" in value) + Path(value.split(":")[-1]).name
+    return named
 
 
 def _version() -> str:
@@ -65,10 +72,22 @@ def results() -> None:
     sections = [HEADER]
     for path in sorted(RESULTS.glob("*.json")):
         row = read_json(path)
-        sections.append(f"## {row['name']}\n\n" + (_table(row) if "rows" in row else _run(row)))
+        sections.append(f"## {row['name']}\n\n" + _body(row))
         if path.with_suffix(".png").exists():
             sections.append(f"![{row.get('picture', 'input, truth, prediction')}](results/{path.stem}.png)\n\n")
     write_atomic(RESULTS.parent / "results.md", "".join(sections).rstrip().encode() + b"\n")
+
+
+def _body(row: dict[str, Any]) -> str:
+    return _experiment(row) if "runs" in row else _table(row) if "rows" in row else _run(row)
+
+
+def _experiment(row: dict[str, Any]) -> str:
+    spent = sum(run["seconds"] for run in row["runs"]) / 3600
+    text = (
+        f"{row['what']} {_machine(row)}{len(row['runs'])} runs, {spent:.1f} hours of training. `{row['command']}`\n\n"
+    )
+    return text + "".join(f"{words}\n\n{_lines(rows) if rows else ''}" for words, rows in sections_of(row))
 
 
 def _run(row: dict[str, Any]) -> str:
@@ -84,11 +103,14 @@ def _run(row: dict[str, Any]) -> str:
 
 
 def _table(row: dict[str, Any]) -> str:
-    found = row.get("machine", {}).items()
-    machine = f"On {', '.join(f'{name} {value}' for name, value in found)}. " if found else ""
     rows = [_measure(line) if "must_be" in line else line for line in row["rows"]]
     rows = [{name: value for name, value in line.items() if name != "curve"} for line in rows]
-    return f"{row['what']} {machine}`{row['command']}`\n\n" + _lines(rows)
+    return f"{row['what']} {_machine(row)}`{row['command']}`\n\n" + _lines(rows)
+
+
+def _machine(row: dict[str, Any]) -> str:
+    found = row.get("machine", {}).items()
+    return f"On {', '.join(f'{name} {value}' for name, value in found)}. " if found else ""
 
 
 def _measure(row: dict[str, Any]) -> dict[str, Any]:

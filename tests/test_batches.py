@@ -228,3 +228,35 @@ def test_the_loss_of_all_points_is_that_of_labelled_pixels_alone() -> None:
         labels = data.labels(number)
         losses += [-image[labels[y, x], y, x] for y, x in np.argwhere(labels != 255)]
     assert found.item() == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------- two phases
+
+
+@pytest.mark.parametrize("sampler", ["hard", "gradient"])
+def test_the_second_draw_takes_points_of_every_image_and_nothing_of_the_padding(sampler: str) -> None:
+    """Images with 1 labelled pixel in 1,000 have fewer candidates than the others, and are padded."""
+    drawn = batches(Numbers(unlabelled=0.99), pixels=8, images=5, sampler=sampler)
+    batch = drawn[3]
+    candidates = (batch.weights > 0).sum(1)
+    assert candidates.min() < candidates.max() <= 24
+    measure = torch.rand(batch.weights.shape, generator=torch.manual_seed(0))
+    narrowed = drawn.narrow(3, batch, measure)
+    assert (narrowed.weights > 0).sum(1).tolist() == [min(8, int(count)) for count in candidates]
+    torch.testing.assert_close(narrowed.weights.sum(1), batch.weights.sum(1))
+    assert (narrowed.weights[batch.weights == 0] == 0).all()
+    assert same(narrowed._replace(weights=batch.weights), batch)
+    assert torch.equal(drawn.narrow(3, batch, measure).weights, narrowed.weights)
+    assert not torch.equal(drawn.narrow(4, batch, measure).weights, narrowed.weights)
+
+
+def test_processes_share_the_second_draw() -> None:
+    whole = batches(images=4, sampler="hard")
+    batch = whole[2]
+    measure = torch.rand(batch.weights.shape, generator=torch.manual_seed(0))
+    narrowed = whole.narrow(2, batch, measure).weights
+    for rank in (0, 1):
+        part = batches(images=4, sampler="hard", rank=rank, world=2)
+        own = part[2]
+        rows = slice(rank, None, 2)
+        assert torch.equal(part.narrow(2, own, measure[rows, : own.points.shape[1]]).weights, narrowed[rows])

@@ -11,11 +11,15 @@ import pytest
 import torch
 from PIL import Image
 from runs import TINY
+from torch import Tensor
 
 import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.config import TrainConfig
-from pixelnet.train import _optimiser, rate_factor, read_quotas
+from pixelnet.data.batches import Batch
+from pixelnet.points import make_sampler
+from pixelnet.tasks import make_task
+from pixelnet.train import _measure, _optimiser, rate_factor, read_quotas
 
 
 def losses(run: Path) -> list[float]:
@@ -160,6 +164,42 @@ def test_quotas_are_read_by_name() -> None:
         read_quotas("sky=3", ())
 
 
+# ---------------------------------------------------------------------------------------------------- two phases
+
+
+def batch_of(labels: Tensor, weights: Tensor) -> Batch:
+    return Batch(torch.zeros(1, 3, 4, 4), torch.zeros(*labels.shape[:2], 2), labels, weights)
+
+
+def test_hard_asks_how_far_the_likeliest_class_leads() -> None:
+    task, sampler = make_task("segmentation", 3), make_sampler("hard", 2)
+    logits = torch.tensor([[[1.0, 4, 2], [0, 0, -1], [9, 9, 9]], [[-5, -7, -1], [2, 1, 0], [9, 9, 9]]])
+    batch = batch_of(torch.zeros(2, 3).long(), torch.tensor([[2.0, 2, 0], [2, 2, 0]]))
+    assert _measure(sampler, task, logits, batch).tolist() == [[2, 0, 0], [4, 1, 0]]
+    edges = torch.tensor([[[-3.0], [0.5], [9]]])
+    batch = batch_of(torch.zeros(1, 3), torch.tensor([[2.0, 2, 0]]))
+    assert _measure(sampler, make_task("edges"), edges, batch).tolist() == [[3, 0.5, 0]]
+
+
+def test_gradient_asks_for_the_length_of_the_loss_gradient_at_the_logits() -> None:
+    """Of the cross-entropy: p less the label, over the number of points."""
+    task, sampler = make_task("segmentation", 3, loss="cross-entropy"), make_sampler("gradient", 2)
+    logits, labels = torch.randn(2, 5, 3, generator=torch.manual_seed(0)), torch.tensor([[0, 1, 2, 1, 255]] * 2)
+    weights = torch.tensor([[3.0, 3, 3, 3, 0]] * 2)
+    found = _measure(sampler, task, logits, batch_of(labels, weights))
+    p = logits[:, :4].softmax(-1)
+    expected = (p - torch.eye(3)[labels[:, :4]]).norm(dim=-1) / 8
+    torch.testing.assert_close(found[:, :4], expected)
+    assert (found[:, 4] == 0).all()
+
+
+@pytest.mark.parametrize("sampler", ["hard", "gradient"])
+def test_samplers_of_two_phases_learn_from_as_many_points_as_asked_for(sampler: str, tmp_path: Path) -> None:
+    pixelnet.train(**{**TINY, "steps": 2, "sampler": sampler, "weighted": True}, out=tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["pixels"] for line in lines if "pixels" in line] == [TINY["images_per_step"] * TINY["pixels"]] * 2
+
+
 # --------------------------------------------------------------------------------------------------- bad input
 
 
@@ -175,6 +215,7 @@ def test_quotas_are_read_by_name() -> None:
         ({"head": "deep"}, "no head 'deep'"),
         ({"loss": "hinge"}, "hinge"),
         ({"sampler": "random"}, "random"),
+        ({"sampler": "hard", "task": "normals"}, "normals predicts values without a doubt; choose another"),
         ({"pixels": "many"}, "many"),
         ({"sampler": "stratified", "quotas": "fish=3"}, "fish"),
         ({"quotas": "sky=3"}, "quotas"),

@@ -51,7 +51,10 @@ def paired(ours: Sequence[float], control: Sequence[float]) -> Difference | None
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p values of several comparisons (Holm 1979): each adjusted so that one false claim among all is as rare as p says."""
+    """p values of several comparisons, each raised so that even one false claim among all is as rare as it says.
+
+    Holm 1979.
+    """
     order = np.argsort(values, kind="stable")
     factors = len(values) - np.arange(len(values))
     adjusted = np.empty(len(values))

@@ -1,0 +1,202 @@
+"""The paper's claims, measured: python -m recipes table1 | table4 | pixels | samplers [--full]
+
+Reduced, for 2 cores: EfficientNet-lite0 from ImageNet, CamVid at 240x180, NYUv2 at 280x212 and BSDS500 at 481x321 in
+place of VOC2012, NYUv2 and BSDS500 at full size, 8 views of 128x160 a step, 480 steps of AdamW, five seeds; scores
+are on 24 images of val, edges by the quick F on the annotators' consensus. --full is the paper's: VGG-16 with conv-7,
+2 x 4096, 5 views of 224x224, SGD, from the hub's weights, on voc2012:, nyudv2: and bsds500: below --data, for a GPU.
+
+Segmentation learns from cross-entropy alone, as in the paper; `samplers` has the default loss as well. The rate is
+full for the first 80/96 of a run and comes down then (the schedule "step"): scores "at the end" are of whole runs,
+those at equal steps, images or seconds of the part at the full rate, where runs can be compared on the way.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pixelnet import PixelNet
+from pixelnet.data import open_dataset
+from pixelnet.files import write_json
+from recipes.everyday import BACKBONE
+from recipes.experiments.correlation import correlation
+from recipes.experiments.pictures import draw
+from recipes.experiments.runs import Arm, Experiment, carry_out
+from recipes.experiments.small import small
+from recipes.paper import SETTINGS
+from recipes.results import RESULTS
+
+Common = dict[str, dict[str, Any]]
+TASKS = ("segmentation", "normals", "edges")
+SMALL = {
+    "images_per_step": 8,
+    "crop": (128, 160),
+    "schedule": "step",
+    "steps": 480,
+    "evaluate_every": 40,
+    "evaluate_images": 24,
+    "checkpoint_every": 120,
+}
+FULL = {**SETTINGS, "pretrained": True, "evaluate_every": 1000, "evaluate_images": 200, "checkpoint_every": 1000}
+FULL_STEPS = {"segmentation": 21_160, "normals": 10_000, "edges": 10_000}  # table 1: 10 epochs of 10,582, 10,000
+FULL_DATA = {"segmentation": "voc2012", "normals": "nyudv2", "edges": "bsds500"}
+SCALES = {
+    False: "Reduced to 2 cores: EfficientNet-lite0 from ImageNet, 8 views of 128x160, 480 steps; CamVid at 240x180, "
+    "NYUv2 at 280x212, BSDS500 at 481x321, 24 images of val.",
+    True: "The paper's configuration: VGG-16 with conv-7, 5 views of 224x224, SGD; VOC2012, NYUv2, BSDS500.",
+}
+PUBLISHED = {
+    "all": "IoU 44.4; mean 25.6, median 19.9, RMSE 32.5, 29.1 / 54.9 / 66.8 %",
+    "4%": "IoU 44.6; mean 25.7, median 20.1, RMSE 32.5, 28.9 / 54.7 / 66.7 %",
+    "1 x 40,000": "IoU 7.9 at 10,000 steps, 15.5 at 20,000; mean 24.8, median 19.5, RMSE 31.6, 29.7 / 56.1 / 68.5 %",
+    "5 x 2,000": "IoU 38.4 at 10,000 steps, 47.9 at 20,000; mean 23.4, median 17.2, RMSE 30.5, 33.9 / 60.6 / 71.8 %",
+}
+
+
+def common(data: Path, weights: Path, out: Path, full: bool, tasks: tuple[str, ...]) -> Common:
+    """The settings that all arms of a task share."""
+    found: Common = {}
+    for task in tasks:
+        if full:
+            own = {**FULL, "data": f"{FULL_DATA[task]}:{data / FULL_DATA[task]}", "steps": FULL_STEPS[task]}
+            own |= {"split": "train_aug"} if task == "segmentation" else {}
+        else:
+            source = small(task, data, out)
+            own = {**SMALL, "data": source, "backbone_weights": weights / BACKBONE}
+        if task != "segmentation":
+            own.pop("loss", None)
+        else:
+            own["loss"] = "cross-entropy"
+        found[task] = {**own, "sampler": "uniform"}
+    return found
+
+
+def published(name: str, task: str) -> str:
+    """The paper's row for a task: IoU of VOC2012 val in percent, or NYUv2's angles in degrees."""
+    iou, _, angles = PUBLISHED[name].partition("; ")
+    return {"segmentation": iou, "normals": angles}[task]
+
+
+def command(name: str, full: bool) -> dict[str, str]:
+    return {"name": name + "-full" * full, "command": f"python -m recipes {name}" + " --full" * full}
+
+
+def table1(data: Path, weights: Path, out: Path, full: bool = False) -> None:
+    """All pixels against a random 4 %, segmentation and normals (the paper's table 1). About an hour and a half."""
+    tasks = TASKS[:2]
+    arms = [
+        arm
+        for task in tasks
+        for arm in (
+            Arm(task, "all pixels", {"sampler": "all"}, published=published("all", task)),
+            Arm(task, "random 4 %", {"pixels": "4%"}, "all pixels", published("4%", task)),
+        )
+    ]
+    what = f"All pixels of each image against 4 % of them, drawn uniformly. {SCALES[full]}"
+    carry_out(
+        Experiment(what=what, arms=arms, common=common(data, weights, out, full, tasks), **command("table1", full)), out
+    )
+
+
+def table4(data: Path, weights: Path, out: Path, full: bool = False) -> None:
+    """Diversity: few images with many pixels, or more with fewer (the paper's table 4), one thing at a time. Two hours.
+
+    A view here has 20,480 pixels, the paper's 50,176, so pixels are the same share of a view.
+    """
+    tasks, step = TASKS[:2], 600
+    shared = common(data, weights, out, full, tasks)
+    arms = []
+    for task in tasks:
+        steps = 20_000 if full else 480
+        for images, pixels in ((1, 2000), (1, 10_000), (1, 40_000), (5, 2000), (5, 8000)):
+            name, longer = f"{images} x {pixels:,}", 5 // images  # so that all see as many images
+            every = shared[task]["evaluate_every"]
+            own = {
+                "images_per_step": images,
+                "pixels": str(pixels) if full else f"{round(100 * pixels / 224**2)}%",
+                "steps": steps * longer,
+                "evaluate_every": every * longer,
+                "checkpoint_every": step * longer,
+            }
+            row = published(name, task) if name in PUBLISHED else ""
+            arms.append(Arm(task, name, own, None if name == "5 x 2,000" else "5 x 2,000", row))
+    what = (
+        "Images x pixels of a step; arms of one image take five times as many steps, and all see as many images in the "
+        f"end. {SCALES[full]}" + ("" if full else " Pixels are the same share of a view: 4, 16, 20 and 80 %.")
+    )
+    compare = ("step", "images", "seconds", "end")
+    carry_out(Experiment(what=what, arms=arms, common=shared, compare=compare, **command("table4", full)), out)
+
+
+def pixels(data: Path, weights: Path, out: Path, full: bool = False) -> None:
+    """Score against pixels an image for three tasks, and how alike an image's pixels are. About four hours."""
+    arms = []
+    for task in TASKS:
+        for number in (10, 30, 100, 300, 1000, 3000):
+            arms.append(Arm(task, f"{number:,} pixels", {"pixels": str(number)}, "all pixels"))
+        arms.append(Arm(task, "all pixels", {"sampler": "all"}))
+    what = (
+        "Pixels of each image, drawn uniformly. Below, how alike two pixels of an image are, by their distance: their "
+        "labels, their hypercolumns before training, and what a linear predictor learns from them. " + SCALES[full]
+    )
+    shared = common(data, weights, out, full, TASKS)
+    names = command("pixels", full)
+    result = carry_out(Experiment(what=what, arms=arms, common=shared, **names), out)
+    if "correlation" not in result:
+        result["correlation"] = {task: correlation(*_network(task, shared[task])) for task in TASKS}
+        write_json(RESULTS / f"{names['name']}.json", result)
+        draw(result, RESULTS / f"{names['name']}.png")
+
+
+def _network(task: str, settings: dict[str, Any]) -> tuple[Any, PixelNet]:
+    """A task's training images, and the network that its runs start from."""
+    dataset = open_dataset(settings["data"], task, settings.get("split", "train"))
+    names = ("backbone", "backbone_weights", "pretrained", "conv7")
+    own = {name: settings[name] for name in names if name in settings}
+    return dataset, PixelNet(task, len(dataset.classes) or None, head="linear", **own).eval()
+
+
+def samplers(data: Path, weights: Path, out: Path, full: bool = False) -> None:
+    """Samplers at equal pixels, each without weights and with, on three tasks. About four hours after `pixels`.
+
+    Arms called "uniform, 30" and so on are the yardstick for pixels saved; `pixels` has run them already.
+    """
+    few = 2000 if full else 100
+    arms = [Arm(task, "uniform", {"pixels": str(few)}) for task in TASKS]
+    for task in TASKS:
+        kinds = {
+            "segmentation": ("stratified", "boundary", "hard", "gradient"),
+            "normals": ("stratified", "boundary", "gradient"),
+            "edges": ("stratified", "balanced", "boundary", "hard", "gradient"),
+        }[task]
+        for kind in kinds:
+            name = kind if kind != "stratified" else f"by {'class' if task == 'segmentation' else 'colour'}"
+            for weighted in (False, True):
+                own = {"pixels": str(few), "sampler": kind, "weighted": weighted}
+                arms.append(Arm(task, name + ", weighted" * weighted, own, "uniform"))
+        arms += [
+            Arm(task, f"uniform, {number:,}", {"pixels": str(number)})
+            for number in (30, 100, 300, 1000, 3000)
+            if number != few
+        ]
+    lovasz = {"loss": "cross-entropy+lovasz", "pixels": str(few)}
+    arms.append(Arm("segmentation", "default loss, uniform", lovasz))
+    for kind in ("stratified", "boundary", "hard", "gradient"):
+        name = "by class" if kind == "stratified" else kind
+        arms.append(Arm("segmentation", f"default loss, {name}", {**lovasz, "sampler": kind}, "default loss, uniform"))
+    what = (
+        f"Which {few:,} pixels of each image: uniform; a quota for each class or colour; half of them on edges "
+        "(balanced), or within 3 pixels of a boundary; PointRend's hard points; quotas by the gradient's length. Hard "
+        f"and gradient look at three times as many candidates as they learn from. {SCALES[full]}"
+    )
+    shared = common(data, weights, out, full, TASKS)
+    carry_out(
+        Experiment(what=what, arms=arms, common=shared, compare=("end", "seconds"), **command("samplers", full)), out
+    )
+
+
+EXPERIMENTS: dict[str, Callable[[Path, Path, Path, bool], None]] = {
+    "table1": table1,
+    "table4": table4,
+    "pixels": pixels,
+    "samplers": samplers,
+}

@@ -1,0 +1,180 @@
+"""Arms times seeds: which runs an experiment is made of, and carrying them out.
+
+A run is known by its settings. One that is in a results file already, of this experiment or of another on the same
+machine, is not repeated; one that was killed goes on. Each is a process of its own, so that its peak memory is its own.
+"""
+
+import json
+import os
+import platform
+import resource
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import pixelnet
+from pixelnet import InputError
+from pixelnet.config import TrainConfig, from_dict, read_json, to_dict
+from pixelnet.files import write_json
+from pixelnet.tasks import TASKS
+from recipes.experiments.pictures import draw
+from recipes.results import RESULTS, without_paths
+
+FREE = ("out", "resume", "workers", "checkpoint_every")  # settings that a run is not known by
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting among those that are compared.
+
+    settings: of `pixelnet.train`, where the arm differs from others of its task. control: the arm that it is compared
+    with. published: the paper's row, as text.
+    """
+
+    task: str
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    control: str | None = None
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Arms that are run with the same seeds.
+
+    common: settings of all arms of each task; an arm's own come on top. compare: at what the arms are to be equal:
+    "end" (of each arm's own schedule), "step", "images" or "seconds" (as far as all arms came at their full rate).
+    """
+
+    name: str
+    what: str
+    command: str
+    arms: Sequence[Arm]
+    common: dict[str, dict[str, Any]]
+    compare: Sequence[str] = ("end", "seconds")
+    seeds: Sequence[int] = (0, 1, 2, 3, 4)
+
+
+def plan(experiment: Experiment) -> Iterator[tuple[Arm, dict[str, Any]]]:
+    """Each run's arm and its settings: seed by seed, so that all arms have the same seeds wherever it stops."""
+    for seed in experiment.seeds:
+        for arm in experiment.arms:
+            yield arm, {**experiment.common[arm.task], **arm.settings, "task": arm.task, "seed": seed}
+
+
+def carry_out(experiment: Experiment, out: Path, folder: Path = RESULTS) -> dict[str, Any]:
+    """Do what is left to do of an experiment, writing its results file and picture in `folder` after every run.
+
+    out: folder of the runs, each of which is removed once its result is written.
+
+    Raises:
+        InputError: the results file was begun on another machine.
+    """
+    path = folder / f"{experiment.name}.json"
+    result = {
+        "name": experiment.name,
+        "what": experiment.what,
+        "command": experiment.command,
+        "machine": machine(),
+        "compare": list(experiment.compare),
+        "arms": [{name: value for name, value in asdict(arm).items() if name != "settings"} for arm in experiment.arms],
+        "picture": "means over seeds, and their 95 % intervals",
+        "runs": [],
+    }
+    if path.exists():
+        before = read_json(path)
+        if before["machine"] != result["machine"]:
+            raise InputError(f"{path} was begun on another machine, {before['machine']}; move it away to start afresh")
+        result |= {name: value for name, value in before.items() if name not in result}
+    known = finished(folder, result["machine"])
+    for arm, settings in plan(experiment):
+        key = identity(settings)
+        found = next((run for run in known if run["settings"] == key), None)
+        if found is None:
+            found = run_apart(settings, out / experiment.name / f"{arm.task}-{slug(arm.name)}-{settings['seed']}")
+            known.append(found)
+        result["runs"].append({**found, "task": arm.task, "arm": arm.name})
+        keep(result, path)
+    write_json(path, result)  # without arms that are no longer of it
+    draw(result, path.with_suffix(".png"))
+    return result
+
+
+def keep(result: dict[str, Any], path: Path) -> None:
+    """Write a results file, unless the one that is there holds as much and more."""
+    before = read_json(path)["runs"] if path.exists() else []
+    mine = [(run["task"], run["arm"], run["seed"]) for run in result["runs"]]
+    later = [run for run in before if (run["task"], run["arm"], run["seed"]) not in mine]
+    write_json(path, result | {"runs": result["runs"] + later})
+
+
+def finished(folder: Path, where: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs in all results files of a folder that were made on this machine."""
+    files = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    return [run for file in files if file.get("machine") == where for run in file.get("runs", [])]
+
+
+def identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """All settings of a run that it is known by, as JSON holds them: no paths, defaults filled in."""
+    whole = to_dict(from_dict(TrainConfig, {"out": "", **settings}, "an arm"))
+    kept = {name: value for name, value in without_paths(whole).items() if name not in FREE}
+    return json.loads(json.dumps(kept))
+
+
+def run_apart(settings: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Train in a process of its own and return the run as results files hold it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        memory = pool.submit(_train, settings, out).result()
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    config = read_json(out / "config.json")
+    run = {"seed": settings["seed"], "settings": identity(settings), **summary(lines, config), **memory}
+    shutil.rmtree(out)
+    return run
+
+
+def summary(lines: Sequence[dict[str, Any]], config: dict[str, Any]) -> dict[str, Any]:
+    """Of a run's metrics.jsonl: its steps, the seconds they took, the last scores, and the headline on the way there.
+
+    Seconds are those of training: of all steps, with the wait for their batches, without validation.
+    """
+    headline = TASKS[config["model"]["task"]].headline[0]
+    seconds, steps, curve, scores = 0.0, 0, [], {}
+    for line in lines:
+        if "loss" in line:
+            seconds, steps = seconds + line["seconds"], line["step"]
+        else:
+            scores = line["scores"]
+            images = line["step"] * config["train"]["images_per_step"]
+            point = {"step": line["step"], "images": images, "seconds": round(seconds, 2), "score": scores[headline]}
+            curve.append(point)
+    if "iou_per_class" in scores:
+        by_class = dict(zip(config["model"]["names"], scores["iou_per_class"], strict=True))
+        scores = {**scores, "iou_per_class": by_class}
+        del scores["dice_per_class"]
+    return {"steps": steps, "seconds": round(seconds, 2), "scores": scores, "curve": curve}
+
+
+def _train(settings: dict[str, Any], out: Path) -> dict[str, float]:
+    pixelnet.train(**settings, out=out, resume=True)
+    memory = {"peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)}
+    if torch.cuda.is_available():
+        memory["accelerator_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
+    return memory
+
+
+def machine() -> dict[str, Any]:
+    found: dict[str, Any] = {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__}
+    if torch.cuda.is_available():
+        found["accelerator"] = torch.cuda.get_device_name()
+    return found
+
+
+def slug(name: str) -> str:
+    """An arm's name as a folder's."""
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name).split())

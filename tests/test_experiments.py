@@ -1,0 +1,406 @@
+"""The experiments' logic: which runs there are, that none is repeated, what is made of them. Nothing is measured."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from runs import TINY
+from scipy import stats
+
+import pixelnet.record
+from pixelnet import InputError, PixelNet
+from pixelnet.data import open_dataset
+from recipes import results
+from recipes.experiments import claims, correlation, pictures, runs, tables
+from recipes.experiments.runs import Arm, Experiment
+from recipes.experiments.small import small
+from recipes.experiments.statistics import estimate, holm, paired
+
+COMMON = {key: value for key, value in TINY.items() if key != "task"} | {"schedule": "step", "steps": 12}
+ARMS = (
+    Arm("segmentation", "all pixels", {"sampler": "all"}),
+    Arm("segmentation", "few", {"pixels": "9"}, "all pixels", "IoU 44.6"),
+)
+
+
+def experiment(**changes: Any) -> Experiment:
+    own = {"arms": ARMS, "common": {"segmentation": {**COMMON, "sampler": "uniform"}}, "seeds": (0, 1, 2), **changes}
+    return Experiment("made-up", "Two arms.", "python -m recipes made-up", **own)
+
+
+# -------------------------------------------------------------------------------------------------- statistics
+
+
+def test_an_interval_is_students() -> None:
+    values = [0.31, 0.35, 0.36, 0.29, 0.4]
+    found = estimate(values)
+    low, high = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
+    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high))
+    assert estimate([0.5]) == (0.5, None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_paired_difference_is_scipys(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    control = rng.normal(0.5, 0.1, 5)
+    ours = control + rng.normal(0.02, 0.03, 5)
+    expected = stats.ttest_rel(ours, control)
+    interval = expected.confidence_interval(0.95)
+    found = paired(ours.tolist(), control.tolist())
+    assert found is not None
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((interval.low, interval.high))
+
+
+def test_one_seed_makes_no_difference_and_no_spread_a_sure_one() -> None:
+    assert paired([1.0], [0.5]) is None
+    assert paired([1.0, 2.0], [1.0, 2.0]) == (0, 0, 1)
+    assert paired([1.5, 2.5], [1.0, 2.0]) == (0.5, 0, 0)
+
+
+def test_holm_raises_p_by_its_rank_and_never_lowers_a_later_one() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+# -------------------------------------------------------------------------------------------------------- runs
+
+
+def test_a_plan_has_every_arm_with_every_seed_seed_by_seed() -> None:
+    found = [(arm.name, settings["seed"], settings["sampler"]) for arm, settings in runs.plan(experiment())]
+    assert found == [
+        (name, seed, sampler) for seed in (0, 1, 2) for name, sampler in (("all pixels", "all"), ("few", "uniform"))
+    ]
+
+
+def made_up(settings: dict[str, Any], seconds: float = 1.0, gain: float = 0.0) -> dict[str, Any]:
+    """A run as results files hold it: the score rises by .1 each 2 steps, by less with another seed."""
+    seed = settings["seed"]
+    curve = [
+        {"step": step, "images": 2 * step, "seconds": step * seconds, "score": 0.05 * step - 0.01 * seed**2 + gain}
+        for step in range(2, settings["steps"] + 1, 2)
+    ]
+    return {
+        "seed": seed, "settings": runs.identity(settings), "steps": settings["steps"],
+        "seconds": settings["steps"] * seconds, "curve": curve, "peak_memory_gib": 0.5,
+        "scores": {"miou": curve[-1]["score"], "iou_per_class": {"a": 0.2 + gain, "b": None}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def carried_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The runs that were really made, in order: (sampler, seed). The sixth call in all fails."""
+    calls: list[tuple[str, int]] = []
+
+    def run(settings: dict[str, Any], out: Path) -> dict[str, Any]:
+        if len(calls) == 5 and not any(call[0] == "killed" for call in calls):
+            calls.append(("killed", -1))
+            raise KeyboardInterrupt
+        calls.append((settings["sampler"], settings["seed"]))
+        return made_up(settings)
+
+    monkeypatch.setattr(runs, "run_apart", run)
+    monkeypatch.setattr(runs, "draw", lambda *_: None)
+    return calls
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path, carried_out: list) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runs.carry_out(experiment(), tmp_path, tmp_path)
+    written = json.loads((tmp_path / "made-up.json").read_text())
+    assert [(run["arm"], run["seed"]) for run in written["runs"]] == [
+        ("all pixels", 0), ("few", 0), ("all pixels", 1), ("few", 1), ("all pixels", 2),
+    ]  # fmt: skip
+    result = runs.carry_out(experiment(), tmp_path, tmp_path)
+    assert carried_out[5:] == [("killed", -1), ("uniform", 2)]
+    assert json.loads((tmp_path / "made-up.json").read_text()) == result
+    assert [(run["arm"], run["seed"]) for run in result["runs"]] == [
+        (arm.name, seed) for seed in (0, 1, 2) for arm in ARMS
+    ]
+    runs.carry_out(experiment(), tmp_path, tmp_path)
+    assert len(carried_out) == 7
+
+
+def test_another_experiment_with_the_same_settings_takes_the_run_and_gives_it_its_own_name(
+    tmp_path: Path, carried_out: list
+) -> None:
+    runs.carry_out(experiment(seeds=(0, 1)), tmp_path, tmp_path)
+    other = Experiment(
+        "other", "", "", (Arm("segmentation", "dense", {"sampler": "all"}),), experiment().common, seeds=(1, 2)
+    )
+    result = runs.carry_out(other, tmp_path, tmp_path)
+    assert carried_out[4:] == [("all", 2)]
+    assert [(run["arm"], run["seed"]) for run in result["runs"]] == [("dense", 1), ("dense", 2)]
+
+
+def test_changed_settings_are_another_run_and_arms_that_are_gone_are_dropped(tmp_path: Path, carried_out: list) -> None:
+    runs.carry_out(experiment(seeds=(0, 1)), tmp_path, tmp_path)
+    changed = (ARMS[0], Arm("segmentation", "some", {"pixels": "10"}))
+    result = runs.carry_out(experiment(arms=changed, seeds=(0,)), tmp_path, tmp_path)
+    assert carried_out[4:] == [("uniform", 0)]
+    assert [(run["arm"], run["seed"]) for run in result["runs"]] == [("all pixels", 0), ("some", 0)]
+
+
+def test_another_machine_is_refused_and_what_a_file_holds_besides_is_kept(
+    tmp_path: Path, carried_out: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "made-up.json"
+    result = runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)
+    path.write_text(json.dumps({**result, "correlation": {"a": 1}}))
+    assert runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)["correlation"] == {"a": 1}
+    monkeypatch.setattr(runs, "machine", lambda: {"cores": 1000})
+    with pytest.raises(InputError, match="another machine"):
+        runs.carry_out(experiment(), tmp_path, tmp_path)
+
+
+def test_a_run_is_known_by_all_its_settings_and_by_no_path() -> None:
+    one = {**COMMON, "task": "edges", "seed": 1, "data": "folder:/here/small", "backbone_weights": Path("/here/net.pt")}
+    other = {**one, "data": "folder:/there/small", "backbone_weights": "/there/net.pt", "workers": 7}
+    assert runs.identity(one) == runs.identity(other)
+    assert runs.identity(one)["data"] == "folder:small"
+    assert "/here" not in json.dumps(runs.identity(one))
+    for change in ({"seed": 2}, {"weighted": True}, {"pixels": "3"}, {"data": "folder:/here/large"}):
+        assert runs.identity({**one, **change}) != runs.identity(one)
+
+
+def test_a_summary_adds_up_seconds_and_takes_the_last_scores() -> None:
+    lines = [
+        {"step": 1, "loss": 1.0, "pixels": 3, "seconds": 2.0},
+        {"step": 1, "scores": {"miou": 0.1, "iou_per_class": [0.1, None], "dice_per_class": [0.2, None]}},
+        {"step": 2, "loss": 0.9, "pixels": 3, "seconds": 0.5},
+        {"step": 2, "scores": {"miou": 0.3, "iou_per_class": [0.3, None], "dice_per_class": [0.2, None]}},
+    ]
+    config = {"model": {"task": "segmentation", "names": ["a", "b"]}, "train": {"images_per_step": 5}}
+    assert runs.summary(lines, config) == {
+        "steps": 2,
+        "seconds": 2.5,
+        "scores": {"miou": 0.3, "iou_per_class": {"a": 0.3, "b": None}},
+        "curve": [
+            {"step": 1, "images": 5, "seconds": 2.0, "score": 0.1},
+            {"step": 2, "images": 10, "seconds": 2.5, "score": 0.3},
+        ],
+    }
+
+
+def test_a_run_that_was_killed_goes_on_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {**COMMON, "task": "segmentation", "seed": 0, "sampler": "hard", "pixels": "20"}
+    step = pixelnet.record.Record.step
+    with monkeypatch.context() as patch:
+
+        def stop_after_five(self: Any, done: int, *rest: Any) -> None:
+            step(self, done, *rest)
+            if done == 5:
+                raise KeyboardInterrupt
+
+        patch.setattr(pixelnet.record.Record, "step", stop_after_five)
+        with pytest.raises(KeyboardInterrupt):
+            pixelnet.train(**settings, out=tmp_path / "run")
+    run = runs.run_apart(settings, tmp_path / "run")
+    assert run["steps"] == 12
+    assert [point["step"] for point in run["curve"]] == [3, 6, 9, 12]
+    assert run["scores"]["iou_per_class"].keys() == set(open_dataset("scenes:6", "segmentation").classes)
+    assert run["peak_memory_gib"] > 0.05
+    assert not (tmp_path / "run").exists()
+    json.dumps(run, allow_nan=False)
+
+
+# ------------------------------------------------------------------------------------------------------ tables
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    """Three seeds of two arms: "few" takes half the seconds, and scores .02, .03 and .04 more with seeds 0, 1, 2."""
+    found = {
+        "name": "made-up", "what": "Two arms.", "command": "python -m recipes made-up", "machine": {"cores": 2},
+        "compare": ["end", "step", "images", "seconds"], "picture": "curves",
+        "arms": [
+            {"task": "segmentation", "name": "all pixels", "control": None, "published": "IoU 44.4"},
+            {"task": "segmentation", "name": "few", "control": "all pixels", "published": "IoU 44.6"},
+        ],
+        "runs": [],
+    }  # fmt: skip
+    for arm, settings in runs.plan(experiment()):
+        few = arm.name == "few"
+        run = made_up(settings, 1 - 0.5 * few, (0.02 + 0.01 * settings["seed"]) * few)
+        found["runs"].append({**run, "task": arm.task, "arm": arm.name})
+    return found
+
+
+def test_budgets_are_what_every_run_came_to_at_its_full_rate(result: dict) -> None:
+    arms = tables.of_task(result, "segmentation")
+    assert [tables.budget(arms, by) for by in ("end", "step", "images", "seconds")] == [None, 10, 20, 5]
+
+
+def test_scores_on_the_way_lie_between_validations(result: dict) -> None:
+    run = result["runs"][0]
+    assert tables.score(run, "end", None) == pytest.approx(0.6)
+    assert tables.score(run, "seconds", 5.0) == pytest.approx(0.25)
+    assert tables.score(run, "seconds", 1.9) is None
+    run["curve"][1]["score"] = None
+    assert tables.score(run, "seconds", 5.0) == pytest.approx(0.25)
+    assert tables.score(run, "seconds", 3.0) == pytest.approx(0.15)
+
+
+def test_a_summary_has_means_and_paired_differences(result: dict) -> None:
+    all_pixels, few = tables.summary(result, "segmentation")
+    column = "miou (higher is better) at the end"
+    ends = {"all": [0.6, 0.59, 0.56], "few": [0.62, 0.62, 0.6]}
+    half = stats.sem(ends["few"]) * stats.t.ppf(0.975, 2)
+    assert few[column] == f"0.6133 ± {half:.4f}"
+    expected = stats.ttest_rel(ends["few"], ends["all"])
+    half = (expected.confidence_interval(0.95).high - expected.confidence_interval(0.95).low) / 2
+    assert few["difference to the control at the end"] == f"+0.0300 ± {half:.4f}, p {expected.pvalue:.3f}"
+    assert all_pixels["difference to the control at the end"] == ""
+    # At 5 seconds all pixels have come to step 5 and few to step 10.
+    assert few["miou (higher is better) equal seconds, 5"].startswith("0.5133 ")
+    assert all_pixels["miou (higher is better) equal seconds, 5"].startswith("0.2333 ")
+    assert (few["published"], few["seconds a step"], few["GiB"], few["seeds"]) == ("IoU 44.6", "0.500", "0.50", 3)
+
+
+def test_differences_by_class_are_to_the_control_and_absent_classes_have_none(result: dict) -> None:
+    all_pixels, few = tables.by_class(result)
+    assert (all_pixels["a"], all_pixels["b"]) == ("0.200", "")
+    assert (few["a"], few["b"]) == ("0.230 (+0.030*)", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "expected"),
+    [(0.3, True, "< 10"), (0.5, True, "32"), (0.6, True, "100"), (0.8, True, "> 1,000"), (20, False, "562")],
+)
+def test_pixels_of_equal_score_are_read_off_the_logarithm(value: float, more: bool, expected: str) -> None:
+    line = [(10, 0.4), (100, 0.6), (1000, 0.7)] if more else [(10, 40.0), (100, 23.0), (1000, 19.0)]
+    assert tables.uniform_pixels(value, line, more) == expected
+
+
+def test_a_smaller_number_never_scores_more_on_the_line() -> None:
+    assert tables.uniform_pixels(0.6, [(10, 0.4), (100, 0.6), (1000, 0.55)], True) == "100"
+
+
+def test_pixels_needed_are_the_fewest_whose_interval_is_within_a_twentieth(result: dict) -> None:
+    assert tables.needed(result, "segmentation").startswith("segmentation: few come within 5%")
+    for run in result["runs"]:
+        if run["arm"] == "few":
+            run["curve"][-1]["score"] -= 0.05 + 0.01 * run["seed"]  # .03 below with every seed: more than 5 % of .583
+    assert "no arm" in tables.needed(result, "segmentation")
+
+
+@pytest.mark.parametrize("name", ["made-up", "pixels", "samplers", "samplers-full"])
+def test_a_section_and_a_picture_are_made_of_every_experiment(
+    name: str, result: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result["name"] = name
+    if name == "pixels":
+        like = {kind: [1.0, 0.5] for kind in correlation.KINDS}
+        effective = dict.fromkeys(correlation.KINDS, 12.0)
+        result["correlation"] = {"segmentation": {"distance": [1.0, 2.0], **like, "effective": effective}}
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / f"{name}.json").write_text(json.dumps(result))
+    pictures.draw(result, folder / f"{name}.png")
+    with Image.open(folder / f"{name}.png") as picture:
+        assert picture.width > 300
+    monkeypatch.setattr(results, "RESULTS", folder)
+    results.results()
+    text = (tmp_path / "results.md").read_text()
+    assert f"## {name}\n" in text
+    assert f"![curves](results/{name}.png)" in text
+    assert "| few | IoU 44.6 | 0.6133 ±" in text
+    assert ("Pixels saved" in text) == ("samplers" in name)
+    assert ("12" in text and "hypercolumns" in text) == (name == "pixels")
+
+
+# ------------------------------------------------------------------------------------------- data and correlation
+
+
+def test_small_data_is_half_the_image_and_every_second_label(camvid_data: Path, tmp_path: Path) -> None:
+    source = small("segmentation", camvid_data.parent, tmp_path / "out")
+    assert source == f"folder:{tmp_path / 'out' / 'small-camvid'}"
+    whole, half = (open_dataset(spec, "segmentation") for spec in (f"camvid:{camvid_data}", source))
+    assert (half.names, half.classes, half.colours) == (whole.names, whole.classes, whole.colours)
+    for item in range(len(whole)):
+        np.testing.assert_array_equal(half.labels(item), whole.labels(item)[::2, ::2])
+        means = whole.image(item).reshape(6, 2, 8, 2, 3).mean(axis=(1, 3))
+        assert abs(half.image(item) - means).max() <= 0.5
+    before = (tmp_path / "out" / "small-camvid" / "classes.json").stat().st_mtime_ns
+    small("segmentation", camvid_data.parent, tmp_path / "out")
+    assert (tmp_path / "out" / "small-camvid" / "classes.json").stat().st_mtime_ns == before
+
+
+def test_small_normals_and_edges_are_as_they_were(nyudv2_data: Path, bsds500_data: Path, tmp_path: Path) -> None:
+    normals = small("normals", nyudv2_data.parent, tmp_path / "out")
+    whole, kept = (open_dataset(spec, "normals", "val") for spec in (f"nyudv2:{nyudv2_data}", normals))
+    assert abs(kept.labels(0) - whole.labels(0)).max() < 0.01
+    np.testing.assert_array_equal(kept.labels(0).any(-1), whole.labels(0).any(-1))
+    edges = small("edges", bsds500_data.parent, tmp_path / "out")
+    whole, kept = (open_dataset(spec, "edges") for spec in (f"bsds500:{bsds500_data}", edges))
+    for item in range(len(whole)):
+        shares, expected = kept.labels(item), whole.labels(item)
+        assert abs(shares - expected).max() <= 0.5 / 255 + 1e-6
+        np.testing.assert_array_equal(shares >= 0.5, expected >= 0.5)
+
+
+def test_correlation_of_labels_is_that_of_the_whole_maps() -> None:
+    """Of neighbours, by all pairs across and down; and of two pixels of an image, by the images' means."""
+    dataset = open_dataset("scenes:6", "segmentation")
+    found = correlation.correlation(dataset, PixelNet("segmentation", 7, "test_resnet", head="linear").eval())
+    maps = np.stack([np.eye(7)[dataset.labels(item)] for item in range(6)])
+    maps -= maps.mean(axis=(0, 1, 2))
+    own = (maps**2).sum(-1).mean()
+    pairs = (maps[:, 1:] * maps[:, :-1]).sum(-1), (maps[:, :, 1:] * maps[:, :, :-1]).sum(-1)
+    assert found["labels"][0] == pytest.approx(np.concatenate([p.ravel() for p in pairs]).mean() / own, abs=0.05)
+    within = (maps.mean(axis=(1, 2)) ** 2).sum(-1).mean() / own
+    assert found["effective"]["labels"] == pytest.approx(1 / within, rel=0.15)
+    assert found["hypercolumns"][0] > found["hypercolumns"][5]
+    assert found["effective"]["gradients"] > found["effective"]["labels"]
+
+
+def test_effective_pixels_of_independent_ones_are_all_and_of_like_ones_one() -> None:
+    rng, apart = np.random.default_rng(0), np.ones((50, 50))
+    alone, alike = correlation.Sums(), correlation.Sums()
+    for _ in range(200):
+        values = rng.normal(size=(50, 1))
+        alone.add(values @ values.T, apart)
+        alike.add(np.full((50, 50), rng.normal() ** 2), apart)
+    assert alone.effective(50) > 40
+    assert alike.effective(50) == pytest.approx(1)
+    assert alike.by_distance() == [1.0] + [None] * 7
+    assert alone.by_distance()[0] == pytest.approx(1 / 50, abs=0.02)  # a pixel is at distance 1 from itself here, too
+
+
+# ------------------------------------------------------------------------------------------------------ claims
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("name", claims.EXPERIMENTS)
+def test_claims_are_plans_that_training_takes(name: str, full: bool, tmp_path: Path, monkeypatch) -> None:
+    planned: list[Experiment] = []
+    monkeypatch.setattr(claims, "small", lambda task, data, out: f"folder:{out / task}")
+    monkeypatch.setattr(claims, "carry_out", lambda experiment, out: planned.append(experiment) or {"correlation": {}})
+    claims.EXPERIMENTS[name](tmp_path, tmp_path, tmp_path, full)
+    (made,) = planned
+    assert made.name == name + "-full" * full
+    assert len(made.seeds) >= 3
+    names = [(arm.task, arm.name) for arm in made.arms]
+    assert len(set(names)) == len(names)
+    assert all((arm.task, arm.control) in names for arm in made.arms if arm.control)
+    known = [json.dumps(runs.identity(settings), sort_keys=True) for _, settings in runs.plan(made)]
+    assert len(set(known)) == len(known) == len(names) * len(made.seeds)
+    for settings in map(json.loads, known):
+        assert settings["schedule"] == "step"  # comparisons on the way need a part at the full rate
+        assert settings["steps"] * tables.FULL_RATE >= settings["evaluate_every"]
+
+
+def test_table4_varies_pixels_and_images_apart_and_all_see_as_many_images(tmp_path: Path, monkeypatch) -> None:
+    planned: list[Experiment] = []
+    monkeypatch.setattr(claims, "small", lambda task, data, out: f"folder:{out / task}")
+    monkeypatch.setattr(claims, "carry_out", lambda experiment, out: planned.append(experiment))
+    claims.table4(tmp_path, tmp_path, tmp_path)
+    settings = [settings for arm, settings in runs.plan(planned[0]) if (arm.task, settings["seed"]) == ("normals", 0)]
+    assert [(own["images_per_step"], own["pixels"]) for own in settings] == [
+        (1, "4%"), (1, "20%"), (1, "80%"), (5, "4%"), (5, "16%"),
+    ]  # fmt: skip
+    assert {own["images_per_step"] * own["steps"] for own in settings} == {2400}
