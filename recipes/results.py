@@ -86,6 +86,8 @@ def _experiment(row: dict[str, Any]) -> str:
     spent = sum(run["seconds"] for run in row["runs"]) / 3600
     text = (
         f"{row['what']} {_machine(row)}{len(row['runs'])} runs, {spent:.1f} hours of training. `{row['command']}`\n\n"
+        "Means over seeds with 95 % intervals (Student's t), all on the same val images; differences are paired by "
+        "seed, and their p is Holm's over the arms of a column.\n\n"
     )
     return text + "".join(f"{words}\n\n{_lines(rows) if rows else ''}" for words, rows in sections_of(row))
 
