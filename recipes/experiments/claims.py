@@ -76,8 +76,18 @@ def published(name: str, task: str) -> str:
     return {"segmentation": iou, "normals": angles}[task]
 
 
-def command(name: str, full: bool) -> dict[str, str]:
-    return {"name": name + "-full" * full, "command": f"python -m recipes {name}" + " --full" * full}
+def conduct(
+    name: str,
+    full: bool,
+    out: Path,
+    what: str,
+    arms: list[Arm],
+    shared: Common,
+    compare: tuple[str, ...] = ("end", "seconds"),
+) -> dict[str, Any]:
+    """Carry out an experiment at one of the two scales, whose results have names of their own."""
+    command = f"python -m recipes {name}" + " --full" * full
+    return carry_out(Experiment(name + "-full" * full, f"{what} {SCALES[full]}", command, arms, shared, compare), out)
 
 
 def table1(data: Path, weights: Path, out: Path, full: bool = False) -> None:
@@ -91,10 +101,8 @@ def table1(data: Path, weights: Path, out: Path, full: bool = False) -> None:
             Arm(task, "random 4 %", {"pixels": "4%"}, "all pixels", published("4%", task)),
         )
     ]
-    what = f"All pixels of each image against 4 % of them, drawn uniformly. {SCALES[full]}"
-    carry_out(
-        Experiment(what=what, arms=arms, common=common(data, weights, out, full, tasks), **command("table1", full)), out
-    )
+    what = "All pixels of each image against 4 % of them, drawn uniformly."
+    conduct("table1", full, out, what, arms, common(data, weights, out, full, tasks))
 
 
 def table4(data: Path, weights: Path, out: Path, full: bool = False) -> None:
@@ -121,10 +129,9 @@ def table4(data: Path, weights: Path, out: Path, full: bool = False) -> None:
             arms.append(Arm(task, name, own, None if name == "5 x 2,000" else "5 x 2,000", row))
     what = (
         "Images x pixels of a step; arms of one image take five times as many steps, and all see as many images in the "
-        f"end. {SCALES[full]}" + ("" if full else " Pixels are the same share of a view: 4, 16, 20 and 80 %.")
+        "end." + ("" if full else " Pixels are the same share of a view: 4, 16, 20 and 80 %.")
     )
-    compare = ("step", "images", "seconds", "end")
-    carry_out(Experiment(what=what, arms=arms, common=shared, compare=compare, **command("table4", full)), out)
+    conduct("table4", full, out, what, arms, shared, ("step", "images", "seconds", "end"))
 
 
 def pixels(data: Path, weights: Path, out: Path, full: bool = False) -> None:
@@ -136,15 +143,14 @@ def pixels(data: Path, weights: Path, out: Path, full: bool = False) -> None:
         arms.append(Arm(task, "all pixels", {"sampler": "all"}))
     what = (
         "Pixels of each image, drawn uniformly. Below, how alike two pixels of an image are, by their distance: their "
-        "labels, their hypercolumns before training, and what a linear predictor learns from them. " + SCALES[full]
+        "labels, their hypercolumns before training, and what a linear predictor learns from them."
     )
     shared = common(data, weights, out, full, TASKS)
-    names = command("pixels", full)
-    result = carry_out(Experiment(what=what, arms=arms, common=shared, **names), out)
+    result = conduct("pixels", full, out, what, arms, shared)
     if "correlation" not in result:
         result["correlation"] = {task: correlation(*_network(task, shared[task])) for task in TASKS}
-        write_json(RESULTS / f"{names['name']}.json", result)
-        draw(result, RESULTS / f"{names['name']}.png")
+        write_json(RESULTS / f"{result['name']}.json", result)
+        draw(result, RESULTS / f"{result['name']}.png")
 
 
 def _network(task: str, settings: dict[str, Any]) -> tuple[Any, PixelNet]:
@@ -186,12 +192,10 @@ def samplers(data: Path, weights: Path, out: Path, full: bool = False) -> None:
     what = (
         f"Which {few:,} pixels of each image: uniform; a quota for each class or colour; half of them on edges "
         "(balanced), or within 3 pixels of a boundary; PointRend's hard points; quotas by the gradient's length. Hard "
-        f"and gradient look at three times as many candidates as they learn from. {SCALES[full]}"
+        "and gradient look at three times as many candidates as they learn from."
     )
     shared = common(data, weights, out, full, TASKS)
-    carry_out(
-        Experiment(what=what, arms=arms, common=shared, compare=("end", "seconds"), **command("samplers", full)), out
-    )
+    conduct("samplers", full, out, what, arms, shared)
 
 
 EXPERIMENTS: dict[str, Callable[[Path, Path, Path, bool], None]] = {

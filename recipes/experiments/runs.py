@@ -77,7 +77,7 @@ def carry_out(experiment: Experiment, out: Path, folder: Path = RESULTS) -> dict
         InputError: the results file was begun on another machine.
     """
     path = folder / f"{experiment.name}.json"
-    result = {
+    result: dict[str, Any] = {
         "name": experiment.name,
         "what": experiment.what,
         "command": experiment.command,
@@ -144,7 +144,9 @@ def summary(lines: Sequence[dict[str, Any]], config: dict[str, Any]) -> dict[str
     Seconds are those of training: of all steps, with the wait for their batches, without validation.
     """
     headline = TASKS[config["model"]["task"]].headline[0]
-    seconds, steps, curve, scores = 0.0, 0, [], {}
+    seconds, steps = 0.0, 0
+    curve: list[dict[str, Any]] = []
+    scores: dict[str, Any] = {}
     for line in lines:
         if "loss" in line:
             seconds, steps = seconds + line["seconds"], line["step"]

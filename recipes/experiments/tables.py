@@ -199,7 +199,8 @@ def correlations(result: Row) -> list[Row]:
     rows = []
     for task, found in result["correlation"].items():
         for what in ("labels", "hypercolumns", "gradients"):
-            at = {f"{distance:g} px": f"{r:.2f}" for distance, r in zip(found["distance"], found[what], strict=True)}
+            by_distance = zip(found["distance"], found[what], strict=True)
+            at = {f"{distance:g} px": "" if r is None else f"{r:.2f}" for distance, r in by_distance}
             rows.append({"task": task, "of": what, **at, "independent pixels": f"{found['effective'][what]:.0f}"})
     return rows
 
