@@ -50,7 +50,23 @@ def test_correlation_of_labels_is_that_of_the_whole_maps() -> None:
     within = (maps.mean(axis=(1, 2)) ** 2).sum(-1).mean() / own
     assert found["effective"]["labels"] == pytest.approx(1 / within, rel=0.15)
     assert found["hypercolumns"][0] > found["hypercolumns"][5]
-    assert found["effective"]["gradients"] > found["effective"]["labels"]
+
+
+def test_gradients_are_outer_products_of_labels_and_hypercolumns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean correlation of two pixels of an image, from the gradients themselves."""
+    monkeypatch.setattr(correlation, "POINTS", 40)
+    dataset = open_dataset("scenes:4", "normals")
+    model = PixelNet("normals", None, "test_resnet", head="linear").eval()
+    found = correlation.correlation(dataset, model)
+    samples = [correlation.sample(dataset, model, item) for item in range(4)]
+    labels, features = (np.stack([part[k] for part in samples]).astype(float) for k in (1, 2))
+    labels -= labels.mean(axis=(0, 1))
+    features = (features - features.mean(axis=(0, 1))) / np.maximum(features.std(axis=(0, 1)), 1e-6)
+    gradients = np.einsum("ipv,ipd->ipvd", labels, features).reshape(4, 40, -1)
+    own = (gradients**2).sum(-1).mean(1)
+    pairs = ((gradients.sum(1) ** 2).sum(-1) - 40 * own) / (40 * 39)
+    r = pairs.sum() / own.sum()
+    assert found["effective"]["gradients"] == pytest.approx(found["pixels"] / (1 + (found["pixels"] - 1) * r), abs=0.1)
 
 
 def test_effective_pixels_of_independent_ones_are_all_and_of_like_ones_one() -> None:

@@ -76,7 +76,7 @@ def against_pixels(result: Row) -> Figure:
         bottom.set(xscale="log", xlabel="distance, pixels", ylabel="correlation")
         if like:
             bottom.legend(frameon=False, fontsize=7)
-    above[0, 0].legend(frameon=False, fontsize=8)
+    above[0].legend(frameon=False, fontsize=8)
     return figure
 
 

@@ -39,7 +39,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 def paired(ours: Sequence[float], control: Sequence[float]) -> Difference | None:
     """Of values (S,) of the same seeds in the same order; None for fewer than two seeds."""
-    differences = np.subtract(ours, control)
+    differences = np.subtract(ours, control).tolist()
     if len(differences) < 2:
         return None
     mean, half = estimate(differences)
