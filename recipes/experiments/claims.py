@@ -8,6 +8,10 @@ are on 24 images of val, edges by the quick F on the annotators' consensus. --fu
 Segmentation learns from cross-entropy alone, as in the paper; `samplers` has the default loss as well. The rate is
 full for the first 80/96 of a run and comes down then (the schedule "step"): scores "at the end" are of whole runs,
 those at equal steps, images or seconds of the part at the full rate, where runs can be compared on the way.
+
+Runs are short, so two with one thread each, side by side, get more done than one with two, and a thread that has its
+core to itself keeps its time: OMP_NUM_THREADS=1 python -m recipes table4, beside table1, then pixels, then samplers,
+which share runs in this order. Some 7 hours of 2 cores in all, an estimate; hours below are of one core.
 """
 
 from collections.abc import Callable
@@ -91,7 +95,7 @@ def conduct(
 
 
 def table1(data: Path, weights: Path, out: Path, full: bool = False) -> None:
-    """All pixels against a random 4 %, segmentation and normals (the paper's table 1). About an hour and a half."""
+    """All pixels against a random 4 %, segmentation and normals (the paper's table 1). An hour and a half."""
     tasks = TASKS[:2]
     arms = [
         arm
@@ -106,7 +110,7 @@ def table1(data: Path, weights: Path, out: Path, full: bool = False) -> None:
 
 
 def table4(data: Path, weights: Path, out: Path, full: bool = False) -> None:
-    """Diversity: few images with many pixels, or more with fewer (the paper's table 4), one thing at a time. Two hours.
+    """Diversity: few images with many pixels, or more with fewer (the paper's table 4), one at a time. 2.5 hours.
 
     A view here has 20,480 pixels, the paper's 50,176, so pixels are the same share of a view.
     """
@@ -135,7 +139,7 @@ def table4(data: Path, weights: Path, out: Path, full: bool = False) -> None:
 
 
 def pixels(data: Path, weights: Path, out: Path, full: bool = False) -> None:
-    """Score against pixels an image for three tasks, and how alike an image's pixels are. About four hours."""
+    """Score against pixels an image for three tasks, and how alike an image's pixels are. Four hours after table1."""
     arms = []
     for task in TASKS:
         for number in (10, 30, 100, 300, 1000, 3000):
@@ -162,7 +166,7 @@ def _network(task: str, settings: dict[str, Any]) -> tuple[Any, PixelNet]:
 
 
 def samplers(data: Path, weights: Path, out: Path, full: bool = False) -> None:
-    """Samplers at equal pixels, each without weights and with, on three tasks. About four hours after `pixels`.
+    """Samplers at equal pixels, each without weights and with, on three tasks. Five and a half hours after `pixels`.
 
     Arms called "uniform, 30" and so on are the yardstick for pixels saved; `pixels` has run them already.
     """

@@ -92,13 +92,11 @@ def carry_out(experiment: Experiment, out: Path, folder: Path = RESULTS) -> dict
         if before["machine"] != result["machine"]:
             raise InputError(f"{path} was begun on another machine, {before['machine']}; move it away to start afresh")
         result |= {name: value for name, value in before.items() if name not in result}
-    known = finished(folder, result["machine"])
     for arm, settings in plan(experiment):
-        key = identity(settings)
+        key, known = identity(settings), finished(folder, result["machine"])  # another experiment may be on its way
         found = next((run for run in known if run["settings"] == key), None)
         if found is None:
             found = run_apart(settings, out / experiment.name / f"{arm.task}-{slug(arm.name)}-{settings['seed']}")
-            known.append(found)
         result["runs"].append({**found, "task": arm.task, "arm": arm.name})
         keep(result, path)
     write_json(path, result)  # without arms that are no longer of it
@@ -171,7 +169,12 @@ def _train(settings: dict[str, Any], out: Path) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    found: dict[str, Any] = {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__}
+    found: dict[str, Any] = {
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "processor": platform.machine(),
+        "torch": torch.__version__,
+    }
     if torch.cuda.is_available():
         found["accelerator"] = torch.cuda.get_device_name()
     return found
