@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 from torch import Tensor, nn
 
 from pixelnet.errors import InputError
+from pixelnet.linear import Linear
 
 
 class HeadShape(NamedTuple):
@@ -60,11 +61,11 @@ class Head(nn.Sequential):
     def __init__(self, features: int, outputs: int, shape: HeadShape):
         layers: list[nn.Module] = []
         for width in shape.hidden:
-            layers += [nn.Linear(features, width), nn.ReLU(inplace=True)]
+            layers += [Linear(features, width), nn.ReLU(inplace=True)]
             if shape.dropout:
                 layers.append(nn.Dropout(shape.dropout))
             features = width
-        layers.append(nn.Linear(features, outputs))
+        layers.append(Linear(features, outputs))
         super().__init__(*layers)
         for layer in self:
             if isinstance(layer, nn.Linear):
