@@ -112,10 +112,8 @@ def naive(model: pixelnet.PixelNet, pixels: np.ndarray, probabilities: bool = Fa
     columns = torch.cat(upsampled, dim=1).permute(0, 2, 3, 1)[0, :height, :width]
     logits = columns
     for layer in model.head:
-        if plain and isinstance(layer, nn.Linear):
-            logits = F.linear(logits, layer.weight, layer.bias)
-        else:
-            logits = layer(logits)
+        plainly = plain and isinstance(layer, nn.Linear)
+        logits = F.linear(logits, layer.weight, layer.bias) if plainly else layer(logits)
     return logits.softmax(-1).numpy() if probabilities else logits.argmax(-1).to(torch.uint8).numpy()
 
 
