@@ -243,6 +243,8 @@ def measure(arguments: Arguments) -> None:
         steps = stream(batches(train, task, arm), run.step, ENDLESS, workers=0)
         rows = [row for row in rows if row is not before]
         rows.append({"arm": arm, "rate": rate} | run.to_goal(steps, val, limit) | {"curve": run.curve})
+        if isinstance(one.model, PixelNet):
+            one.model.save(run.path.with_suffix(""))  # a model to look at, and to measure adaptive prediction on
         what = f"Seconds of training until CamVid val mean IoU is {GOAL} ({NETWORK}, {VIEWS} views of 256x320 a step)."
         command = "python -m benchmarks.accuracy"
         head = {"name": "time_to_accuracy", "what": what, "command": command, "machine": timing.machine()}

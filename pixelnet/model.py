@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Of a dense prediction, the pixels that maps are projected for at once, and those whose descriptors exist at once: few
 # enough that they stay near the processor, enough to keep its cores busy.
-BAND, PIECE = 32768, 4096
+BAND, PIECE = 65536, 8192
 
 
 class PixelNet(nn.Module):
