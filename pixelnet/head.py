@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
 from pixelnet.errors import InputError
@@ -99,3 +100,13 @@ class TapNorms(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         return [norm(features) for norm, features in zip(self.norms, maps, strict=True)]
+
+    def within(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Weight (D, sum C_l) and bias (D,) of a linear layer that has these norms in it, in evaluation mode.
+
+        A norm is linear then, and commutes with reading, as the layer does: W (s f + t) = (W s) f + W t.
+        """
+        norms = cast(list[nn.BatchNorm2d], list(self.norms))
+        scales = [norm.weight / (cast(Tensor, norm.running_var) + norm.eps).sqrt() for norm in norms]
+        shifts = [norm.bias - cast(Tensor, norm.running_mean) * s for norm, s in zip(norms, scales, strict=True)]
+        return layer.weight * torch.cat(scales), layer.bias + layer.weight @ torch.cat(shifts)
