@@ -11,6 +11,7 @@ import pixelnet
 from benchmarks.networks import Batch, clear, make_batch, on_fixed_maps, ours, peer
 from benchmarks.timing import Row, alternate, row
 from pixelnet.head import HEADS
+from pixelnet.linear import linear
 from pixelnet.tasks.segmentation import cross_entropy
 
 BARS = {"Unet": 3.0, "FPN": 2.6}
@@ -140,7 +141,7 @@ def head_seconds(model: pixelnet.PixelNet, batch: Batch) -> float:
     products += points * sum(layer.weight.numel() for layer in later)
     width = first.out_features
     rows, weight = torch.rand(count * points, width), torch.rand(width, width)
-    spent = alternate({"multiply": lambda: rows @ weight}, 10)["multiply"].min()
+    spent = alternate({"multiply": lambda: linear(rows, weight)}, 10)["multiply"].min()
     rate = len(rows) * width * width / spent
     return 3 * count * products / rate
 

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 
 from pixelnet.errors import InputError
+from pixelnet.linear import Linear
 
 
 class HeadShape(NamedTuple):
@@ -60,11 +62,11 @@ class Head(nn.Sequential):
     def __init__(self, features: int, outputs: int, shape: HeadShape):
         layers: list[nn.Module] = []
         for width in shape.hidden:
-            layers += [nn.Linear(features, width), nn.ReLU(inplace=True)]
+            layers += [Linear(features, width), nn.ReLU(inplace=True)]
             if shape.dropout:
                 layers.append(nn.Dropout(shape.dropout))
             features = width
-        layers.append(nn.Linear(features, outputs))
+        layers.append(Linear(features, outputs))
         super().__init__(*layers)
         for layer in self:
             if isinstance(layer, nn.Linear):
@@ -98,3 +100,13 @@ class TapNorms(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         return [norm(features) for norm, features in zip(self.norms, maps, strict=True)]
+
+    def within(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Weight (D, sum C_l) and bias (D,) of a linear layer that has these norms in it, in evaluation mode.
+
+        A norm is linear then, and commutes with reading, as the layer does: W (s f + t) = (W s) f + W t.
+        """
+        norms = cast(list[nn.BatchNorm2d], list(self.norms))
+        scales = [norm.weight / (cast(Tensor, norm.running_var) + norm.eps).sqrt() for norm in norms]
+        shifts = [norm.bias - cast(Tensor, norm.running_mean) * s for norm, s in zip(norms, scales, strict=True)]
+        return layer.weight * torch.cat(scales), layer.bias + layer.weight @ torch.cat(shifts)

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pixelnet.linear import linear
+
 # What reading one channel at a point costs, in multiplications of a matrix product: what is read lies all over memory.
 # A rough figure, of a CPU; only the order of reading and multiplying hangs on it.
 READ = 10
@@ -158,7 +160,8 @@ class Projection:
             _, height, width, channels = cells.values.shape
             if channels * height * width + READ * points < channels * points:
                 # The shares of a point add up to 1, and so does a bias that is read with them.
-                before.append(cells._replace(values=F.linear(cells.values, own, None if before else bias)))
+                values = linear(cells.values.flatten(0, 2), own, None if before else bias)
+                before.append(cells._replace(values=values.view(*cells.values.shape[:3], -1)))
             else:
                 self.after.append(Table([cells], lines))
                 columns.append(own)
@@ -169,9 +172,9 @@ class Projection:
     def __call__(self, points: Points) -> Tensor:
         """The layer's output at P points of each image: (N P, D), image by image."""
         if self.before is None:
-            return F.linear(self._values(points), self.weight, self.bias)
+            return linear(self._values(points), self.weight, self.bias)
         total = self.before.read(points)
-        return total if self.weight is None else torch.addmm(total, self._values(points), self.weight.t())
+        return total if self.weight is None else total.add_(linear(self._values(points), self.weight))
 
     def _values(self, points: Points) -> Tensor:
         """What is to be multiplied: (N P, channels of the maps in `after`)."""

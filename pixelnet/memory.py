@@ -3,19 +3,19 @@
 import ctypes
 import sys
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of mallopt's settings, from glibc's malloc.h
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # names of mallopt's settings, from glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
     """Tell the C library to keep what this process frees, for as long as the process lives.
 
     Large tensors are otherwise handed back to the system and asked for again, page by page and zeroed, several times a
-    step: a fifth of a training step on a CPU (`python -m benchmarks memory`). The process is as large as it was
+    step: a third of a training step on a CPU (`python -m benchmarks memory`). The process is as large as it was
     at its largest, then. Does nothing where the C library is not glibc.
     """
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, 1 << 30)
-        mallopt(TRIM_THRESHOLD, (1 << 31) - 1)
+        mallopt(MMAP_MAX, 0)  # nothing is asked for apart, which goes back as soon as it is freed
+        mallopt(TRIM_THRESHOLD, -1)  # nor is the end of the heap given back

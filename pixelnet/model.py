@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
 # Of a dense prediction, the pixels that maps are projected for at once, and those whose descriptors exist at once: few
 # enough that they stay near the processor, enough to keep its cores busy.
-BAND, PIECE = 16384, 2048
+BAND, PIECE = 65536, 8192
+
+
+class Unnormed(list[Tensor]):
+    """Maps that the taps' batch norms are still to be applied to; `PixelNet.project` has them in the head's layer."""
 
 
 class PixelNet(nn.Module):
@@ -128,10 +132,11 @@ class PixelNet(nn.Module):
         maps = self.maps(images)
         return hypercolumns(maps, self._checked(maps, points), self.backbone.strides)
 
-    def maps(self, images: Tensor, fuse: bool = False) -> list[Tensor]:
+    def maps(self, images: Tensor, fuse: bool = False) -> Sequence[Tensor]:
         """The backbone's maps of images (N, C, H, W), padded right and below to a multiple of the largest stride.
 
-        fuse: let batch norms be part of the convolutions before them: quicker, for prediction only.
+        fuse: let batch norms be part of the layers beside them, the convolutions and the head's first: quicker, for
+            prediction only.
         """
         if images.ndim != 4 or images.shape[1] != self.config.channels or not images.is_floating_point():
             raise InputError(
@@ -143,8 +148,10 @@ class PixelNet(nn.Module):
         # The last row and column are repeated: zeros would draw an edge where there is none.
         padded = F.pad(images, (0, right, 0, below), mode="replicate") if right or below else images
         padded = padded.contiguous(memory_format=torch.channels_last)
-        backbone = fused(self.backbone, padded) if fuse else self.backbone
-        return self.norms(backbone(padded))
+        if fuse:
+            return Unnormed(fused(self.backbone, padded)(padded))
+        found: list[Tensor] = self.norms(self.backbone(padded))
+        return found
 
     def bands(self, maps: Sequence[Tensor], height: int, width: int) -> Iterator[Tensor]:
         """Dense logits from the top down, a few rows at a time: (N, rows, W, K) each.
@@ -167,7 +174,11 @@ class PixelNet(nn.Module):
     def project(self, maps: Sequence[Tensor], points: int, lines: range | None = None) -> Projection:
         """The head's first layer, ready to be read at so many points of each image; see `Projection`."""
         first = self.head.first
-        return Projection(maps, self.backbone.strides, first.weight, first.bias, points, lines)
+        weight: Tensor = first.weight
+        bias: Tensor = first.bias
+        if isinstance(maps, Unnormed) and isinstance(self.norms, TapNorms):
+            weight, bias = self.norms.within(first)
+        return Projection(maps, self.backbone.strides, weight, bias, points, lines)
 
     def _checked(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(maps[0]):

@@ -56,8 +56,9 @@ def predict(
     pixels = _pixels(image, model.config.channels)
     device = model.backbone.mean.device
     batch = torch.tensor(pixels, device=device).permute(2, 0, 1)[None].float() / 255
-    modes = [(module, module.training) for module in model.modules()]  # a frozen backbone has a mode of its own
-    model.eval()
+    learning = [module for module in model.modules() if module.training]  # a frozen backbone has a mode of its own
+    for module in learning:
+        module.training = False
     try:
         maps = model.maps(batch, fuse=True)
         if points is not None:
@@ -69,8 +70,8 @@ def predict(
             bands = (band[0] for band in model.bands(maps, height, width))
         return np.concatenate([_answer(model, band, probabilities) for band in bands])
     finally:
-        for module, training in modes:
-            module.training = training
+        for module in learning:
+            module.training = True
 
 
 def check_adaptive(adaptive: float | None, points: object) -> None:

@@ -108,3 +108,15 @@ def test_it_goes_with_its_backbone_and_is_not_saved() -> None:
     del model
     gc.collect()
     assert len(fuse._made) == held - 1
+
+
+@pytest.mark.parametrize("head", ["linear-bn", "mlp", "linear"])
+@torch.no_grad()
+def test_the_taps_norms_are_in_the_heads_first_layer(head: str) -> None:
+    torch.manual_seed(0)
+    model = PixelNet("regression", backbone="test_resnet", head=head).double()
+    trained(model.norms)  # type: ignore[arg-type]
+    model.eval()
+    images, points = torch.rand(1, 3, 50, 70, dtype=torch.float64), torch.rand(1, 40, 2, dtype=torch.float64) * 49
+    found, expected = (model.read_head(model.maps(images, fuse=fuse), points) for fuse in (True, False))
+    torch.testing.assert_close(found, expected, atol=1e-6 * float(expected.abs().max()), rtol=0)

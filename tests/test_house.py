@@ -17,6 +17,7 @@ PACKAGE = sorted((ROOT / "pixelnet").rglob("*.py"))
 ORDER = [
     {"errors", "files", "config", "page", "memory"},
     {"points", "geometry"},
+    {"linear"},
     {"hypercolumn"},
     {"metrics"},
     {"tasks"},
