@@ -19,7 +19,7 @@ import pixelnet.record
 OPTIONS = {
     "adamw": {},
     "sgd": {"optimiser": "sgd", "schedule": "step", "rate": 1e-3, "backbone_rate": 1e-3, "workers": 1},
-    "hard": {"sampler": "hard", "weighted": True},
+    "hard, weighted": {"sampler": "hard", "weighted": True},
     "gradient": {"sampler": "gradient", "workers": 1},
     "no val split": {"task": "edges", "head": "mlp", "hidden": (8,), "schedule": "poly", "dropout": 0.2},
 }
