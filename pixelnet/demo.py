@@ -34,12 +34,12 @@ SETTINGS: dict[str, Any] = {
     "crop": (128, 160),
     "scale": (1.0, 1.0),
     "colour": 0.0,
-    "steps": 800,
+    "steps": 1600,
     "rate": 4e-3,
     "backbone_rate": 4e-3,
-    "evaluate_every": 200,
+    "evaluate_every": 400,
     "evaluate_images": 32,
-    "checkpoint_every": 200,
+    "checkpoint_every": 400,
 }
 WATCHING = ("evaluate_every", "evaluate_images", "checkpoint_every")  # not part of the method
 
