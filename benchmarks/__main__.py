@@ -13,14 +13,12 @@ Seconds to a given mean IoU take hours and have a command of their own, `python 
 recipes results` writes the table in docs/results.md. Nothing else should run on the machine meanwhile.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-import torch
 import tyro
 
 from benchmarks.adaptive import adaptive
@@ -29,10 +27,8 @@ from benchmarks.growth import growth
 from benchmarks.memory import memory
 from benchmarks.networks import NETWORKS
 from benchmarks.reading import reading
-from benchmarks.timing import Row, earlier_rows, keep, show
+from benchmarks.timing import Row, as_command, earlier_rows, keep, show
 from benchmarks.training import head_and_read, paper_head, training
-from pixelnet import InputError
-from pixelnet.memory import keep_freed_memory
 
 Measure = Literal["training", "paper", "head", "memory", "reading", "dense", "adaptive", "growth"]
 Network = Literal["tf_efficientnet_lite0", "resnet18", "vgg16"]
@@ -76,20 +72,17 @@ def measured(arguments: Arguments) -> Iterator[list[Row]]:
                 yield BY_NETWORK[measure](network, arguments.runs)
 
 
+def measure(arguments: Arguments) -> None:
+    earlier_rows()
+    for rows in measured(arguments):
+        keep(rows)
+        for row in rows:
+            show(row)
+
+
 def main() -> int:
     arguments = tyro.cli(Arguments, description=__doc__)
-    torch.set_num_threads(os.cpu_count() or 1)
-    keep_freed_memory()  # for all arms
-    try:
-        earlier_rows()
-        for rows in measured(arguments):
-            keep(rows)
-            for row in rows:
-                show(row)
-    except InputError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return as_command(lambda: measure(arguments))
 
 
 if __name__ == "__main__":

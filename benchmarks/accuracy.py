@@ -12,7 +12,6 @@ docs/results/speed.json the ratios.
 """
 
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,12 +30,11 @@ from torch.nn import functional as F
 from benchmarks import timing
 from benchmarks.adaptive import predict as predict_peer
 from benchmarks.networks import ours, peer
-from pixelnet import InputError, PixelNet
+from pixelnet import PixelNet
 from pixelnet.data import Dataset, open_dataset
 from pixelnet.data.batches import Batch, Batches, stream
 from pixelnet.data.transforms import Augmentation
 from pixelnet.files import write_atomic, write_json
-from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.confusion import confusion, scores
 from pixelnet.points import make_sampler
 from pixelnet.tasks.task import Task
@@ -257,14 +255,7 @@ def measure(arguments: Arguments) -> None:
 
 def main() -> int:
     arguments = tyro.cli(Arguments, description=__doc__)
-    torch.set_num_threads(os.cpu_count() or 1)
-    keep_freed_memory()  # for all arms
-    try:
-        measure(arguments)
-    except InputError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return timing.as_command(lambda: measure(arguments))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ prediction with one hidden layer and with two. Milliseconds are an operation's o
 profiler, which itself costs some of them. docs/results/profile.json keeps the largest.
 """
 
-import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +16,6 @@ from benchmarks.dense import as_tensor, random_image, trained_long_ago
 from benchmarks.networks import IMAGE, make_batch, on_fixed_maps, ours
 from benchmarks.training import sampled_step
 from pixelnet.files import write_json
-from pixelnet.memory import keep_freed_memory
 
 RESULT = timing.RESULT.with_name("profile.json")
 NETWORK = "tf_efficientnet_lite0"
@@ -49,9 +48,7 @@ def largest(what: str, work: Callable[[], object]) -> list[dict[str, Any]]:
     ]
 
 
-def main() -> None:
-    torch.set_num_threads(os.cpu_count() or 1)
-    keep_freed_memory()
+def measure() -> None:
     rows = [row for what, work in works() for row in largest(what, work)]
     for row in rows:
         print(f"{row['what']:40}{row['operation'][:50]:52}{row['ms']:8.2f} ms{row['share']:8.1%}")
@@ -61,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(timing.as_command(measure))

@@ -7,6 +7,7 @@ be where it must be at most the bar, the most where it must be at least.
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
@@ -19,6 +20,7 @@ import torch
 from pixelnet.config import read_json
 from pixelnet.errors import InputError
 from pixelnet.files import write_json
+from pixelnet.memory import keep_freed_memory
 
 Row = dict[str, Any]
 Seconds = dict[str, np.ndarray]
@@ -130,6 +132,18 @@ def keep(new: Iterable[Row], path: Path = RESULT) -> None:
     rows.sort(key=lambda row: places[row["measure"]])
     found = {"name": "speed", "what": WHAT, "command": "python -m benchmarks", "machine": machine(), "rows": rows}
     write_json(path, found | {"picture": "seconds against image pixels, sampled pixels and channels"})
+
+
+def as_command(work: Callable[[], None]) -> int:
+    """Do a benchmark's work on all cores, freed memory kept, for all arms alike; its exit code: 2 for bad input."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    keep_freed_memory()
+    try:
+        work()
+    except InputError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def show(row: Row) -> None:
