@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from runs import TINY
 from scipy import stats
+from tiny import TINY
 
 import pixelnet.record
 from pixelnet import InputError
@@ -66,6 +66,7 @@ def carried_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
     monkeypatch.setattr(runs, "run_apart", run)
     monkeypatch.setattr(runs, "draw", lambda *_: None)
+    monkeypatch.setattr(runs, "side_by_side", lambda: 1)
     return calls
 
 
@@ -128,21 +129,22 @@ def test_a_run_is_known_by_all_its_settings_and_by_no_path() -> None:
         assert runs.identity({**one, **change}) != runs.identity(one)
 
 
-def test_a_summary_adds_up_seconds_and_takes_the_last_scores() -> None:
+def test_a_summary_counts_steps_at_their_median_and_takes_the_last_scores() -> None:
     lines = [
         {"step": 1, "loss": 1.0, "pixels": 3, "seconds": 2.0},
         {"step": 1, "scores": {"miou": 0.1, "iou_per_class": [0.1, None], "dice_per_class": [0.2, None]}},
         {"step": 2, "loss": 0.9, "pixels": 3, "seconds": 0.5},
-        {"step": 2, "scores": {"miou": 0.3, "iou_per_class": [0.3, None], "dice_per_class": [0.2, None]}},
+        {"step": 3, "loss": 0.9, "pixels": 3, "seconds": 0.75},
+        {"step": 3, "scores": {"miou": 0.3, "iou_per_class": [0.3, None], "dice_per_class": [0.2, None]}},
     ]
     config = {"model": {"task": "segmentation", "names": ["a", "b"]}, "train": {"images_per_step": 5}}
     assert runs.summary(lines, config) == {
-        "steps": 2,
-        "seconds": 2.5,
+        "steps": 3,
+        "seconds": 2.25,
         "scores": {"miou": 0.3, "iou_per_class": {"a": 0.3, "b": None}},
         "curve": [
-            {"step": 1, "images": 5, "seconds": 2.0, "score": 0.1},
-            {"step": 2, "images": 10, "seconds": 2.5, "score": 0.3},
+            {"step": 1, "images": 5, "seconds": 0.75, "score": 0.1},
+            {"step": 3, "images": 15, "seconds": 2.25, "score": 0.3},
         ],
     }
 
@@ -306,4 +308,4 @@ def test_table4_varies_pixels_and_images_apart_and_all_see_as_many_images(tmp_pa
     assert [(own["images_per_step"], own["pixels"]) for own in settings] == [
         (1, "4%"), (1, "20%"), (1, "80%"), (5, "4%"), (5, "16%"),
     ]  # fmt: skip
-    assert {own["images_per_step"] * own["steps"] for own in settings} == {2400}
+    assert {own["images_per_step"] * own["steps"] for own in settings} == {1440}

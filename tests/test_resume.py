@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runs import TINY, assert_same_outcome, outcome
+from tiny import TINY, assert_same_outcome, outcome
 
 import pixelnet
 import pixelnet.files

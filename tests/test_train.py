@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import TINY
+from tiny import TINY
 from torch import Tensor
 
 import pixelnet

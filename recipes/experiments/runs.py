@@ -2,6 +2,7 @@
 
 A run is known by its settings. One that is in a results file already, of this experiment or of another on the same
 machine, is not repeated; one that was killed goes on. Each is a process of its own, so that its peak memory is its own.
+On a CPU each has one thread and there are as many side by side as cores: runs are short, and get more done that way.
 """
 
 import json
@@ -9,8 +10,9 @@ import os
 import platform
 import resource
 import shutil
+import statistics
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -92,16 +94,34 @@ def carry_out(experiment: Experiment, out: Path, folder: Path = RESULTS) -> dict
         if before["machine"] != result["machine"]:
             raise InputError(f"{path} was begun on another machine, {before['machine']}; move it away to start afresh")
         result |= {name: value for name, value in before.items() if name not in result}
-    for arm, settings in plan(experiment):
-        key, known = identity(settings), finished(folder, result["machine"])  # another experiment may be on its way
-        found = next((run for run in known if run["settings"] == key), None)
-        if found is None:
-            found = run_apart(settings, out / experiment.name / f"{arm.task}-{slug(arm.name)}-{settings['seed']}")
-        result["runs"].append({**found, "task": arm.task, "arm": arm.name})
-        keep(result, path)
+    found: dict[int, dict[str, Any]] = {}
+    with ThreadPoolExecutor(side_by_side()) as pool:
+        places = {
+            pool.submit(look_up_or_run, arm, settings, out / experiment.name, folder, result["machine"]): place
+            for place, (arm, settings) in enumerate(plan(experiment))
+        }
+        try:
+            for done in as_completed(places):
+                found[places[done]] = done.result()
+                result["runs"] = [found[place] for place in sorted(found)]
+                keep(result, path)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     write_json(path, result)  # without arms that are no longer of it
     draw(result, path.with_suffix(".png"))
     return result
+
+
+def look_up_or_run(
+    arm: Arm, settings: dict[str, Any], out: Path, folder: Path, where: dict[str, Any]
+) -> dict[str, Any]:
+    """An arm's run with some seed, from the results files of `folder` if it is in one, else made in `out`."""
+    key = identity(settings)
+    run = next((run for run in finished(folder, where) if run["settings"] == key), None)
+    if run is None:
+        run = run_apart(settings, out / f"{arm.task}-{slug(arm.name)}-{settings['seed']}")
+    return {**run, "task": arm.task, "arm": arm.name}
 
 
 def keep(result: dict[str, Any], path: Path) -> None:
@@ -139,28 +159,37 @@ def run_apart(settings: dict[str, Any], out: Path) -> dict[str, Any]:
 def summary(lines: Sequence[dict[str, Any]], config: dict[str, Any]) -> dict[str, Any]:
     """Of a run's metrics.jsonl: its steps, the seconds they took, the last scores, and the headline on the way there.
 
-    Seconds are those of training: of all steps, with the wait for their batches, without validation.
+    Seconds are those of training, with the wait for batches, without validation: steps times the run's median step, so
+    that what the computer did besides for a while does not count.
     """
     headline = TASKS[config["model"]["task"]].headline[0]
-    seconds, steps = 0.0, 0
+    step = statistics.median(line["seconds"] for line in lines if "loss" in line)
+    steps = 0
     curve: list[dict[str, Any]] = []
     scores: dict[str, Any] = {}
     for line in lines:
         if "loss" in line:
-            seconds, steps = seconds + line["seconds"], line["step"]
+            steps = line["step"]
         else:
             scores = line["scores"]
             images = line["step"] * config["train"]["images_per_step"]
-            point = {"step": line["step"], "images": images, "seconds": round(seconds, 2), "score": scores[headline]}
+            point = {
+                "step": line["step"],
+                "images": images,
+                "seconds": round(line["step"] * step, 2),
+                "score": scores[headline],
+            }
             curve.append(point)
     if "iou_per_class" in scores:
         by_class = dict(zip(config["model"]["names"], scores["iou_per_class"], strict=True))
         scores = {**scores, "iou_per_class": by_class}
         del scores["dice_per_class"]
-    return {"steps": steps, "seconds": round(seconds, 2), "scores": scores, "curve": curve}
+    return {"steps": steps, "seconds": steps * step, "scores": scores, "curve": curve}
 
 
 def _train(settings: dict[str, Any], out: Path) -> dict[str, float]:
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
     pixelnet.train(**settings, out=out, resume=True)
     memory = {"peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)}
     if torch.cuda.is_available():
@@ -168,10 +197,15 @@ def _train(settings: dict[str, Any], out: Path) -> dict[str, float]:
     return memory
 
 
+def side_by_side() -> int:
+    """How many runs go at once."""
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+
+
 def machine() -> dict[str, Any]:
     found: dict[str, Any] = {
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "runs side by side": side_by_side(),
         "processor": platform.machine(),
         "torch": torch.__version__,
     }
