@@ -37,9 +37,10 @@ class TrainConfig:
     """How a model is trained. Defaults are for every day on a CPU; `recipes/` has the paper's."""
 
     task: str
-    """segmentation, normals, edges or regression."""
+    """segmentation, normals, edges or regression; or several, as in segmentation,normals."""
     data: str
-    """What to learn from: camvid:PATH, bsds500:PATH, nyudv2:PATH, folder:PATH, scenes, ..."""
+    """What to learn from: camvid:PATH, bsds500:PATH, nyudv2:PATH, folder:PATH, scenes, ...; or several, with commas
+    between them, of which each serves some of the tasks. One that is named twice counts twice."""
     out: Path
     """Folder of the run."""
     split: str = "train"
@@ -76,7 +77,7 @@ class TrainConfig:
     images_per_step: int = 8
     """Images a step, over all processes."""
     loss: str | None = None
-    """One of the task's losses; its first if not given."""
+    """One of the task's losses; its first if not given. Of several tasks one each, with commas between them."""
     class_weights: tuple[float, ...] | None = None
     """Of segmentation: one factor a class."""
 

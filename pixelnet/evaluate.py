@@ -58,7 +58,7 @@ def evaluate(
         predictions: in place of a model, a folder with a file for each image, named as the image is: class ids
             (.png) or probabilities (.npy, (H, W, K)), edge strength (8- or 16-bit .png, or .npy in 0..1), normals
             (.png or .npy), values.
-        task: what the predictions are; a model knows its own.
+        task: what the predictions are; a model knows its own, and where it has several, which is to be scored.
         resize: bring predictions of another size to that of the truth, which is never resized.
         normals: of predicted normals: the convention of their axes (geometry.CONVENTIONS); None for the library's.
         json: write what is returned to this file as well.
@@ -104,8 +104,7 @@ def evaluate(
             raise InputError("--resize and --normals are for --predictions; leave them out")
         loaded = load(model) if isinstance(model, str | Path) else model
         assert loaded is not None
-        if task not in (None, loaded.config.task):
-            raise InputError(f"the model is of {loaded.config.task}, not of {task}; leave --task away")
+        loaded = _of_one_task(loaded, task)
         dataset = open_dataset(data, loaded.config.task, split)
         same_classes(loaded, dataset)
         judge = loaded.task
@@ -127,6 +126,17 @@ def evaluate(
     if report is not None and page is not None:
         write_atomic(report, page.encode())
     return scores
+
+
+def _of_one_task(model: "PixelNet", task: str | None) -> "PixelNet":
+    """The model itself, or if it is of several tasks the one that is asked for."""
+    if "," in model.config.task:
+        if task is None:
+            raise InputError(f"the model answers {model.config.task}, and one at a time is scored; add --task")
+        return model.only(task)
+    if task not in (None, model.config.task):
+        raise InputError(f"the model is of {model.config.task}, not of {task}; leave --task away")
+    return model
 
 
 def named(model: Any) -> str | None:
@@ -231,7 +241,7 @@ def same_classes(model: "PixelNet", dataset: Dataset) -> None:
 
 
 def task_of(dataset: Dataset, **options: Any) -> Task:
-    """The task that a data set's labels are for, with its classes and colours."""
-    if dataset.task == "segmentation":
+    """The task or tasks that a data set's labels are for, with its classes and colours."""
+    if dataset.classes:
         options |= {"classes": len(dataset.classes), "names": dataset.classes, "colours": dataset.colours}
     return make_task(dataset.task, **options)

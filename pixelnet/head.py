@@ -81,6 +81,11 @@ class Head(nn.Sequential):
         """The first layer, which is linear and so can be applied to maps before they are read."""
         return cast(nn.Linear, self[0])
 
+    @property
+    def last(self) -> nn.Linear:
+        """The last layer, with a row for each output."""
+        return cast(nn.Linear, self[-1])
+
     def rest(self, features: Tensor) -> Tensor:
         """The layers after the first: its output (..., D') -> logits (..., K)."""
         for layer in list(self)[1:]:

@@ -7,6 +7,8 @@ Gupta, Ramanan: PixelNet (arXiv 1702.06506), section 3. Everything that a proble
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,7 @@ from pixelnet.errors import InputError
 from pixelnet.fuse import fused
 from pixelnet.head import Head, TapNorms, head_shape
 from pixelnet.hypercolumn import Band, Projection, hypercolumns, number
-from pixelnet.tasks import make_task
+from pixelnet.tasks import Joint, make_task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +42,7 @@ class PixelNet(nn.Module):
     """Dense prediction as a function of each pixel's hypercolumn.
 
     Args:
-        task: "segmentation", "normals", "edges" or "regression".
+        task: "segmentation", "normals", "edges" or "regression"; or several, with commas between them.
         classes: number of classes, 2 to 255; of segmentation only (`names` gives it too).
         backbone: a timm network with `features_only`, or "vgg16" for the paper's.
         pretrained: start from the weights of timm's hub; otherwise from scratch.
@@ -196,6 +198,21 @@ class PixelNet(nn.Module):
         from pixelnet.predict import predict
 
         return predict(self, image, points, probabilities, adaptive)
+
+    def only(self, task: str) -> "PixelNet":
+        """Of a model of several tasks, a copy that answers one of them. Raises InputError for one it does not."""
+        if not isinstance(self.task, Joint) or task not in self.task.parts:
+            raise InputError(f"the model answers {self.config.task.replace(',', ', ')}, not {task}")
+        one = deepcopy(self)
+        one.config = replace(self.config, task=task)
+        if task != "segmentation":
+            one.config = replace(one.config, classes=None, names=(), colours=())
+        one.task = self.task.parts[task]
+        rows = dict(zip(self.task.parts, self.task.of_logits, strict=True))[task]
+        last = one.head.last
+        last.weight, last.bias = nn.Parameter(last.weight[rows].clone()), nn.Parameter(last.bias[rows].clone())
+        last.out_features = one.task.outputs
+        return one
 
     def save(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`."""

@@ -1,10 +1,9 @@
 """From an image to what it shows at each pixel, or at a few points; and from files to files."""
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
@@ -13,11 +12,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pixelnet.adaptive import adaptive_strips
-from pixelnet.data.images import IMAGE_EXTENSIONS, to_array, write_normals
+from pixelnet.answers import write_dense, write_table
+from pixelnet.data.images import IMAGE_EXTENSIONS, to_array
 from pixelnet.errors import InputError
-from pixelnet.files import write_atomic
 from pixelnet.geometry import convert_normals
 from pixelnet.memory import keep_freed_memory
+from pixelnet.tasks import Joint
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet
@@ -32,7 +32,7 @@ def predict(
     points: np.ndarray | Sequence | None = None,
     probabilities: bool = False,
     adaptive: float | None = None,
-) -> np.ndarray:
+) -> Any:
     """What an image shows.
 
     Args:
@@ -47,7 +47,7 @@ def predict(
     Returns:
         For every pixel, labels (H, W) uint8, or normals (H, W, 3) float32 unit vectors, or edge strength (H, W)
         float32 in 0..1, or values (H, W) float32; at points, P in place of H, W. With `probabilities`, of
-        segmentation, (H, W, K) float32.
+        segmentation, (H, W, K) float32. Of a model of several tasks, a dict of these by task.
 
     Raises:
         InputError: an image that cannot be read or has not the model's channels; points of a wrong shape.
@@ -62,13 +62,13 @@ def predict(
     try:
         maps = model.maps(batch, fuse=True)
         if points is not None:
-            return _answer(model, model.read_head(maps, _points(points, device))[0], probabilities)
+            return _answer(model, [model.read_head(maps, _points(points, device))[0]], probabilities)
         height, width = pixels.shape[:2]
         if adaptive is not None:
             bands = adaptive_strips(model, maps, height, width, adaptive)
         else:
             bands = (band[0] for band in model.bands(maps, height, width))
-        return np.concatenate([_answer(model, band, probabilities) for band in bands])
+        return _answer(model, bands, probabilities)
     finally:
         for module in learning:
             module.training = True
@@ -84,9 +84,15 @@ def check_adaptive(adaptive: float | None, points: object) -> None:
         raise InputError("adaptive is for all pixels, but points were given; leave one of the two out")
 
 
-def _answer(model: "PixelNet", logits: Tensor, probabilities: bool) -> np.ndarray:
-    answer = model.task.decode(logits.float(), probabilities=probabilities).cpu().numpy()
-    return answer.astype(np.uint8) if np.issubdtype(answer.dtype, np.integer) else answer
+def _answer(model: "PixelNet", bands: Iterable[Tensor], probabilities: bool) -> Any:
+    """Bands of logits (rows, ..., K), from the top down -> the answer for all of them, or a dict of them by task."""
+    parts: dict[str, list[np.ndarray]] = {}
+    for band in bands:
+        for name, answer in by_task(model, model.task.decode(band.float(), probabilities=probabilities)).items():
+            whole = answer.dtype in (torch.int64, torch.uint8)
+            parts.setdefault(name, []).append(answer.to(torch.uint8 if whole else answer.dtype).cpu().numpy())
+    found = {name: np.concatenate(answers) for name, answers in parts.items()}
+    return found if isinstance(model.task, Joint) else found[model.config.task]
 
 
 def _pixels(image: Image, channels: int) -> np.ndarray:
@@ -117,8 +123,8 @@ def predict_files(
     Args:
         model: see `predict`.
         inputs: images, and folders of images.
-        out: the folder; made if it is not there. For an image NAME it gets NAME.png (class ids; edge strength in
-            16 bits) or NAME.npy (normals float16 (H, W, 3), values float32), and NAME.view.png for people.
+        out: the folder; made if it is not there. For an image NAME it gets a file for programs and NAME.view.png for
+            people; see `pixelnet.answers.write_dense`.
         points: a CSV file of x, y; then only NAME.csv of x, y and the answer is written.
         normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
             z into the scene. Pictures for people always look the same.
@@ -131,7 +137,7 @@ def predict_files(
         InputError: no image, two of one name, or one that cannot be read, and what was written before stays; a
             convention that is not known, or given for another task.
     """
-    if normals is not None and model.config.task != "normals":
+    if normals is not None and "normals" not in model.config.task.split(","):
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
@@ -146,12 +152,18 @@ def predict_files(
     written: list[Path] = []
     for path in tqdm(images, unit="image", disable=len(images) < 2):
         if wanted is not None:
-            answer = model.predict(path, wanted)
-            answer = convert_normals(answer, axes) if model.config.task == "normals" else answer
-            written.append(_write_table(folder / f"{path.stem}.csv", wanted, answer))
+            table = by_task(model, model.predict(path, wanted))
+            written.append(write_table(folder / f"{path.stem}.csv", wanted, table, model.task, axes))
         else:
-            written += _write_dense(folder, path.stem, model.predict(path, adaptive=adaptive), model, axes)
+            image = to_array(path)
+            dense = by_task(model, model.predict(image, adaptive=adaptive))
+            written += write_dense(folder, path.stem, image, dense, model.task, axes)
     return written
+
+
+def by_task(model: "PixelNet", answer: Any) -> dict[str, Any]:
+    """What `predict` gave, as a dict by task, which it is of several tasks only."""
+    return answer if isinstance(answer, dict) else {model.config.task: answer}
 
 
 def image_files(inputs: Iterable[str | Path]) -> list[Path]:
@@ -189,41 +201,3 @@ def read_points(path: Path) -> np.ndarray:
     if not len(table) or not np.isfinite(table).all():
         raise InputError(f"{path} holds no points, or some that are not finite; each line is x,y in pixels")
     return table
-
-
-def _write_table(path: Path, points: np.ndarray, answers: np.ndarray) -> Path:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    answers = answers.reshape(len(points), -1)
-    titles = ["prediction"] if answers.shape[1] == 1 else ["x_normal", "y_normal", "z_normal"]
-    writer.writerow(["x", "y", *titles])
-    for point, answer in zip(points, answers, strict=True):
-        writer.writerow([*(f"{value:g}" for value in point), *(f"{value:.6g}" for value in answer)])
-    write_atomic(path, text.getvalue().encode())
-    return path
-
-
-def _write_dense(folder: Path, name: str, answer: np.ndarray, model: "PixelNet", axes: str) -> list[Path]:
-    task = model.config.task
-    if task in ("segmentation", "edges"):
-        ids = answer if task == "segmentation" else (answer * 65535).round().astype(np.uint16)
-        result = folder / f"{name}.png"
-        write_png(result, ids)
-    elif task == "normals":
-        result = folder / f"{name}.npy"
-        write_normals(result, answer, axes)
-    else:
-        result = folder / f"{name}.npy"
-        content = io.BytesIO()
-        np.save(content, answer)
-        write_atomic(result, content.getvalue())
-    view = folder / f"{name}.view.png"
-    write_png(view, model.task.paint(answer))
-    return [result, view]
-
-
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), whole or not at all."""
-    content = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(content, format="PNG")
-    write_atomic(path, content.getvalue())

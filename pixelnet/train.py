@@ -29,6 +29,7 @@ from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, TwoPhase, make_sampler
 from pixelnet.record import METRICS, Record
+from pixelnet.tasks.joint import Joint, JointSampler
 from pixelnet.tasks.task import Task
 
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
@@ -39,8 +40,8 @@ def train(task: str, data: str, out: str | Path, **options: Any) -> PixelNet:
     """Train a model and keep its run in a folder.
 
     Args:
-        task: "segmentation", "normals", "edges" or "regression".
-        data: "camvid:PATH" and so on; see `pixelnet.data.open_dataset`.
+        task: "segmentation", "normals", "edges" or "regression"; or several, with commas between them.
+        data: "camvid:PATH" and so on, or several; see `pixelnet.data.open_dataset`.
         out: the run's folder. It gets config.json, model.safetensors (the best on the val split, or the last where
             there is none), metrics.jsonl, curves.png, panels of val images, and checkpoint.pt, from which `resume`
             goes on.
@@ -201,7 +202,8 @@ def _open(config: TrainConfig, accelerator: Accelerator) -> tuple[Dataset, Datas
         validation = None
     if accelerator.is_main_process:
         for dataset in filter(None, (data, validation)):
-            validate(dataset)
+            for member in dataset.members:
+                validate(member)
     return data, validation
 
 
@@ -229,6 +231,8 @@ def _model(config: TrainConfig, data: Dataset, fresh: bool) -> PixelNet:
 
 
 def _sampler(config: TrainConfig, task: Task, data: Dataset) -> Sampler:
+    if config.sampler is None and isinstance(task, Joint):
+        return JointSampler(task, config.pixels)
     name = config.sampler or task.sampler
     if name != "stratified":
         if config.quotas != "equal":

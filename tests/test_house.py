@@ -25,6 +25,7 @@ ORDER = [
     {"fuse"},
     {"model"},
     {"data"},
+    {"answers"},
     {"adaptive", "predict", "checkpoint", "predictions", "scorecard"},
     {"evaluate", "report", "record"},
     {"train"},

@@ -36,9 +36,16 @@ def open_dataset(spec: str, task: str, split: str = "train") -> Dataset:
     """Open a data set.
 
     spec: "NAME:PATH" with a name in NAMES, or "scenes" or "scenes:COUNT". task: one of TASKS. split: "train",
-    "val", or another that the data has. Raises InputError for a name, path, task or split that is not there, and
-    for images and labels that do not pair up.
+    "val", or another that the data has. Several of each, with commas between them, make a `JointData`. Raises
+    InputError for a name, path, task or split that is not there, and for images and labels that do not pair up.
     """
+    if "," in task:
+        from pixelnet.data.joint import JointData
+
+        sources = [(own, serving(own, task)) for own in spec.split(",")]
+        return JointData(
+            [(own, {name: open_dataset(own, name, split) for name in names}) for own, names in sources], task, split
+        )
     name, rest = parse(spec, task)
     if name == SCENES:
         from pixelnet.data.scenes import Scenes
@@ -52,6 +59,8 @@ def has_split(spec: str, task: str, split: str) -> bool:
 
     Without a val split training scores none. Raises InputError as `open_dataset` does, but for the split.
     """
+    if "," in task:
+        return all(has_split(own, name, split) for own in spec.split(",") for name in serving(own, task))
     name, rest = parse(spec, task)
     if name == SCENES:
         return split in ("train", "val")
@@ -59,6 +68,20 @@ def has_split(spec: str, task: str, split: str) -> bool:
     kind = kind_of(name, root)
     kind.demand(root, task)
     return split in kind.splits(root, task)
+
+
+def serving(spec: str, tasks: str) -> list[str]:
+    """Which of several tasks, with commas between them, a data set has labels for. Raises InputError for none."""
+    names = tasks.split(",")
+    name, rest = [parse(spec, task) for task in names][0]
+    if name == SCENES:
+        return names
+    kind, root = kind_of(name, Path(rest).expanduser()), Path(rest).expanduser()
+    found = [task for task in names if task in kind.tasks and kind.has_labels(root, task)]
+    if not found:
+        kind.demand(root, next((task for task in names if task in kind.tasks), kind.tasks[0]))
+        raise InputError(f"{spec} has no labels for {', '.join(names)}; leave it out")
+    return found
 
 
 def first_task(spec: str) -> str:

@@ -121,7 +121,7 @@ def _pad_image(image: Tensor, height: int, width: int) -> Tensor:
     return image if image.shape[-2:] == (height, width) else image[:, rows][:, :, columns]
 
 
-def _pad_points(values: np.ndarray, count: int, fill: float) -> Tensor:
+def _pad_points(values: np.ndarray, count: int, fill: float | np.ndarray) -> Tensor:
     padded = np.full((count, *values.shape[1:]), fill, values.dtype)
     padded[: len(values)] = values
     return torch.from_numpy(padded)

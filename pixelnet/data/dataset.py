@@ -39,6 +39,11 @@ class Dataset(ABC):
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def members(self) -> "list[Dataset]":
+        """The data sets of one task each that this one is made of: itself, unless it is of several tasks."""
+        return [self]
+
     @abstractmethod
     def image(self, i: int) -> np.ndarray:
         """uint8 (H, W, 3) RGB."""

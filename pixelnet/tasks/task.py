@@ -71,10 +71,10 @@ class Task(ABC):
     sampler: the sampler used unless another is asked for. outputs: K.
     """
 
-    name: ClassVar[str]
+    name: str
     losses: ClassVar[dict[str, Loss]]
-    unlabelled: ClassVar[float]
-    headline: ClassVar[tuple[str, bool]]
+    unlabelled: float | np.ndarray
+    headline: tuple[str, bool]
     sampler: ClassVar[str] = "uniform"
     outputs: int
 

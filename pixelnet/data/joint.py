@@ -1,0 +1,68 @@
+"""Data for several tasks at once: `open_dataset("nyudv2:PATH,bsds500:PATH", "segmentation,normals,edges")`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pixelnet.data.dataset import Dataset
+from pixelnet.errors import InputError
+from pixelnet.tasks import Joint, make_task
+
+
+class JointData(Dataset):
+    """The images of several data sets, each with the labels that its own has for it.
+
+    sources: for each source, how it is written and its data set for each task that it serves. An image that a source
+    has labels of two tasks for is one item with both. A source that is named twice counts twice.
+
+    Raises InputError for a task that no source serves, and for more than one list of classes.
+    """
+
+    def __init__(self, sources: Sequence[tuple[str, dict[str, Dataset]]], task: str, split: str) -> None:
+        self.task, self.split = task, split
+        self.source = ",".join(spec for spec, _ in sources)
+        self._members = [member for _, members in sources for member in members.values()]
+        for name in task.split(","):
+            if not any(member.task == name for member in self._members):
+                raise InputError(f"{self.source} has no labels for {name}; add a data set that has")
+        for member in self._members:
+            if member.task == "segmentation":
+                if self.classes and member.classes != self.classes:
+                    raise InputError(
+                        f"{self.source}: their classes differ; segmentation can be learnt from one of them"
+                    )
+                self.classes, self.colours = member.classes, member.colours
+        self.joint = make_task(task, len(self.classes) or None, self.classes, self.colours)
+        self.items: list[dict[str, tuple[Dataset, int]]] = []
+        self.names = []
+        for place, (_, members) in enumerate(sources):
+            found: dict[str, dict[str, tuple[Dataset, int]]] = {}
+            for member in members.values():
+                for i, name in enumerate(member.names):
+                    found.setdefault(name, {})[member.task] = (member, i)
+            for name in sorted(found):
+                self.names.append(f"{place}-{name}")
+                self.items.append(found[name])
+
+    @property
+    def members(self) -> list[Dataset]:
+        return self._members
+
+    def image(self, i: int) -> np.ndarray:
+        member, own = next(iter(self.items[i].values()))
+        return member.image(own)
+
+    def labels(self, i: int) -> np.ndarray:
+        """float32 (H, W, L), the labels of all tasks side by side; see `Joint.pack`."""
+        labels = {task: member.labels(own) for task, (member, own) in self.items[i].items()}
+        assert isinstance(self.joint, Joint)
+        return self.joint.pack(labels, next(iter(labels.values())).shape[:2])
+
+    def truth(self, i: int) -> dict[str, np.ndarray]:  # type: ignore[override]
+        """By task, of those that the image is labelled for."""
+        return {task: member.truth(own) for task, (member, own) in self.items[i].items()}
+
+    def files(self, i: int) -> tuple[Path, ...]:
+        files = [file for member, own in self.items[i].values() for file in member.files(own)]
+        return tuple(dict.fromkeys(files))
