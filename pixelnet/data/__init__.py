@@ -73,7 +73,8 @@ def has_split(spec: str, task: str, split: str) -> bool:
 def serving(spec: str, tasks: str) -> list[str]:
     """Which of several tasks, with commas between them, a data set has labels for. Raises InputError for none."""
     names = tasks.split(",")
-    name, rest = [parse(spec, task) for task in names][0]
+    for task in names:
+        name, rest = parse(spec, task)
     if name == SCENES:
         return names
     kind, root = kind_of(name, Path(rest).expanduser()), Path(rest).expanduser()
