@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, CHECKPOINT = "config.json", "model.safetensors", "checkpoint.pt"
 
 
-def save(model: "PixelNet", folder: Path, **settings: Any) -> None:
+def save(model: "PixelNet", folder: Path, half: bool = False, **settings: Any) -> None:
     """Write a model to a folder.
 
     Args:
         model: what to write.
         folder: made if it is not there.
+        half: write it half as large; see `save_weights`.
         settings: further JSON objects for config.json, for instance how it was trained.
+
+    Raises:
+        InputError: a weight that half precision cannot hold; nothing is written then.
     """
+    save_weights(model, folder / WEIGHTS, half)
     save_config(model, folder, **settings)
-    save_weights(model, folder / WEIGHTS)
 
 
 def save_config(model: "PixelNet", folder: Path, **settings: Any) -> None:
@@ -39,10 +43,30 @@ def save_config(model: "PixelNet", folder: Path, **settings: Any) -> None:
     write_json(folder / CONFIG, {"format": 1, "model": to_dict(model.config), **settings})
 
 
-def save_weights(model: "PixelNet", path: Path) -> None:
-    """Write the weights alone, in the precision they have."""
+def save_weights(model: "PixelNet", path: Path, half: bool = False) -> None:
+    """Write the weights alone, in the precision they have.
+
+    half: kernels and matrices as float16, for shipping; norms, biases and running statistics, which are few and
+        may be large, as float32. Raises InputError for a kernel or matrix with a value beyond float16's.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     write_atomic(path, save_tensors(tensors, metadata={"format": "pt"}))
+
+
+def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    if tensor.ndim < 2:
+        return tensor.float()
+    halved = tensor.half()
+    if not halved.isfinite().all():
+        largest = torch.finfo(torch.float16).max
+        raise InputError(
+            f"{name} has values up to {tensor.abs().max():g}, and half precision ends at {largest:g}; save it whole"
+        )
+    return halved
 
 
 def load(folder: str | Path) -> "PixelNet":
@@ -65,7 +89,7 @@ def load(folder: str | Path) -> "PixelNet":
 
 
 def load_weights(model: "PixelNet", path: Path) -> None:
-    """Put the weights of a file into a model of the same shape.
+    """Put the weights of a file into a model of the same shape, in the model's precision.
 
     Raises:
         InputError: the file is not there, damaged, or of another model.
