@@ -70,16 +70,19 @@ def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def load(folder: str | Path) -> "PixelNet":
-    """A model from its folder, on the CPU, in evaluation mode.
+    """A model, on the CPU, in evaluation mode.
+
+    Args:
+        folder: of the model; or the name of one that ships with the package, as `pixelnet models` lists them; or
+            "user/name" of Hugging Face's hub. Nothing but JSON and safetensors is read, and nothing is run.
 
     Raises:
-        InputError: a file is missing, damaged, misspelt or of another model.
+        InputError: no such model; a file is missing, damaged, misspelt or of another model.
     """
+    from pixelnet.hub import folder_of
     from pixelnet.model import PixelNet
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; a model is a folder with {CONFIG} and {WEIGHTS}")
+    folder = folder_of(folder)
     settings = read_json(folder / CONFIG)
     if "model" not in settings:
         raise InputError(f"{folder / CONFIG} says nothing of a model; was it written by pixelnet?")
