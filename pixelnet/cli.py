@@ -131,9 +131,9 @@ class Evaluate:
 class Predict:
     """Answer for images: NAME.png or NAME.npy, and NAME.view.png for people."""
 
-    inputs: tyro.conf.Positional[tuple[str, ...]]
-    """A model's folder or its name (see `pixelnet models`), if it is not to be the one that answers by default; then
-    images or folders of images."""
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[MODEL] IMAGE ...")]
+    """Images, or folders of images; before them the folder of a model or its name (see `pixelnet models`), if the one
+    called pixelnet is not to answer."""
     out: Path
     """Folder of the answers."""
     points: Path | None = None

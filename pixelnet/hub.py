@@ -122,10 +122,12 @@ def _fetched(name: str) -> Path:
         cache = huggingface_hub.constants.HF_HUB_CACHE
         raise InputError(
             f"{here} is not whole in its cache ({cache}) while the hub cannot be reached; go online, with "
-            f"HF_HUB_OFFLINE not set, or give {FORMS}"
+            "HF_HUB_OFFLINE not set, or give the folder of a model"
         ) from error
     except Exception as error:  # the hub and the libraries beneath it have many words for a download that failed
-        raise InputError(f"{here} could not be fetched ({error}); try again later, or give {FORMS}") from error
+        raise InputError(
+            f"{here} could not be fetched ({error}); try again later, or give the folder of a model"
+        ) from error
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():
             raise InputError(f"{here} holds no {file}; pixelnet reads {CONFIG} and {WEIGHTS}, and nothing else")
