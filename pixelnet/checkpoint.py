@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS, CHECKPOINT = "config.json", "model.safetensors", "checkpoint.pt"
 
 
-def save(model: "PixelNet", folder: Path, **settings: Any) -> None:
+def save(model: "PixelNet", folder: Path, half: bool = False, **settings: Any) -> None:
     """Write a model to a folder.
 
     Args:
         model: what to write.
         folder: made if it is not there.
+        half: write it half as large; see `save_weights`.
         settings: further JSON objects for config.json, for instance how it was trained.
+
+    Raises:
+        InputError: a weight that half precision cannot hold; nothing is written then.
     """
+    save_weights(model, folder / WEIGHTS, half)
     save_config(model, folder, **settings)
-    save_weights(model, folder / WEIGHTS)
 
 
 def save_config(model: "PixelNet", folder: Path, **settings: Any) -> None:
@@ -39,23 +43,46 @@ def save_config(model: "PixelNet", folder: Path, **settings: Any) -> None:
     write_json(folder / CONFIG, {"format": 1, "model": to_dict(model.config), **settings})
 
 
-def save_weights(model: "PixelNet", path: Path) -> None:
-    """Write the weights alone, in the precision they have."""
+def save_weights(model: "PixelNet", path: Path, half: bool = False) -> None:
+    """Write the weights alone, in the precision they have.
+
+    half: kernels and matrices as float16, for shipping; norms, biases and running statistics, which are few and
+        may be large, as float32. Raises InputError for a kernel or matrix with a value beyond float16's.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     write_atomic(path, save_tensors(tensors, metadata={"format": "pt"}))
 
 
+def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    if tensor.ndim < 2:
+        return tensor.float()
+    halved = tensor.half()
+    if not halved.isfinite().all():
+        largest = torch.finfo(torch.float16).max
+        raise InputError(
+            f"{name} has values up to {tensor.abs().max():g}, and half precision ends at {largest:g}; save it whole"
+        )
+    return halved
+
+
 def load(folder: str | Path) -> "PixelNet":
-    """A model from its folder, on the CPU, in evaluation mode.
+    """A model, on the CPU, in evaluation mode.
+
+    Args:
+        folder: of the model; or the name of one that ships with the package, as `pixelnet models` lists them; or
+            "user/name" of Hugging Face's hub. Nothing but JSON and safetensors is read, and nothing is run.
 
     Raises:
-        InputError: a file is missing, damaged, misspelt or of another model.
+        InputError: no such model; a file is missing, damaged, misspelt or of another model.
     """
+    from pixelnet.hub import folder_of
     from pixelnet.model import PixelNet
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; a model is a folder with {CONFIG} and {WEIGHTS}")
+    folder = folder_of(folder)
     settings = read_json(folder / CONFIG)
     if "model" not in settings:
         raise InputError(f"{folder / CONFIG} says nothing of a model; was it written by pixelnet?")
@@ -65,7 +92,7 @@ def load(folder: str | Path) -> "PixelNet":
 
 
 def load_weights(model: "PixelNet", path: Path) -> None:
-    """Put the weights of a file into a model of the same shape.
+    """Put the weights of a file into a model of the same shape, in the model's precision.
 
     Raises:
         InputError: the file is not there, damaged, or of another model.

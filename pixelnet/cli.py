@@ -1,7 +1,8 @@
 """The command line: a thin shell over the package's functions."""
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -74,8 +75,8 @@ class Train:
 class Evaluate:
     """Score a model, or any method's files, on a data set."""
 
-    model: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="MODEL")] = None
-    """Folder of a model; or give --predictions."""
+    model: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="MODEL")] = None
+    """Folder of a model, or the name of one (see `pixelnet models`); or give --predictions."""
     data: str = tyro.MISSING
     """camvid:PATH and so on; see `pixelnet check --help`."""
     split: str = "val"
@@ -130,8 +131,9 @@ class Evaluate:
 class Predict:
     """Answer for images: NAME.png or NAME.npy, and NAME.view.png for people."""
 
-    inputs: tyro.conf.Positional[tuple[Path, ...]]
-    """A model's folder, then images or folders of images."""
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[MODEL] IMAGE ...")]
+    """Images, or folders of images; before them the folder of a model or its name (see `pixelnet models`), if the one
+    called pixelnet is not to answer."""
     out: Path
     """Folder of the answers."""
     points: Path | None = None
@@ -143,16 +145,52 @@ class Predict:
     """From 0 (quick) to 1 (exact): ask at few pixels, and fill in between where neighbours leave no doubt."""
 
     def __call__(self) -> int:
-        from pixelnet.checkpoint import is_model, load
-        from pixelnet.predict import predict_files
+        from pixelnet.checkpoint import load
+        from pixelnet.hub import default, folder_of
+        from pixelnet.predict import image_files, predict_files
 
-        if not self.inputs or not is_model(self.inputs[0]):
-            found = self.inputs[0] if self.inputs else "nothing"
-            raise InputError(f"the first argument is {found}; give the folder of a model (it has a config.json)")
-        written = predict_files(
-            load(self.inputs[0]), self.inputs[1:], self.out, self.points, self.normals, self.adaptive
-        )
-        print(f"{len(written)} files in {self.out}")
+        name, images = model_and_images(self.inputs)
+        folder = None if name is None else folder_of(name)
+        count = len(image_files(images))  # an image that is missing is told of before a model that is
+        model = load(folder or default())
+        start = time.perf_counter()
+        written = predict_files(model, images, self.out, self.points, self.normals, self.adaptive)
+        seconds = time.perf_counter() - start
+        counted = "1 image" if count == 1 else f"{count} images"
+        rate = f"{counted} in {seconds:.2f} s, {count / seconds:.2f} images a second"
+        print(f"{rate}: {len(written)} files in {self.out}")
+        return 0
+
+
+def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """What `predict` is given: a model, or None where none is named, and the images.
+
+    The first is a model if it is a model's folder. If it is something else on disk, or is called as an image is, it
+    is an image; if it is neither, the name of a model.
+    """
+    from pixelnet.checkpoint import is_model
+    from pixelnet.data.images import IMAGE_EXTENSIONS
+
+    if not inputs:
+        return None, inputs
+    first = Path(inputs[0])
+    an_image = first.exists() or first.suffix.lower() in IMAGE_EXTENSIONS
+    if an_image and not is_model(first):
+        return None, inputs
+    return inputs[0], inputs[1:]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that ship with the package: their tasks, sizes and scores."""
+
+    name: tyro.conf.Positional[str | None] = None
+    """Print the card of this model instead: its name, its folder, or user/name of Hugging Face."""
+
+    def __call__(self) -> int:
+        from pixelnet.hub import describe
+
+        print(describe(self.name))
         return 0
 
 
@@ -162,6 +200,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "models": Models,
 }
 
 

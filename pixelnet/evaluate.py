@@ -52,7 +52,7 @@ def evaluate(
     """Score a model, or a folder of predictions, on a split of a data set.
 
     Args:
-        model: a model or its folder.
+        model: a model, its folder or its name; see `pixelnet.load`.
         data: "camvid:PATH" and so on; see `open_dataset`.
         split: of the data.
         predictions: in place of a model, a folder with a file for each image, named as the image is: class ids

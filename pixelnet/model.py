@@ -214,8 +214,11 @@ class PixelNet(nn.Module):
         last.out_features = one.task.outputs
         return one
 
-    def save(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`."""
+    def save(self, folder: str | Path, half: bool = False) -> None:
+        """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`.
+
+        half: kernels and matrices in half precision, for a file of half the size. It loads as any other.
+        """
         from pixelnet.checkpoint import save
 
-        save(self, Path(folder))
+        save(self, Path(folder), half)

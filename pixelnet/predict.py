@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Image = str | Path | PIL.Image.Image | np.ndarray
 
+# As tqdm's own, but for a rate that is images a second however slow they are.
+PROGRESS = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
+
 
 @torch.inference_mode()
 def predict(
@@ -150,7 +153,7 @@ def predict_files(
         raise InputError(f"{folder} holds the images themselves, which answers would replace; choose another --out")
     wanted = None if points is None else read_points(Path(points))
     written: list[Path] = []
-    for path in tqdm(images, unit="image", disable=len(images) < 2):
+    for path in tqdm(images, bar_format=PROGRESS, unit=" image", disable=len(images) < 2):
         if wanted is not None:
             table = by_task(model, model.predict(path, wanted))
             written.append(write_table(folder / f"{path.stem}.csv", wanted, table, model.task, axes))

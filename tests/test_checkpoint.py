@@ -149,3 +149,35 @@ def test_a_checkpoint_comes_back_and_damage_is_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"checkpoint\.pt is damaged.*remove it"):
         load_checkpoint(path)
+
+
+# ------------------------------------------------------------------------------------------------ half precision
+
+
+def test_kernels_and_matrices_at_half_precision_load_into_whole(folder: Path, tmp_path: Path) -> None:
+    model = load(folder)
+    with torch.no_grad():
+        model.head[0].bias[0] = 1e6  # beyond half precision, and no matrix
+    model.save(tmp_path / "half", half=True)
+    stored, again = load_file(tmp_path / "half" / "model.safetensors"), load(tmp_path / "half").state_dict()
+    assert {str(tensor.dtype) for tensor in stored.values()} == {"torch.float16", "torch.float32", "torch.int64"}
+    for name, tensor in model.state_dict().items():
+        kept = torch.from_numpy(tensor.numpy().astype("float16").astype("float32")) if tensor.ndim > 1 else tensor
+        assert (stored[name].dtype == torch.float16) == (tensor.ndim > 1), name
+        assert again[name].dtype == tensor.dtype, name
+        assert torch.equal(again[name], kept), name
+    whole, half = ((path / "model.safetensors").stat().st_size for path in (folder, tmp_path / "half"))
+    assert half < 0.6 * whole
+    assert load(tmp_path / "half").config == model.config
+
+
+@pytest.mark.parametrize("value", [7e4, -7e4])
+def test_a_weight_beyond_half_precision_is_refused(value: float, folder: Path, tmp_path: Path) -> None:
+    model = load(folder)
+    with torch.no_grad():
+        model.head[0].weight[1, 2] = value
+    with pytest.raises(InputError, match=r"head\.0\.weight has values up to 70000, .*ends at 65504"):
+        model.save(tmp_path / "half", half=True)
+    assert not (tmp_path / "half").exists()
+    model.save(tmp_path / "whole")
+    assert load(tmp_path / "whole").head[0].weight[1, 2] == value

@@ -79,7 +79,7 @@ def test_check(tmp_path: Path, folder_data, capsys: pytest.CaptureFixture[str]) 
         (["evaluate", "MODEL", "--data", "scenes"], "the model has 4 classes, .* has 7"),
         (["evaluate", "MODEL", "--data", "nosuch:x"], "nosuch"),
         (["evaluate", "MODEL", "--data", "scenes", "--split", "test"], "no split 'test'"),
-        (["predict", "nosuch", "--out", "o"], "the first argument is nosuch"),
+        (["predict", "nosuch", "--out", "o"], "nosuch is no folder, and no model that ships"),
         (["predict", "MODEL", "--out", "o"], "no image was given"),
         (["predict", "MODEL", "none.png", "--out", "o"], "none.png is not there"),
         (["train", "--task", "edges", "--data", "folder:/no/where", "--out", "o"], "/no/where"),
@@ -125,12 +125,18 @@ def test_arguments_that_make_no_command_exit_with_2(arguments: list[str]) -> Non
     assert stopped.value.code == 2
 
 
-@pytest.mark.parametrize("command", ["demo", "check", "train", "evaluate", "predict"])
+@pytest.mark.parametrize("command", ["demo", "check", "train", "evaluate", "predict", "models"])
 def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
     assert stopped.value.code == 0
-    options = {"demo": "--out", "check": "--split", "train": "--checkpoint-every", "evaluate": "--json"}
+    options = {
+        "demo": "--out",
+        "check": "--split",
+        "train": "--checkpoint-every",
+        "evaluate": "--json",
+        "models": "card",
+    }
     assert options.get(command, "--points") in capsys.readouterr().out
 
 

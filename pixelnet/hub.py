@@ -1,0 +1,136 @@
+"""Models by name: a folder, one that ships with the package, or one of Hugging Face; and what is known of them."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+from pixelnet.checkpoint import CONFIG, WEIGHTS, is_model
+from pixelnet.config import read_json
+from pixelnet.errors import InputError
+
+SHIPPED = Path(__file__).parent / "shipped"  # a folder for each model
+DEFAULT = "pixelnet"  # which of them answers where none is named
+CARD = "README.md"
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+FORMS = f"a folder with {CONFIG} and {WEIGHTS}, the name of a model that ships, or user/name of Hugging Face"
+
+
+def shipped() -> dict[str, Path]:
+    """The models that ship with the package, in the order of their names: name -> folder."""
+    return {folder.name: folder for folder in sorted(SHIPPED.glob("*")) if is_model(folder)}
+
+
+def folder_of(name: str | Path) -> Path:
+    """Where a model is on disk.
+
+    Args:
+        name: the folder of a model; the name of one that ships; or "user/name", which Hugging Face's hub is asked for
+            and keeps in its cache. A folder of a model comes before a name.
+
+    Raises:
+        InputError: none of these, or a model that could not be fetched.
+    """
+    folder, called = Path(name), str(name)
+    if is_model(folder):
+        return folder
+    ships = shipped()
+    if called in ships:
+        return ships[called]
+    if folder.is_dir():
+        raise InputError(f"{folder / CONFIG} is not there; give {FORMS}")
+    if REPOSITORY.fullmatch(called) and not folder.exists():
+        return _fetched(called)
+    near = difflib.get_close_matches(called, ships, n=1)
+    hint = f"did you mean {near[0]!r}? Or give" if near else "give"
+    raise InputError(f"{called} is no folder, and no model that ships ({_listed(ships)}); {hint} {FORMS}")
+
+
+def default() -> Path:
+    """The folder of the model that answers where none is named. Raises InputError if it does not ship."""
+    ships = shipped()
+    if DEFAULT not in ships:
+        raise InputError(
+            f"no model was named, and {DEFAULT!r}, which would answer then, does not ship with this installation; "
+            f"name one before the images: {FORMS} ({_listed(ships)})"
+        )
+    return ships[DEFAULT]
+
+
+def card(folder: Path) -> dict[str, Any]:
+    """What a model's config.json says of how well it does; {} where it says nothing.
+
+    Returns:
+        summary (one line), data, licence, and scores, each {"data", "score", "value", "low", "high"}: the score's
+        name, its value on that data and its 95 % interval, in the score's own unit.
+    """
+    known: dict[str, Any] = read_json(folder / CONFIG).get("card", {})
+    return known
+
+
+def describe(name: str | Path | None = None) -> str:
+    """The card of a model, for people; without a name a table of the models that ship.
+
+    Raises:
+        InputError: no such model, or one without a card.
+    """
+    if name is None:
+        return _table(shipped())
+    path = folder_of(name) / CARD
+    if not path.is_file():
+        raise InputError(f"{path} is not there, so nothing is known of {name} but its {CONFIG}")
+    return path.read_text(encoding="utf-8").rstrip()
+
+
+def _table(models: dict[str, Path]) -> str:
+    if not models:
+        return "no model ships with this installation"
+    rows = [("model", "tasks", "MB", "scores, each with its 95 % interval over images")]
+    for name, folder in models.items():
+        known, tasks = card(folder), read_json(folder / CONFIG)["model"]["task"]
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        scores = [_score(**score) for score in known.get("scores", [])]
+        rows.append((name, tasks, f"{size:.1f}", scores[0] if scores else "-"))
+        rows += [("", "", "", score) for score in scores[1:]]
+        rows += [("", "", "", known["summary"])] if "summary" in known else []
+    first, second, third = (max(len(row[k]) for row in rows) for k in range(3))
+    return "\n".join(f"{a:<{first}}  {b:<{second}}  {c:>{third}}  {d}" for a, b, c, d in rows)
+
+
+def _score(data: str, score: str, value: float, low: float | None = None, high: float | None = None) -> str:
+    interval = "" if low is None or high is None else f" ({low:#.3g} .. {high:#.3g})"
+    return f"{score} {value:#.3g}{interval}, {data}"
+
+
+def _listed(models: dict[str, Path]) -> str:
+    return ", ".join(models) or "none"
+
+
+def _fetched(name: str) -> Path:
+    """The folder, in Hugging Face's cache, of a model of its hub. Only three files are asked for: none can run code."""
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    here = f"there is no folder {name} here, and Hugging Face's {name}"
+    try:
+        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, CARD]))
+    except RepositoryNotFoundError as error:
+        raise InputError(
+            f"{here} does not exist, or is not for everyone; look at the spelling, or log in (hf auth login)"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        cache = huggingface_hub.constants.HF_HUB_CACHE
+        raise InputError(
+            f"{here} is not whole in its cache ({cache}) while the hub cannot be reached; go online, with "
+            "HF_HUB_OFFLINE not set, or give the folder of a model"
+        ) from error
+    except Exception as error:  # the hub and the libraries beneath it have many words for a download that failed
+        raise InputError(
+            f"{here} could not be fetched ({error}); try again later, or give the folder of a model"
+        ) from error
+    for file in (CONFIG, WEIGHTS):
+        if not (folder / file).is_file():
+            raise InputError(f"{here} holds no {file}; pixelnet reads {CONFIG} and {WEIGHTS}, and nothing else")
+    if "model" not in read_json(folder / CONFIG):
+        raise InputError(f"{here} is of another library: its {CONFIG} says nothing of a pixelnet model")
+    return folder
