@@ -30,6 +30,7 @@ class ModelConfig:
     dropout: float | None = None
     names: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class TrainConfig:
 
     crop: tuple[int, int] | None = (256, 320)
     """Height and width of a training view; None for the whole image."""
+    size: int | None = None
+    """Longer side that images are brought to; scale comes on top. None: as they are."""
     scale: tuple[float, float] = (0.75, 1.5)
     """Training views are magnified by a factor from this range."""
     flip: bool = True
@@ -116,6 +119,12 @@ class TrainConfig:
     """Steps between checkpoints."""
     resume: bool = False
     """Go on from the run's checkpoint; with none, start."""
+
+
+def check_size(size: int | None) -> None:
+    """Raise InputError for a working size that is none."""
+    if size is not None and size < 1:
+        raise InputError(f"the size is {size}; give the longer side in pixels, at least 1, or None")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

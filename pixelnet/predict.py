@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from pixelnet.adaptive import adaptive_strips
 from pixelnet.data.images import IMAGE_EXTENSIONS, to_array, write_normals
+from pixelnet.data.transforms import bring_to
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.geometry import convert_normals
@@ -35,6 +36,9 @@ def predict(
 ) -> np.ndarray:
     """What an image shows.
 
+    A model with a working size sees the image at that size and is asked at the image's own pixels: a map of stride t
+    of an image resized by the factor z has the stride t / z in these.
+
     Args:
         model: used in evaluation mode, and left in the mode it was in.
         image: a file, a PIL image, or uint8 (H, W, 3) RGB; of any size. For a model of C channels that are not
@@ -55,12 +59,13 @@ def predict(
     check_adaptive(adaptive, points)
     pixels = _pixels(image, model.config.channels)
     device = model.backbone.mean.device
-    batch = torch.tensor(pixels, device=device).permute(2, 0, 1)[None].float() / 255
+    seen, zoom = bring_to(pixels, model.config.size)
+    batch = seen.to(device)[None].float() / 255
     learning = [module for module in model.modules() if module.training]  # a frozen backbone has a mode of its own
     for module in learning:
         module.training = False
     try:
-        maps = model.maps(batch, fuse=True)
+        maps = model.maps(batch, fuse=True, zoom=zoom)
         if points is not None:
             return _answer(model, model.read_head(maps, _points(points, device))[0], probabilities)
         height, width = pixels.shape[:2]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pixelnet import InputError, PixelNet
 from pixelnet.data.images import read_normals
+from pixelnet.data.transforms import bring_to
 from pixelnet.predict import image_files, predict_files, read_points
 
 TASKS = {"segmentation": 4, "normals": None, "edges": None, "regression": None}
@@ -115,6 +116,58 @@ def test_a_model_of_double_precision_predicts_too() -> None:
     model = small()
     expected = model.predict(picture())
     assert (model.double().predict(picture()) == expected).mean() > 0.99
+
+
+# -------------------------------------------------------------------------------------------------------- size
+
+
+SIZES = [((37, 53), 80), ((37, 53), 31), ((90, 41), 33), ((20, 200), 64), ((2, 90), 32)]
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+@pytest.mark.parametrize("channels", [3, 5])
+def test_a_sized_model_sees_the_image_at_its_size_and_answers_at_its_pixels(shape, size, channels) -> None:
+    model = small("regression", size=size, channels=channels)
+    image, (height, width) = picture(*shape, channels), shape
+    resized, factor = bring_to(image, size)
+    pixels = torch.tensor([[x, y] for y in range(height) for x in range(width)], dtype=torch.float64)
+    with torch.no_grad():
+        places = ((pixels + 0.5) * factor - 0.5).float()
+        expected = model(resized[None].float() / 255, places[None]).view(height, width).numpy()
+    found = model.predict(image)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    points = np.random.default_rng(0).uniform(-3, 200, (50, 2)).astype(np.float32)
+    with torch.no_grad():
+        places = torch.from_numpy((points + 0.5) * factor - 0.5).float()
+        expected = model(resized[None].float() / 255, places[None]).view(50).numpy()
+    np.testing.assert_allclose(model.predict(image, points), expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_points_of_a_sized_model_are_answered_as_the_whole_image_is(shape: tuple[int, int], size: int) -> None:
+    model, image = small("normals", size=size), picture(*shape)
+    whole = model.predict(image)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    found = model.predict(image, np.stack([columns.ravel(), rows.ravel()], axis=1))
+    np.testing.assert_allclose(found.reshape(whole.shape), whole, atol=1e-4)
+
+
+def test_an_image_of_the_size_itself_is_not_touched() -> None:
+    model, image = small("regression"), picture()
+    expected = model.predict(image)
+    for size in (None, 53):
+        sized = small("regression", size=size)
+        sized.load_state_dict(model.state_dict())
+        np.testing.assert_array_equal(sized.predict(image), expected)
+        np.testing.assert_array_equal(sized.predict(image, adaptive=0.5), model.predict(image, adaptive=0.5))
+
+
+def test_a_size_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="the size is 0"):
+        small(size=0)
+
+
+# ------------------------------------------------------------------------------------------------------ points
 
 
 @pytest.mark.parametrize("points", [[], [1, 2], [[1, 2, 3]], [[np.nan, 1]], [[np.inf, 1]]])
