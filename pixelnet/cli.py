@@ -141,6 +141,8 @@ class Predict:
     pixelnet's negated; 2d3ds: x right, y down, z to the viewer."""
     adaptive: float | None = None
     """From 0 (quick) to 1 (exact): ask at few pixels, and fill in between where neighbours leave no doubt."""
+    binary: bool = False
+    """Of edges: lines one pixel wide, 0 and 255, from the model's threshold on."""
 
     def __call__(self) -> int:
         from pixelnet.checkpoint import is_model, load
@@ -150,7 +152,7 @@ class Predict:
             found = self.inputs[0] if self.inputs else "nothing"
             raise InputError(f"the first argument is {found}; give the folder of a model (it has a config.json)")
         written = predict_files(
-            load(self.inputs[0]), self.inputs[1:], self.out, self.points, self.normals, self.adaptive
+            load(self.inputs[0]), self.inputs[1:], self.out, self.points, self.normals, self.adaptive, self.binary
         )
         print(f"{len(written)} files in {self.out}")
         return 0

@@ -31,6 +31,12 @@ class ModelConfig:
     names: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
     size: int | None = None
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise InputError(f"the threshold is {self.threshold}; give a strength above 0 and up to 1, or None")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelnet.backbone import make_backbone
-from pixelnet.config import ModelConfig, check_size
+from pixelnet.config import ModelConfig
 from pixelnet.errors import InputError
 from pixelnet.fuse import fused
 from pixelnet.head import Head, TapNorms, head_shape
@@ -64,6 +64,8 @@ class PixelNet(nn.Module):
         colours: the classes' colours for pictures, RGB of 0..255.
         size: the longer side, in pixels, that `predict` brings images to before the network sees them; answers are of
             the image's own pixels. None for images as they are.
+        threshold: of edges: the strength, 0..1, from which on a thinned pixel is an edge; the best on val. Only
+            `predict(..., binary=True)` uses it.
 
     Raises:
         InputError: a name that is not known, or values that do not go together.
@@ -87,11 +89,11 @@ class PixelNet(nn.Module):
         names: Sequence[str] = (),
         colours: Sequence[tuple[int, int, int]] = (),
         size: int | None = None,
+        threshold: float | None = None,
     ):
         super().__init__()
         if classes is None and names:
             classes = len(names)
-        check_size(size)
         shape = head_shape(head, hidden, dropout)
         self.config = ModelConfig(
             task=task,
@@ -107,6 +109,7 @@ class PixelNet(nn.Module):
             names=tuple(names),
             colours=tuple((int(r), int(g), int(b)) for r, g, b in colours),
             size=size,
+            threshold=threshold,
         )
         self.task = make_task(task, classes=classes, names=self.config.names, colours=self.config.colours)
         self.backbone = make_backbone(
@@ -205,11 +208,12 @@ class PixelNet(nn.Module):
         points: "np.ndarray | Sequence | None" = None,
         probabilities: bool = False,
         adaptive: float | None = None,
+        binary: bool = False,
     ) -> "np.ndarray":
         """What the picture shows at each pixel, or at P points only; see `pixelnet.predict.predict`."""
         from pixelnet.predict import predict
 
-        return predict(self, image, points, probabilities, adaptive)
+        return predict(self, image, points, probabilities, adaptive, binary)
 
     def save(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`."""

@@ -19,6 +19,7 @@ from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.geometry import convert_normals
 from pixelnet.memory import keep_freed_memory
+from pixelnet.metrics.boundaries import binarise
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet
@@ -33,6 +34,7 @@ def predict(
     points: np.ndarray | Sequence | None = None,
     probabilities: bool = False,
     adaptive: float | None = None,
+    binary: bool = False,
 ) -> np.ndarray:
     """What an image shows.
 
@@ -47,16 +49,19 @@ def predict(
         probabilities: give the distribution instead; of segmentation and edges only.
         adaptive: 0..1, ask the head at few pixels and fill in between where neighbours leave no doubt; the nearer to
             1, the nearer to the exact answer. None for every pixel. See `pixelnet.adaptive`.
+        binary: of edges: give lines one pixel wide: the strength suppressed, from the model's threshold on, and
+            thinned, all as the BSDS protocol does it. It trusts no strength at the image's border.
 
     Returns:
         For every pixel, labels (H, W) uint8, or normals (H, W, 3) float32 unit vectors, or edge strength (H, W)
         float32 in 0..1, or values (H, W) float32; at points, P in place of H, W. With `probabilities`, of
-        segmentation, (H, W, K) float32.
+        segmentation, (H, W, K) float32. With `binary`, bool (H, W), True on edges.
 
     Raises:
-        InputError: an image that cannot be read or has not the model's channels; points of a wrong shape.
+        InputError: an image that cannot be read or has not the model's channels; points of a wrong shape; options
+            that do not go together, or not with the model.
     """
-    check_adaptive(adaptive, points)
+    check_options(model, points, probabilities, adaptive, binary)
     pixels = _pixels(image, model.config.channels)
     device = model.backbone.mean.device
     seen, zoom = bring_to(pixels, model.config.size)
@@ -73,20 +78,31 @@ def predict(
             bands = adaptive_strips(model, maps, height, width, adaptive)
         else:
             bands = (band[0] for band in model.bands(maps, height, width))
-        return np.concatenate([_answer(model, band, probabilities) for band in bands])
+        answer = np.concatenate([_answer(model, band, probabilities) for band in bands])
+        if binary:
+            assert model.config.threshold is not None
+            return binarise(answer, model.config.threshold)
+        return answer
     finally:
         for module in learning:
             module.training = True
 
 
-def check_adaptive(adaptive: float | None, points: object) -> None:
-    """Raise InputError for a dial that is none."""
-    if adaptive is None:
-        return
-    if not 0 <= adaptive <= 1:
+def check_options(model: "PixelNet", points: object, probabilities: bool, adaptive: float | None, binary: bool) -> None:
+    """Raise InputError for options of `predict` that do not go together, or not with the model."""
+    if adaptive is not None and not 0 <= adaptive <= 1:
         raise InputError(f"adaptive is {adaptive}; give a number from 0 (quick) to 1 (every pixel asked)")
-    if points is not None:
-        raise InputError("adaptive is for all pixels, but points were given; leave one of the two out")
+    if points is not None and (adaptive is not None or binary):
+        name = "binary" if binary else "adaptive"
+        raise InputError(f"{name} is for all pixels, but points were given; leave one of the two out")
+    if not binary:
+        return
+    if model.config.task != "edges":
+        raise InputError(f"binary is of edges, but the model's task is {model.config.task}; leave it out")
+    if probabilities:
+        raise InputError("binary edges have no probabilities; leave one of the two out")
+    if model.config.threshold is None:
+        raise InputError("the model has no threshold for binary edges; set `threshold` in its config.json, under model")
 
 
 def _answer(model: "PixelNet", logits: Tensor, probabilities: bool) -> np.ndarray:
@@ -116,6 +132,7 @@ def predict_files(
     points: str | Path | None = None,
     normals: str | None = None,
     adaptive: float | None = None,
+    binary: bool = False,
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -123,24 +140,25 @@ def predict_files(
         model: see `predict`.
         inputs: images, and folders of images.
         out: the folder; made if it is not there. For an image NAME it gets NAME.png (class ids; edge strength in
-            16 bits) or NAME.npy (normals float16 (H, W, 3), values float32), and NAME.view.png for people.
+            16 bits, binary ones 0 and 255) or NAME.npy (normals float16 (H, W, 3), values float32), and NAME.view.png
+            for people.
         points: a CSV file of x, y; then only NAME.csv of x, y and the answer is written.
         normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
             z into the scene. Pictures for people always look the same.
-        adaptive: see `predict`.
+        adaptive, binary: see `predict`.
 
     Returns:
         The files written.
 
     Raises:
         InputError: no image, two of one name, or one that cannot be read, and what was written before stays; a
-            convention that is not known, or given for another task.
+            convention that is not known, or given for another task; options that `predict` refuses.
     """
     if normals is not None and model.config.task != "normals":
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
-    check_adaptive(adaptive, points)
+    check_options(model, points, False, adaptive, binary)
     keep_freed_memory()
     axes = normals or "pixelnet"
     convert_normals(np.zeros(3), axes)  # an unknown name is refused before anything is written
@@ -155,7 +173,9 @@ def predict_files(
             answer = convert_normals(answer, axes) if model.config.task == "normals" else answer
             written.append(_write_table(folder / f"{path.stem}.csv", wanted, answer))
         else:
-            written += _write_dense(folder, path.stem, model.predict(path, adaptive=adaptive), model, axes)
+            written += _write_dense(
+                folder, path.stem, model.predict(path, adaptive=adaptive, binary=binary), model, axes
+            )
     return written
 
 
@@ -211,9 +231,11 @@ def _write_table(path: Path, points: np.ndarray, answers: np.ndarray) -> Path:
 def _write_dense(folder: Path, name: str, answer: np.ndarray, model: "PixelNet", axes: str) -> list[Path]:
     task = model.config.task
     if task in ("segmentation", "edges"):
-        ids = answer if task == "segmentation" else (answer * 65535).round().astype(np.uint16)
         result = folder / f"{name}.png"
-        write_png(result, ids)
+        if answer.dtype == bool:
+            write_png(result, answer.astype(np.uint8) * 255)
+        else:
+            write_png(result, answer if task == "segmentation" else (answer * 65535).round().astype(np.uint16))
     elif task == "normals":
         result = folder / f"{name}.npy"
         write_normals(result, answer, axes)

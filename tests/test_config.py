@@ -12,7 +12,7 @@ from pixelnet.config import ModelConfig, TrainConfig, from_dict, read_json, to_d
 MODELS = [
     ModelConfig("edges"),
     ModelConfig("segmentation", 2, "vgg16", (0, 2), 5, True, True, "paper", (8, 9), 0.25, ("a", "b"), ((1, 2, 3),) * 2),
-    ModelConfig("edges", size=480),
+    ModelConfig("edges", size=480, threshold=0.3),
 ]
 RUNS = [
     TrainConfig("edges", "scenes", Path("run")),

@@ -11,6 +11,8 @@ from PIL import Image
 from pixelnet import InputError, PixelNet
 from pixelnet.data.images import read_normals
 from pixelnet.data.transforms import bring_to
+from pixelnet.metrics.boundaries import thin
+from pixelnet.metrics.morphology import thin_mask
 from pixelnet.predict import image_files, predict_files, read_points
 
 TASKS = {"segmentation": 4, "normals": None, "edges": None, "regression": None}
@@ -165,6 +167,63 @@ def test_an_image_of_the_size_itself_is_not_touched() -> None:
 def test_a_size_that_is_none_is_refused() -> None:
     with pytest.raises(InputError, match="the size is 0"):
         small(size=0)
+
+
+# ------------------------------------------------------------------------------------------------ binary edges
+
+
+def test_binary_edges_are_the_benchmarks_at_the_models_threshold() -> None:
+    image = picture(60, 80)
+    strength = small("edges").predict(image)
+    crests = thin(strength)
+    threshold = float(np.median(crests[crests > 0]))
+    model = small("edges", threshold=threshold)
+    found = model.predict(image, binary=True)
+    assert found.dtype == bool
+    assert 50 < found.sum() < (crests > 0).sum() / 1.5
+    np.testing.assert_array_equal(found, thin_mask(crests >= threshold))
+    np.testing.assert_array_equal(model.predict(image), strength)
+    np.testing.assert_array_equal(
+        model.predict(image, adaptive=0.4, binary=True),
+        thin_mask(thin(model.predict(image, adaptive=0.4)) >= threshold),
+    )
+
+
+def test_binary_edges_are_written_in_black_and_white(images: Path, tmp_path: Path) -> None:
+    model = small("edges", threshold=0.3)
+    predict_files(model, [images / "a.png"], tmp_path, binary=True)
+    expected = model.predict(images / "a.png", binary=True)
+    assert expected.any()
+    stored, view = Image.open(tmp_path / "a.png"), Image.open(tmp_path / "a.view.png")
+    assert stored.mode == "L"
+    np.testing.assert_array_equal(np.array(stored), np.where(expected, 255, 0))
+    np.testing.assert_array_equal(np.array(view), np.where(expected, 0, 255)[..., None].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("task", "threshold", "options", "message"),
+    [
+        ("normals", None, {}, "the model's task is normals"),
+        ("edges", None, {}, "no threshold.*config.json"),
+        ("edges", 0.5, {"points": [(1, 2)]}, "binary is for all pixels"),
+        ("edges", 0.5, {"probabilities": True}, "no probabilities"),
+        ("edges", 0.5, {"adaptive": 2}, "from 0"),
+    ],
+)
+def test_binary_edges_that_cannot_be_are_refused(task, threshold, options, message, images, tmp_path) -> None:
+    model = small(task, threshold=threshold)
+    with pytest.raises(InputError, match=message):
+        model.predict(picture(), binary=True, **options)
+    if not options:
+        with pytest.raises(InputError, match=message):
+            predict_files(model, [images], tmp_path / "out", binary=True)
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("threshold", [0, -0.1, 1.1])
+def test_a_threshold_that_is_none_is_refused(threshold: float) -> None:
+    with pytest.raises(InputError, match="the threshold is"):
+        small("edges", threshold=threshold)
 
 
 # ------------------------------------------------------------------------------------------------------ points
