@@ -6,7 +6,7 @@ then it is asked for. The dial says how sure the neighbours must be: at 1 every 
 exact one; at 0 only those whose neighbours flatly disagree.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,15 +15,13 @@ from torch import Tensor
 from pixelnet.tasks.task import Task
 
 if TYPE_CHECKING:
-    from pixelnet.model import PixelNet
+    from pixelnet.model import Maps, PixelNet
 
 COARSE = 8  # pixels from one point of the first grid to the next; a power of 2
 STRIP = 1 << 18  # pixels answered at once, whatever the size of the image
 
 
-def adaptive_strips(
-    model: "PixelNet", maps: Sequence[Tensor], height: int, width: int, dial: float
-) -> Iterator[Tensor]:
+def adaptive_strips(model: "PixelNet", maps: "Maps", height: int, width: int, dial: float) -> Iterator[Tensor]:
     """Dense logits of one image from the top down: (rows, W, K) each.
 
     maps: of the image, from `model.maps`. height, width: of the image. dial: 0..1, see above.
@@ -33,7 +31,7 @@ def adaptive_strips(
         yield _strip(model, maps, range(top, min(top + rows, height)), width, dial)
 
 
-def _strip(model: "PixelNet", maps: Sequence[Tensor], lines: range, width: int, dial: float) -> Tensor:
+def _strip(model: "PixelNet", maps: "Maps", lines: range, width: int, dial: float) -> Tensor:
     step = COARSE
     down, across = (-(-(length - 1) // step) + 1 for length in (len(lines), width))  # the grid reaches the last pixel
     projection = model.project(maps, len(lines) * width // 4, range(lines.start, lines.start + down * step))

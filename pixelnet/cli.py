@@ -143,6 +143,8 @@ class Predict:
     pixelnet's negated; 2d3ds: x right, y down, z to the viewer."""
     adaptive: float | None = None
     """From 0 (quick) to 1 (exact): ask at few pixels, and fill in between where neighbours leave no doubt."""
+    binary: bool = False
+    """Of edges: lines one pixel wide, 0 and 255, from the model's threshold on."""
 
     def __call__(self) -> int:
         from pixelnet.checkpoint import load
@@ -154,7 +156,7 @@ class Predict:
         count = len(image_files(images))  # an image that is missing is told of before a model that is
         model = load(folder or default())
         start = time.perf_counter()
-        written = predict_files(model, images, self.out, self.points, self.normals, self.adaptive)
+        written = predict_files(model, images, self.out, self.points, self.normals, self.adaptive, self.binary)
         seconds = time.perf_counter() - start
         counted = "1 image" if count == 1 else f"{count} images"
         rate = f"{counted} in {seconds:.2f} s, {count / seconds:.2f} images a second"

@@ -30,6 +30,13 @@ class ModelConfig:
     dropout: float | None = None
     names: tuple[str, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
+    size: int | None = None
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise InputError(f"the threshold is {self.threshold}; give a strength above 0 and up to 1, or None")
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class TrainConfig:
 
     crop: tuple[int, int] | None = (256, 320)
     """Height and width of a training view; None for the whole image."""
+    size: int | None = None
+    """Longer side that images are brought to; scale comes on top. None: as they are."""
     scale: tuple[float, float] = (0.75, 1.5)
     """Training views are magnified by a factor from this range."""
     flip: bool = True
@@ -117,6 +126,12 @@ class TrainConfig:
     """Steps between checkpoints."""
     resume: bool = False
     """Go on from the run's checkpoint; with none, start."""
+
+
+def check_size(size: int | None) -> None:
+    """Raise InputError for a working size that is none."""
+    if size is not None and size < 1:
+        raise InputError(f"the size is {size}; give the longer side in pixels, at least 1, or None")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

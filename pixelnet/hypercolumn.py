@@ -6,12 +6,14 @@
 
 A map of stride s is read at ((x, y) + 0.5) / s - 0.5, between its four nearest cells (PixelNet, section 3;
 the released layer's (x - (s - 1) / 2) / s is the same number), clamped to the map at the borders. That is also
-what ``interpolate(align_corners=False)`` does, so reading at every pixel is upsampling.
+what ``interpolate(align_corners=False)`` does, so reading at every pixel is upsampling. A stride need not be whole: a
+map of stride t of an image that was resized by the factor z has the stride t / z in the pixels of the image itself.
 
 Sparse, dense and projected are one code path: a dense prediction asks for all pixels of a band of rows, and a linear
 layer on hypercolumns is applied to each map before or after it is read, whichever costs less.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -55,20 +57,20 @@ class Cells(NamedTuple):
     """The part of a map that points are read from."""
 
     values: Tensor  # (N, h, w, C)
-    stride: int
+    stride: float
     rows: range  # of the map, h of them
 
 
-def cells_below(features: Tensor, stride: int, lines: range | None) -> Cells:
+def cells_below(features: Tensor, stride: float, lines: range | None) -> Cells:
     """The cells of a map (N, C, H_l, W_l) that pixels of those lines of the image are read from; None for all."""
     rows = range(features.shape[2])
     if lines is not None:
-        first, last = ((2 * line + 1 - stride) // (2 * stride) for line in (lines[0], lines[-1]))
+        first, last = (math.floor((line + 0.5) / stride - 0.5) for line in (lines[0], lines[-1]))
         rows = range(max(first, 0), min(last + 2, len(rows)))
     return Cells(features[:, :, rows.start : rows.stop].permute(0, 2, 3, 1), stride, rows)
 
 
-def neighbours(at: Tensor, stride: int, cells: range) -> tuple[Tensor, Tensor]:
+def neighbours(at: Tensor, stride: float, cells: range) -> tuple[Tensor, Tensor]:
     """Along one axis, the two cells around each place (...), int32 (..., 2), and their shares (..., 2).
 
     at: in pixels of the image. cells: those that there are; places beyond are moved to the first or the last. Shares
@@ -116,14 +118,14 @@ class _WeightedRows(torch.autograd.Function):
         return of_table, None, of_shares
 
 
-def read(features: Tensor, points: Points, stride: int) -> Tensor:
+def read(features: Tensor, points: Points, stride: float) -> Tensor:
     """One map (N, C, H_l, W_l) at P points of each image -> (N, P, C). Differentiable in the map and in the points."""
     lines = points.lines if isinstance(points, Band) else None
     rows = Table([cells_below(features, stride, lines)], lines).read(points)
     return rows.view(len(features), number(points), features.shape[1])
 
 
-def hypercolumns(maps: Sequence[Tensor], points: Points, strides: Sequence[int]) -> Tensor:
+def hypercolumns(maps: Sequence[Tensor], points: Points, strides: Sequence[float]) -> Tensor:
     """All maps at P points of each image, concatenated in the order of the taps -> (N, P, sum C_l)."""
     return torch.cat([read(features, points, stride) for features, stride in zip(maps, strides, strict=True)], dim=-1)
 
@@ -146,7 +148,7 @@ class Projection:
     def __init__(
         self,
         maps: Sequence[Tensor],
-        strides: Sequence[int],
+        strides: Sequence[float],
         weight: Tensor,
         bias: Tensor,
         points: int,

@@ -34,8 +34,16 @@ if TYPE_CHECKING:
 BAND, PIECE = 65536, 8192
 
 
-class Unnormed(list[Tensor]):
-    """Maps that the taps' batch norms are still to be applied to; `PixelNet.project` has them in the head's layer."""
+class Maps(list[Tensor]):
+    """A backbone's maps, and what `PixelNet.project` is to know of them.
+
+    zoom: the factor by which the images were resized before; points are in pixels of the images as they were.
+    unnormed: the taps' batch norms are still to be applied; the head's first layer will have them in it.
+    """
+
+    def __init__(self, maps: Sequence[Tensor], zoom: float = 1.0, unnormed: bool = False):
+        super().__init__(maps)
+        self.zoom, self.unnormed = zoom, unnormed
 
 
 class PixelNet(nn.Module):
@@ -56,6 +64,10 @@ class PixelNet(nn.Module):
         dropout: share of hidden units dropped in training, instead of the head's own.
         names: the classes' names.
         colours: the classes' colours for pictures, RGB of 0..255.
+        size: the longer side, in pixels, that `predict` brings images to before the network sees them; answers are of
+            the image's own pixels. None for images as they are.
+        threshold: of edges: the strength, 0..1, from which on a thinned pixel is an edge; the best on val. Only
+            `predict(..., binary=True)` uses it.
 
     Raises:
         InputError: a name that is not known, or values that do not go together.
@@ -78,6 +90,8 @@ class PixelNet(nn.Module):
         dropout: float | None = None,
         names: Sequence[str] = (),
         colours: Sequence[tuple[int, int, int]] = (),
+        size: int | None = None,
+        threshold: float | None = None,
     ):
         super().__init__()
         if classes is None and names:
@@ -96,6 +110,8 @@ class PixelNet(nn.Module):
             dropout=shape.dropout,
             names=tuple(names),
             colours=tuple((int(r), int(g), int(b)) for r, g, b in colours),
+            size=size,
+            threshold=threshold,
         )
         self.task = make_task(task, classes=classes, names=self.config.names, colours=self.config.colours)
         self.backbone = make_backbone(
@@ -116,7 +132,7 @@ class PixelNet(nn.Module):
         """Logits at points, or at every pixel.
 
         Args:
-            images: (N, C, H, W), floats in 0..1, any H and W.
+            images: (N, C, H, W), floats in 0..1, any H and W. They are seen as they are; only `predict` resizes.
             points: (N, P, 2) as (x, y) in pixels, (0, 0) the centre of the first; None for all pixels. A point
                 outside the image is read at the nearest place inside its maps.
 
@@ -134,11 +150,12 @@ class PixelNet(nn.Module):
         maps = self.maps(images)
         return hypercolumns(maps, self._checked(maps, points), self.backbone.strides)
 
-    def maps(self, images: Tensor, fuse: bool = False) -> Sequence[Tensor]:
+    def maps(self, images: Tensor, fuse: bool = False, zoom: float = 1.0) -> Maps:
         """The backbone's maps of images (N, C, H, W), padded right and below to a multiple of the largest stride.
 
         fuse: let batch norms be part of the layers beside them, the convolutions and the head's first: quicker, for
             prediction only.
+        zoom: the factor by which the images were resized.
         """
         if images.ndim != 4 or images.shape[1] != self.config.channels or not images.is_floating_point():
             raise InputError(
@@ -151,11 +168,10 @@ class PixelNet(nn.Module):
         padded = F.pad(images, (0, right, 0, below), mode="replicate") if right or below else images
         padded = padded.contiguous(memory_format=torch.channels_last)
         if fuse:
-            return Unnormed(fused(self.backbone, padded)(padded))
-        found: list[Tensor] = self.norms(self.backbone(padded))
-        return found
+            return Maps(fused(self.backbone, padded)(padded), zoom, unnormed=isinstance(self.norms, TapNorms))
+        return Maps(self.norms(self.backbone(padded)), zoom)
 
-    def bands(self, maps: Sequence[Tensor], height: int, width: int) -> Iterator[Tensor]:
+    def bands(self, maps: Maps, height: int, width: int) -> Iterator[Tensor]:
         """Dense logits from the top down, a few rows at a time: (N, rows, W, K) each.
 
         No more than a band's hypercolumns exist at once, whatever the size of the image.
@@ -167,20 +183,21 @@ class PixelNet(nn.Module):
             logits = [self.head.rest(first(piece)).view(len(maps[0]), -1, width, self.task.outputs) for piece in pieces]
             yield torch.cat(logits, dim=1)
 
-    def read_head(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
+    def read_head(self, maps: Maps, points: Tensor) -> Tensor:
         """Logits (N, P, K) at points (N, P, 2) of images whose maps are known: many cheap questions of one image."""
         points = self._checked(maps, points)
         logits: Tensor = self.head.rest(self.project(maps, points.shape[1])(points))
         return logits.view(*points.shape[:2], self.task.outputs)
 
-    def project(self, maps: Sequence[Tensor], points: int, lines: range | None = None) -> Projection:
+    def project(self, maps: Maps, points: int, lines: range | None = None) -> Projection:
         """The head's first layer, ready to be read at so many points of each image; see `Projection`."""
         first = self.head.first
         weight: Tensor = first.weight
         bias: Tensor = first.bias
-        if isinstance(maps, Unnormed) and isinstance(self.norms, TapNorms):
+        if maps.unnormed and isinstance(self.norms, TapNorms):
             weight, bias = self.norms.within(first)
-        return Projection(maps, self.backbone.strides, weight, bias, points, lines)
+        strides = [stride / maps.zoom for stride in self.backbone.strides]
+        return Projection(maps, strides, weight, bias, points, lines)
 
     def _checked(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
         if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(maps[0]):
@@ -193,11 +210,12 @@ class PixelNet(nn.Module):
         points: "np.ndarray | Sequence | None" = None,
         probabilities: bool = False,
         adaptive: float | None = None,
+        binary: bool = False,
     ) -> "np.ndarray":
         """What the picture shows at each pixel, or at P points only; see `pixelnet.predict.predict`."""
         from pixelnet.predict import predict
 
-        return predict(self, image, points, probabilities, adaptive)
+        return predict(self, image, points, probabilities, adaptive, binary)
 
     def only(self, task: str) -> "PixelNet":
         """Of a model of several tasks, a copy that answers one of them. Raises InputError for one it does not."""

@@ -14,9 +14,11 @@ from tqdm import tqdm
 from pixelnet.adaptive import adaptive_strips
 from pixelnet.answers import write_dense, write_table
 from pixelnet.data.images import IMAGE_EXTENSIONS, to_array
+from pixelnet.data.transforms import bring_to
 from pixelnet.errors import InputError
 from pixelnet.geometry import convert_normals
 from pixelnet.memory import keep_freed_memory
+from pixelnet.metrics.boundaries import binarise
 from pixelnet.tasks import Joint
 
 if TYPE_CHECKING:
@@ -35,8 +37,12 @@ def predict(
     points: np.ndarray | Sequence | None = None,
     probabilities: bool = False,
     adaptive: float | None = None,
+    binary: bool = False,
 ) -> Any:
     """What an image shows.
+
+    A model with a working size sees the image at that size and is asked at the image's own pixels: a map of stride t
+    of an image resized by the factor z has the stride t / z in these.
 
     Args:
         model: used in evaluation mode, and left in the mode it was in.
@@ -46,24 +52,29 @@ def predict(
         probabilities: give the distribution instead; of segmentation and edges only.
         adaptive: 0..1, ask the head at few pixels and fill in between where neighbours leave no doubt; the nearer to
             1, the nearer to the exact answer. None for every pixel. See `pixelnet.adaptive`.
+        binary: of edges: give lines one pixel wide: the strength suppressed, from the model's threshold on, and
+            thinned, all as the BSDS protocol does it. It trusts no strength at the image's border.
 
     Returns:
         For every pixel, labels (H, W) uint8, or normals (H, W, 3) float32 unit vectors, or edge strength (H, W)
         float32 in 0..1, or values (H, W) float32; at points, P in place of H, W. With `probabilities`, of
-        segmentation, (H, W, K) float32. Of a model of several tasks, a dict of these by task.
+        segmentation, (H, W, K) float32. With `binary`, bool (H, W), True on edges. Of a model of several tasks, a dict
+        of these by task.
 
     Raises:
-        InputError: an image that cannot be read or has not the model's channels; points of a wrong shape.
+        InputError: an image that cannot be read or has not the model's channels; points of a wrong shape; options
+            that do not go together, or not with the model.
     """
-    check_adaptive(adaptive, points)
+    check_options(model, points, probabilities, adaptive, binary)
     pixels = _pixels(image, model.config.channels)
     device = model.backbone.mean.device
-    batch = torch.tensor(pixels, device=device).permute(2, 0, 1)[None].float() / 255
+    seen, zoom = bring_to(pixels, model.config.size)
+    batch = seen.to(device)[None].float() / 255
     learning = [module for module in model.modules() if module.training]  # a frozen backbone has a mode of its own
     for module in learning:
         module.training = False
     try:
-        maps = model.maps(batch, fuse=True)
+        maps = model.maps(batch, fuse=True, zoom=zoom)
         if points is not None:
             return _answer(model, [model.read_head(maps, _points(points, device))[0]], probabilities)
         height, width = pixels.shape[:2]
@@ -71,20 +82,30 @@ def predict(
             bands = adaptive_strips(model, maps, height, width, adaptive)
         else:
             bands = (band[0] for band in model.bands(maps, height, width))
-        return _answer(model, bands, probabilities)
+        answer = _answer(model, bands, probabilities)
+        if binary:
+            return _with_binary(answer, model)
+        return answer
     finally:
         for module in learning:
             module.training = True
 
 
-def check_adaptive(adaptive: float | None, points: object) -> None:
-    """Raise InputError for a dial that is none."""
-    if adaptive is None:
-        return
-    if not 0 <= adaptive <= 1:
+def check_options(model: "PixelNet", points: object, probabilities: bool, adaptive: float | None, binary: bool) -> None:
+    """Raise InputError for options of `predict` that do not go together, or not with the model."""
+    if adaptive is not None and not 0 <= adaptive <= 1:
         raise InputError(f"adaptive is {adaptive}; give a number from 0 (quick) to 1 (every pixel asked)")
-    if points is not None:
-        raise InputError("adaptive is for all pixels, but points were given; leave one of the two out")
+    if points is not None and (adaptive is not None or binary):
+        name = "binary" if binary else "adaptive"
+        raise InputError(f"{name} is for all pixels, but points were given; leave one of the two out")
+    if not binary:
+        return
+    if "edges" not in model.config.task.split(","):
+        raise InputError(f"binary is of edges, but the model's task is {model.config.task}; leave it out")
+    if probabilities:
+        raise InputError("binary edges have no probabilities; leave one of the two out")
+    if model.config.threshold is None:
+        raise InputError("the model has no threshold for binary edges; set `threshold` in its config.json, under model")
 
 
 def _answer(model: "PixelNet", bands: Iterable[Tensor], probabilities: bool) -> Any:
@@ -96,6 +117,15 @@ def _answer(model: "PixelNet", bands: Iterable[Tensor], probabilities: bool) -> 
             parts.setdefault(name, []).append(answer.to(torch.uint8 if whole else answer.dtype).cpu().numpy())
     found = {name: np.concatenate(answers) for name, answers in parts.items()}
     return found if isinstance(model.task, Joint) else found[model.config.task]
+
+
+def _with_binary(answer: Any, model: "PixelNet") -> Any:
+    """An answer with its edge strength made binary."""
+    threshold = model.config.threshold
+    assert threshold is not None
+    if isinstance(answer, dict):
+        return answer | {"edges": binarise(answer["edges"], threshold)}
+    return binarise(answer, threshold)
 
 
 def _pixels(image: Image, channels: int) -> np.ndarray:
@@ -120,6 +150,7 @@ def predict_files(
     points: str | Path | None = None,
     normals: str | None = None,
     adaptive: float | None = None,
+    binary: bool = False,
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -131,20 +162,20 @@ def predict_files(
         points: a CSV file of x, y; then only NAME.csv of x, y and the answer is written.
         normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
             z into the scene. Pictures for people always look the same.
-        adaptive: see `predict`.
+        adaptive, binary: see `predict`.
 
     Returns:
         The files written.
 
     Raises:
         InputError: no image, two of one name, or one that cannot be read, and what was written before stays; a
-            convention that is not known, or given for another task.
+            convention that is not known, or given for another task; options that `predict` refuses.
     """
     if normals is not None and "normals" not in model.config.task.split(","):
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
-    check_adaptive(adaptive, points)
+    check_options(model, points, False, adaptive, binary)
     keep_freed_memory()
     axes = normals or "pixelnet"
     convert_normals(np.zeros(3), axes)  # an unknown name is refused before anything is written
@@ -159,7 +190,7 @@ def predict_files(
             written.append(write_table(folder / f"{path.stem}.csv", wanted, table, model.task, axes))
         else:
             image = to_array(path)
-            dense = by_task(model, model.predict(image, adaptive=adaptive))
+            dense = by_task(model, model.predict(image, adaptive=adaptive, binary=binary))
             written += write_dense(folder, path.stem, image, dense, model.task, axes)
     return written
 

@@ -65,7 +65,7 @@ def run(config: TrainConfig) -> PixelNet:
     data, validation = _open(config, accelerator)
     task = task_of(data, loss=config.loss, class_weights=config.class_weights)
     sampler = _sampler(config, task, data)
-    augmentation = Augmentation(config.crop, config.scale, config.flip, config.colour)
+    augmentation = Augmentation(config.crop, config.scale, config.flip, config.colour, config.size)
     place = (accelerator.process_index, accelerator.num_processes)
     batches = Batches(data, task, sampler, augmentation, config.images_per_step, config.seed, *place)
 
@@ -227,6 +227,7 @@ def _model(config: TrainConfig, data: Dataset, fresh: bool) -> PixelNet:
         dropout=config.dropout,
         names=data.classes,
         colours=data.colours,
+        size=config.size,
     )
 
 

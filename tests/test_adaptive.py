@@ -14,9 +14,9 @@ from pixelnet.tasks import make_task
 CLASSES = {"segmentation": 4, "normals": None, "edges": None, "regression": None}
 
 
-def small(task: str) -> PixelNet:
+def small(task: str, size: int | None = None) -> PixelNet:
     torch.manual_seed(0)
-    return PixelNet(task, CLASSES[task], "test_resnet", hidden=(8,)).eval()
+    return PixelNet(task, CLASSES[task], "test_resnet", hidden=(8,), size=size).eval()
 
 
 def photo(height: int, width: int) -> np.ndarray:
@@ -25,8 +25,9 @@ def photo(height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("task", CLASSES)
 @pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 17), (33, 70)])
-def test_every_pixel_asked_is_the_exact_answer(task: str, size: tuple[int, int]) -> None:
-    model, image = small(task), photo(*size)
+@pytest.mark.parametrize("working", [None, 50])
+def test_every_pixel_asked_is_the_exact_answer(task: str, size: tuple[int, int], working: int | None) -> None:
+    model, image = small(task, working), photo(*size)
     exact, found = model.predict(image), model.predict(image, adaptive=1)
     assert found.shape == exact.shape
     assert found.dtype == exact.dtype

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, map_coor
 from pixelnet.errors import InputError
 from pixelnet.metrics.boundaries import (
     _bilinear,
+    binarise,
     boundary_counts,
     boundary_scores,
     quick_counts,
@@ -129,6 +130,18 @@ def test_counts_by_hand(method, options):
     best = [25, 25, 45, 50]  # P 1, R .9
     # The second annotator's line is 10 long, of which 5 at most find a pixel of their own.
     assert counts.tolist() == [[25, 35, 45, 50], [25, 35, 45, 50], [25, 25, 45, 50], [20, 20, 40, 50], best]
+
+
+def test_binary_edges_are_the_pixels_that_the_protocol_matches():
+    """A truth of the binary edges finds, at their threshold, every predicted pixel at no distance."""
+    strength = gaussian_filter(np.random.default_rng(0).random((40, 50)), 1.5)
+    strength = (strength - strength.min()) / np.ptp(strength)
+    for index in (0, 3, 6):
+        edges = binarise(strength, (index + 1) / 10)
+        assert edges.dtype == bool
+        counts = boundary_counts(strength, edges[None], 9, 0)[index]
+        assert counts.tolist() == [edges.sum()] * 4
+        assert edges.any()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
         ("segmentation", 2, {"names": ("sky", "road"), "colours": ((1, 2, 3), (4, 5, 6))}),
         ("normals", None, {"head": "linear", "hidden": None, "taps": (0, 2)}),
         ("edges", None, {"head": "paper", "hidden": (5, 6), "dropout": 0.1, "channels": 1}),
-        ("regression", None, {"head": "linear-bn", "hidden": None}),
+        ("regression", None, {"head": "linear-bn", "hidden": None, "size": 64}),
     ],
 )
 def test_a_model_comes_back_bit_for_bit(task: str, classes: int | None, options: dict, tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ def test_train_evaluate_predict(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["train", *flags({**TINY, "steps": 2, "out": run}), "--resume"]) == 0
 
 
+def test_binary_edges(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    PixelNet("edges", None, "test_resnet", hidden=(4,), threshold=0.2).save(tmp_path / "model")
+    picture = image(tmp_path / "a.png")
+    assert main(["predict", str(tmp_path / "model"), str(picture), "--binary", "--out", str(tmp_path / "out")]) == 0
+    assert set(np.unique(Image.open(tmp_path / "out" / "a.png"))) == {0, 255}
+
+
 def test_check(tmp_path: Path, folder_data, capsys: pytest.CaptureFixture[str]) -> None:
     data, overlay = folder_data("segmentation"), tmp_path / "check.png"
     assert main(["check", f"folder:{data}", "--task", "segmentation", "--overlay", str(overlay)]) == 0

@@ -1,5 +1,7 @@
 """Reading maps at points, against interpolate, grid_sample, a plain loop and hand-worked numbers."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,10 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pixelnet import hypercolumn
-from pixelnet.hypercolumn import Band, Projection, hypercolumns, neighbours, number, read
+from pixelnet.hypercolumn import Band, Projection, cells_below, hypercolumns, neighbours, number, read
 
 STRIDES = st.sampled_from([1, 2, 3, 4, 8, 16, 32])
+REAL_STRIDES = STRIDES | st.floats(0.3, 40)  # of images that were resized
 
 
 def random_map(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
@@ -28,7 +31,7 @@ def every_pixel(width: int, height: int) -> torch.Tensor:
     return torch.tensor([[[x, y] for y in range(height) for x in range(width)]], dtype=torch.float64)
 
 
-def read_by_loop(features: np.ndarray, points: np.ndarray, stride: int) -> np.ndarray:
+def read_by_loop(features: np.ndarray, points: np.ndarray, stride: float) -> np.ndarray:
     """The definition, one point at a time: clamp, then blend along x, then along y."""
     count, channels, height, width = features.shape
     result = np.zeros((count, points.shape[1], channels))
@@ -48,7 +51,7 @@ sizes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 6), st.in
 
 
 @settings(max_examples=40)
-@given(shape=sizes, stride=STRIDES, seed=st.integers(0, 2**16), beyond=st.sampled_from([0.0, 0.7]))
+@given(shape=sizes, stride=REAL_STRIDES, seed=st.integers(0, 2**16), beyond=st.sampled_from([0.0, 0.7]))
 def test_reading_is_the_definition(shape, stride, seed, beyond) -> None:
     features = random_map(seed, shape)
     points = random_points(seed, shape[0], 7, shape[3] * stride, shape[2] * stride, beyond)
@@ -99,6 +102,24 @@ def test_constants_everywhere_and_ramps_inside_are_exact(stride, rows, columns, 
     inside = ((points[0] >= torch.stack([x[0], y[0]])) & (points[0] <= torch.stack([x[-1], y[-1]]))).all(dim=1)
     expected = 3 + 2 * points[0, :, 0] - 5 * points[0, :, 1]
     torch.testing.assert_close(ramps[inside], expected[inside], atol=1e-9, rtol=0)
+
+
+@settings(max_examples=200)
+@given(stride=REAL_STRIDES, height=st.integers(1, 12), top=st.floats(0, 0.99), count=st.integers(1, 30))
+def test_the_cells_below_lines_are_those_that_the_lines_are_read_from(stride, height, top, count) -> None:
+    image = max(1, int(height * stride))
+    height = max(height, math.ceil(image / stride))
+    first = int(top * image)
+    lines = range(first, min(first + count, image))
+    cells = cells_below(torch.zeros(1, 1, height, 2), stride, lines)
+    needed, beside = set(), set()
+    for line in lines:
+        place = min(max((line + 0.5) / stride - 0.5, 0), height - 1)
+        needed |= {math.floor(place), math.ceil(place)}
+        beside |= {math.floor(place), min(math.floor(place) + 1, height - 1)}
+    assert needed <= set(cells.rows)
+    assert {cells.rows[0], cells.rows[-1]} <= beside
+    assert cells.values.shape == (1, len(cells.rows), 2, 1)
 
 
 def test_a_hand_worked_point() -> None:
@@ -176,10 +197,14 @@ def test_the_backward_pass_repeats_bit_for_bit() -> None:
     assert all(torch.equal(grads[0], other) for other in grads)
 
 
-def three_maps(seed: int, count: int) -> tuple[list[torch.Tensor], tuple[int, ...]]:
-    """Maps of an image of 40x40, and their strides."""
+def three_maps(seed: int, count: int, zoom: float = 1) -> tuple[list[torch.Tensor], tuple[float, ...]]:
+    """Maps of an image of 40x40, and their strides in an image that it was resized from by the factor `zoom`."""
     shapes = [(count, 3, 20, 20), (count, 5, 5, 5), (count, 7, 2, 2)]
-    return [random_map(seed + k, shape).requires_grad_() for k, shape in enumerate(shapes)], (2, 8, 20)
+    maps = [random_map(seed + k, shape).requires_grad_() for k, shape in enumerate(shapes)]
+    return maps, (2 / zoom, 8 / zoom, 20 / zoom)
+
+
+ZOOMS = st.sampled_from([1, 0.93, 0.31])
 
 
 def same_with_gradients(outputs: list[torch.Tensor], leaves: list[torch.Tensor]) -> None:
@@ -197,14 +222,15 @@ def same_with_gradients(outputs: list[torch.Tensor], leaves: list[torch.Tensor])
     seed=st.integers(0, 2**16),
     points=st.sampled_from([1, 9, 40, 500, Band(3, 11, 37)]),
     some=st.booleans(),
+    zoom=ZOOMS,
 )
 @settings(max_examples=40)
 def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients(
-    read_cost: int, count: int, seed: int, points: int | Band, some: bool
+    read_cost: int, count: int, seed: int, points: int | Band, some: bool, zoom: float
 ) -> None:
     """All maps are multiplied first, or those that have fewer cells than there are points, or none; read from all of a
     map's rows or from those that are needed only."""
-    maps, strides = three_maps(seed, count)
+    maps, strides = three_maps(seed, count, zoom)
     weight, bias = random_map(seed + 5, (4, 15)).requires_grad_(), random_map(seed + 6, (4,)).requires_grad_()
     if isinstance(points, Band):
         at, lines = points, range(points.top, points.bottom)
@@ -224,10 +250,11 @@ def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients
     seed=st.integers(0, 2**16),
     rows=st.tuples(st.integers(0, 39), st.integers(1, 40)),
     width=st.integers(1, 40),
+    zoom=ZOOMS,
 )
 @settings(max_examples=40)
-def test_a_band_is_its_pixels_row_by_row(count: int, seed: int, rows: tuple[int, int], width: int) -> None:
-    maps, strides = three_maps(seed, count)
+def test_a_band_is_its_pixels_row_by_row(count, seed, rows, width, zoom) -> None:
+    maps, strides = three_maps(seed, count, zoom)
     band = Band(rows[0], min(40, rows[0] + rows[1]), width)
     pixels = every_pixel(width, 40)[:, band.top * width : band.bottom * width].expand(count, -1, -1)
     assert number(band) == number(pixels)

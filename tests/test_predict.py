@@ -10,6 +10,9 @@ from PIL import Image
 
 from pixelnet import InputError, PixelNet
 from pixelnet.data.images import read_normals
+from pixelnet.data.transforms import bring_to
+from pixelnet.metrics.boundaries import thin
+from pixelnet.metrics.morphology import thin_mask
 from pixelnet.predict import image_files, predict_files, read_points
 
 TASKS = {"segmentation": 4, "normals": None, "edges": None, "regression": None}
@@ -115,6 +118,115 @@ def test_a_model_of_double_precision_predicts_too() -> None:
     model = small()
     expected = model.predict(picture())
     assert (model.double().predict(picture()) == expected).mean() > 0.99
+
+
+# -------------------------------------------------------------------------------------------------------- size
+
+
+SIZES = [((37, 53), 80), ((37, 53), 31), ((90, 41), 33), ((20, 200), 64), ((2, 90), 32)]
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+@pytest.mark.parametrize("channels", [3, 5])
+def test_a_sized_model_sees_the_image_at_its_size_and_answers_at_its_pixels(shape, size, channels) -> None:
+    model = small("regression", size=size, channels=channels)
+    image, (height, width) = picture(*shape, channels), shape
+    resized, factor = bring_to(image, size)
+    pixels = torch.tensor([[x, y] for y in range(height) for x in range(width)], dtype=torch.float64)
+    with torch.no_grad():
+        places = ((pixels + 0.5) * factor - 0.5).float()
+        expected = model(resized[None].float() / 255, places[None]).view(height, width).numpy()
+    found = model.predict(image)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    points = np.random.default_rng(0).uniform(-3, 200, (50, 2)).astype(np.float32)
+    with torch.no_grad():
+        places = torch.from_numpy((points + 0.5) * factor - 0.5).float()
+        expected = model(resized[None].float() / 255, places[None]).view(50).numpy()
+    np.testing.assert_allclose(model.predict(image, points), expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("shape", "size"), SIZES)
+def test_points_of_a_sized_model_are_answered_as_the_whole_image_is(shape: tuple[int, int], size: int) -> None:
+    model, image = small("normals", size=size), picture(*shape)
+    whole = model.predict(image)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    found = model.predict(image, np.stack([columns.ravel(), rows.ravel()], axis=1))
+    np.testing.assert_allclose(found.reshape(whole.shape), whole, atol=1e-4)
+
+
+def test_an_image_of_the_size_itself_is_not_touched() -> None:
+    model, image = small("regression"), picture()
+    expected = model.predict(image)
+    for size in (None, 53):
+        sized = small("regression", size=size)
+        sized.load_state_dict(model.state_dict())
+        np.testing.assert_array_equal(sized.predict(image), expected)
+        np.testing.assert_array_equal(sized.predict(image, adaptive=0.5), model.predict(image, adaptive=0.5))
+
+
+def test_a_size_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="the size is 0"):
+        small(size=0)
+
+
+# ------------------------------------------------------------------------------------------------ binary edges
+
+
+def test_binary_edges_are_the_benchmarks_at_the_models_threshold() -> None:
+    image = picture(60, 80)
+    strength = small("edges").predict(image)
+    crests = thin(strength)
+    threshold = float(np.median(crests[crests > 0]))
+    model = small("edges", threshold=threshold)
+    found = model.predict(image, binary=True)
+    assert found.dtype == bool
+    assert 50 < found.sum() < (crests > 0).sum() / 1.5
+    np.testing.assert_array_equal(found, thin_mask(crests >= threshold))
+    np.testing.assert_array_equal(model.predict(image), strength)
+    np.testing.assert_array_equal(
+        model.predict(image, adaptive=0.4, binary=True),
+        thin_mask(thin(model.predict(image, adaptive=0.4)) >= threshold),
+    )
+
+
+def test_binary_edges_are_written_in_black_and_white(images: Path, tmp_path: Path) -> None:
+    model = small("edges", threshold=0.3)
+    predict_files(model, [images / "a.png"], tmp_path, binary=True)
+    expected = model.predict(images / "a.png", binary=True)
+    assert expected.any()
+    stored, view = Image.open(tmp_path / "a.png"), Image.open(tmp_path / "a.view.png")
+    assert stored.mode == "L"
+    np.testing.assert_array_equal(np.array(stored), np.where(expected, 255, 0))
+    np.testing.assert_array_equal(np.array(view), np.where(expected, 0, 255)[..., None].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("task", "threshold", "options", "message"),
+    [
+        ("normals", None, {}, "the model's task is normals"),
+        ("edges", None, {}, "no threshold.*config.json"),
+        ("edges", 0.5, {"points": [(1, 2)]}, "binary is for all pixels"),
+        ("edges", 0.5, {"probabilities": True}, "no probabilities"),
+        ("edges", 0.5, {"adaptive": 2}, "from 0"),
+    ],
+)
+def test_binary_edges_that_cannot_be_are_refused(task, threshold, options, message, images, tmp_path) -> None:
+    model = small(task, threshold=threshold)
+    with pytest.raises(InputError, match=message):
+        model.predict(picture(), binary=True, **options)
+    if not options:
+        with pytest.raises(InputError, match=message):
+            predict_files(model, [images], tmp_path / "out", binary=True)
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("threshold", [0, -0.1, 1.1])
+def test_a_threshold_that_is_none_is_refused(threshold: float) -> None:
+    with pytest.raises(InputError, match="the threshold is"):
+        small("edges", threshold=threshold)
+
+
+# ------------------------------------------------------------------------------------------------------ points
 
 
 @pytest.mark.parametrize("points", [[], [1, 2], [[1, 2, 3]], [[np.nan, 1]], [[np.inf, 1]]])

@@ -92,6 +92,16 @@ def test_a_seed_repeats_a_run_and_another_does_not(tmp_path: Path) -> None:
     assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
 
 
+def test_a_size_is_the_models_and_stays(tmp_path: Path) -> None:
+    options = {**TINY, "steps": 2, "out": tmp_path / "run", "size": 90}
+    model = pixelnet.train(**options)
+    assert model.config.size == 90
+    pixelnet.train(**{**options, "size": None, "out": tmp_path / "other"})
+    assert losses(tmp_path / "run") != losses(tmp_path / "other")
+    with pytest.raises(InputError, match="size was 90 and is 91"):
+        pixelnet.train(**{**options, "size": 91, "resume": True})
+
+
 def test_a_rate_of_nothing_freezes_the_backbone_and_its_statistics(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = pixelnet.train(**{**TINY, "backbone_rate": 0.0, "steps": 3}, out=tmp_path / "run")

@@ -1,5 +1,8 @@
 """Views: where a pixel goes, its colour must be found; and what a view may look like."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pixelnet import InputError
-from pixelnet.data.transforms import Augmentation, View, draw_view, whole_view
+from pixelnet.data.transforms import Augmentation, View, bring_to, draw_view, whole_view
 
 PLAIN = Augmentation(crop=None, scale=(1, 1), flip=False, colour=0)
 
@@ -40,10 +43,11 @@ def inside(view: View, margin: int) -> np.ndarray:
     scale=st.sampled_from([(1.0, 1.0), (0.5, 0.5), (0.7, 1.6), (2.0, 2.0)]),
     crop=st.sampled_from([None, (40, 60), (64, 31), (500, 500)]),
     flip=st.booleans(),
+    size=st.sampled_from([None, 73, 160]),
 )
-def test_a_pixel_goes_where_its_colour_goes(seed, scale, crop, flip) -> None:
+def test_a_pixel_goes_where_its_colour_goes(seed, scale, crop, flip, size) -> None:
     image = ramp(80, 110)
-    view = draw_view(image, Augmentation(crop, scale, flip, 0), np.random.default_rng(seed))
+    view = draw_view(image, Augmentation(crop, scale, flip, 0, size), np.random.default_rng(seed))
     points = inside(view, margin=4)  # at the border itself resizing extends the ramp flatly
     window = image[view.rows, view.columns]
     columns, rows = points.astype(int).T
@@ -141,6 +145,51 @@ def test_tints_change_colours_by_no_more_than_was_asked() -> None:
     assert 120 < max(values) <= 132
 
 
+@pytest.mark.parametrize(("shape", "size"), [((80, 110), 55), ((80, 110), 220), ((110, 80), 55), ((40, 55), 55)])
+def test_a_size_is_what_the_scale_comes_on_top_of(shape: tuple[int, int], size: int) -> None:
+    for seed in range(5):
+        scale = np.exp(np.random.default_rng(seed).uniform(np.log(0.7), np.log(1.4)))
+        view = draw_view(ramp(*shape), Augmentation(None, (0.7, 1.4), True, 0, size), np.random.default_rng(seed))
+        expected = np.array(shape) * scale * size / max(shape)
+        assert np.abs(np.array(view.image.shape[1:]) - expected).max() <= 0.5
+
+
+@settings(max_examples=100)
+@given(
+    height=st.integers(1, 60), width=st.integers(1, 60), size=st.integers(1, 130), channels=st.sampled_from([1, 3, 5])
+)
+def test_an_image_is_brought_to_a_size_by_one_factor(height: int, width: int, size: int, channels: int) -> None:
+    """Each pixel is the mean of the image under a tent around its centre, along either axis."""
+    image = np.random.default_rng(height).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    found, factor = bring_to(image, size)
+    longer = max(height, width)
+    assert factor == size / longer
+    assert found.shape == (
+        channels,
+        math.ceil(Fraction(height * size, longer)),
+        math.ceil(Fraction(width * size, longer)),
+    )
+    reach = [math.ceil(Fraction(n * longer, size)) for n in found.shape[1:]]  # to where the last pixels extend
+    extended = np.pad(image, ((0, reach[0] - height), (0, reach[1] - width), (0, 0)), mode="edge")
+    down, across = (tents(n, length, factor) for n, length in zip(found.shape[1:], reach, strict=True))
+    expected = np.einsum("ij,kl,jlc->cik", down, across, extended.astype(float))
+    assert np.abs(found.numpy() - expected).max() <= 1.01  # either axis is rounded to whole numbers
+
+
+def tents(number: int, length: int, factor: float) -> np.ndarray:
+    """(number, length) shares of a line of pixels in each of those of a resized line."""
+    centres, pixels = (np.arange(number) + 0.5) / factor, np.arange(length) + 0.5
+    shares = np.maximum(0, 1 - np.abs(centres[:, None] - pixels) * min(factor, 1))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def test_an_image_without_a_size_stays_as_it_is() -> None:
+    image = ramp(33, 47)
+    found, factor = bring_to(image, None)
+    assert factor == 1
+    np.testing.assert_array_equal(found.permute(1, 2, 0).numpy(), image)
+
+
 @pytest.mark.parametrize("channels", [1, 5])
 def test_images_need_not_be_rgb(channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, channels), dtype=np.uint8)
@@ -149,7 +198,7 @@ def test_images_need_not_be_rgb(channels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"crop": (0, 5)}, {"scale": (0, 1)}, {"scale": (2, 1)}, {"colour": 1.0}, {"colour": -0.1}]
+    "values", [{"crop": (0, 5)}, {"scale": (0, 1)}, {"scale": (2, 1)}, {"colour": 1.0}, {"colour": -0.1}, {"size": 0}]
 )
 def test_impossible_changes_are_refused(values: dict) -> None:
     with pytest.raises(InputError, match=next(iter(values))):

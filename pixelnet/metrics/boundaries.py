@@ -52,6 +52,11 @@ def thin(strength: np.ndarray, border: int = BORDER, multiplier: float = MULTIPL
     return thinned * np.outer(*(_fade(size, border) for size in strength.shape))
 
 
+def binarise(strength: np.ndarray, threshold: float) -> np.ndarray:
+    """The edges of a strength (H, W) as the protocol has them at one threshold, suppressed and thinned: bool (H, W)."""
+    return thin_mask(thin(strength) >= threshold)
+
+
 def _fade(size: int, border: int) -> np.ndarray:
     """(size,) weights that rise from 0 at either end to 1 at `border` pixels from it."""
     place = np.arange(size, dtype=np.float32)
