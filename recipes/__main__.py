@@ -1,7 +1,7 @@
 """python -m recipes NAME [--data DIR] [--weights DIR] [--out DIR] [--full]: run a recipe; `results` gathers results.md.
 
 DIR of data holds bsds500, camvid and nyudv2; DIR of weights holds the trained backbones. A recipe that was stopped goes
-on when it is called again. It writes docs/results/NAME.json and NAME.png itself. table1, table4, pixels and samplers
+on when it is called again. It writes docs/results/NAME.json and NAME.png itself. pixelnet is a model that ships. table1, table4, pixels and samplers
 are experiments: many runs, reduced to 2 cores, or --full as in the paper.
 """
 
@@ -15,11 +15,12 @@ import tyro
 from pixelnet import InputError
 from recipes.everyday import bsds500, camvid, nyudv2
 from recipes.experiments.claims import EXPERIMENTS
+from recipes.models import MODELS, train_model
 from recipes.paper import paper
 from recipes.results import results
 
 RECIPES = {"camvid": camvid, "nyudv2": nyudv2, "bsds500": bsds500, "paper": paper}
-Name = Literal["camvid", "nyudv2", "bsds500", "paper", "table1", "table4", "pixels", "samplers", "results"]
+Name = Literal["camvid", "nyudv2", "bsds500", "paper", "pixelnet", "table1", "table4", "pixels", "samplers", "results"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ def main() -> int:
             raise InputError(f"--full is of {', '.join(EXPERIMENTS)}; leave it out")
         if arguments.name == "results":
             results()
+        elif arguments.name in MODELS:
+            train_model(arguments.name, arguments.data, arguments.weights, arguments.out / arguments.name)
         elif arguments.name in EXPERIMENTS:
             EXPERIMENTS[arguments.name](arguments.data, arguments.weights, arguments.out, arguments.full)
         else:

@@ -58,7 +58,9 @@ def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
     named = dict(settings)
     for name in ("data", "out", "backbone_weights"):
         value = named[name]
-        named[name] = value and f"{value.split(':')[0]}:" * (":" in value) + Path(value.split(":")[-1]).name
+        named[name] = value and ",".join(
+            f"{part.split(':')[0]}:" * (":" in part) + Path(part.split(":")[-1]).name for part in value.split(",")
+        )
     return named
 
 
