@@ -59,8 +59,8 @@ MODELS = {
         ("nyudv2", "bsds500", "bsds500"),
         (INDOOR, NORMALS, EDGES),
         "Indoor classes, surface normals and edges of any photo, by one network.",
-        "Classes and normals are of indoor scenes: outdoors the classes mean nothing and the normals are guesses, though "
-        "edges hold. " + BLUR,
+        "Classes and normals are of indoor scenes: outdoors the classes mean nothing and the normals are guesses, "
+        "though edges hold. " + BLUR,
         {"steps": 4000, "loss": "cross-entropy+lovasz,angular,cross-entropy"},
     ),
 }
@@ -95,7 +95,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
     }
     checkpoint.save(trained, folder, half=True, card=card)
     write_atomic(folder / CARD, text(name, card, out).encode())
-    keep(out, {task: scores for (task, _), scores in found.items()})
+    keep(out, {f"{task} {key}": value for (task, _), scores in found.items() for key, value in scores.items()})
 
 
 def text(name: str, card: Mapping[str, Any], run: Path) -> str:
@@ -114,9 +114,9 @@ def text(name: str, card: Mapping[str, Any], run: Path) -> str:
     return (
         f"# {name}\n\n{model.summary} {size:.1f} MB.\n\n"
         f"| validation data | score | value | 95 % interval over images |\n|---|---|---|---|\n{''.join(rows)}\n"
-        f"Trained by `python -m recipes {name}`: {config['backbone']} from ImageNet, {config['pixels']} pixels of each of "
-        f"{config['images_per_step']} images, {len(steps)} steps, {hours:.1f} hours on 2 cores; one seed. The same val "
-        "images chose the best of its weights while it trained, so scores are a little flattered.\n\n"
+        f"Trained by `python -m recipes {name}`: {config['backbone']} from ImageNet, {config['pixels']} pixels of each "
+        f"of {config['images_per_step']} images, {len(steps)} steps, {hours:.1f} hours on 2 cores; one seed. Images "
+        "of val chose the best of its weights while it trained, so scores are a little flattered.\n\n"
         f"Weak points: {model.weak}\n\n## Licences\n\n- Weights and code: Apache-2.0; the backbone's starting weights "
         f"(EfficientNet-lite, ImageNet), too.\n{licences}"
     )
