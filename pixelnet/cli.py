@@ -85,6 +85,8 @@ class Evaluate:
     """Folder of predictions, each named as its image (.png, or .npy)."""
     task: TaskName | None = None
     """What the predictions are."""
+    flip: bool = False
+    """Of a model: ask each image's mirror image, too."""
     resize: bool = False
     """Bring predictions of another size to that of the truth."""
     normals: str | None = None
@@ -113,6 +115,7 @@ class Evaluate:
             split=self.split,
             predictions=self.predictions,
             task=self.task,
+            flip=self.flip,
             resize=self.resize,
             normals=self.normals,
             json=self.json,
@@ -145,6 +148,8 @@ class Predict:
     """From 0 (quick) to 1 (exact): ask at few pixels, and fill in between where neighbours leave no doubt."""
     binary: bool = False
     """Of edges: lines one pixel wide, 0 and 255, from the model's threshold on."""
+    flip: bool = False
+    """Ask the mirror image, too: a little better, and twice the time."""
 
     def __call__(self) -> int:
         from pixelnet.checkpoint import load
@@ -156,7 +161,9 @@ class Predict:
         count = len(image_files(images))  # an image that is missing is told of before a model that is
         model = load(folder or default())
         start = time.perf_counter()
-        written = predict_files(model, images, self.out, self.points, self.normals, self.adaptive, self.binary)
+        written = predict_files(
+            model, images, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip
+        )
         seconds = time.perf_counter() - start
         counted = "1 image" if count == 1 else f"{count} images"
         rate = f"{counted} in {seconds:.2f} s, {count / seconds:.2f} images a second"

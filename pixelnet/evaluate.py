@@ -39,6 +39,7 @@ def evaluate(
     split: str = "val",
     predictions: str | Path | None = None,
     task: str | None = None,
+    flip: bool = False,
     resize: bool = False,
     normals: str | None = None,
     json: str | Path | None = None,
@@ -59,6 +60,7 @@ def evaluate(
             (.png) or probabilities (.npy, (H, W, K)), edge strength (8- or 16-bit .png, or .npy in 0..1), normals
             (.png or .npy), values.
         task: what the predictions are; a model knows its own, and where it has several, which is to be scored.
+        flip: of a model: ask each image's mirror image, too, and average.
         resize: bring predictions of another size to that of the truth, which is never resized.
         normals: of predicted normals: the convention of their axes (geometry.CONVENTIONS); None for the library's.
         json: write what is returned to this file as well.
@@ -95,6 +97,8 @@ def evaluate(
     if predictions is not None:
         if task is None:
             raise InputError("predictions do not say what they are; add --task")
+        if flip:
+            raise InputError("--flip is of a model; leave it out")
         dataset = open_dataset(data, task, split)
         judge = task_of(dataset)
         answer: Callable[[int], np.ndarray] = Predictions(predictions, dataset, resize, normals)
@@ -108,11 +112,15 @@ def evaluate(
         dataset = open_dataset(data, loaded.config.task, split)
         same_classes(loaded, dataset)
         judge = loaded.task
-        answer = partial(_predicted, loaded, dataset)
+        answer = partial(_predicted, loaded, dataset, flip)
         scorer = score(judge.benchmark(**options), dataset, answer)
     intervals = {name: list(interval) for name, interval in scorer.intervals().items()}
     scores = scorer.result() | {"intervals": intervals, "bootstrap": BOOTSTRAP}
-    what = {"predictions": str(predictions)} if predictions is not None else {"model": named(model)}
+    what = (
+        {"predictions": str(predictions)}
+        if predictions is not None
+        else {"model": named(model)} | ({"flip": True} if flip else {})
+    )
     about = {"data": dataset.source, "split": split, "images": len(dataset)} | what
     # All is made before the first file is written, so that none stands alone.
     page = None
@@ -168,8 +176,9 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
     return scorer
 
 
-def _predicted(model: "PixelNet", dataset: Dataset, index: int) -> np.ndarray:
-    return model.predict(dataset.image(index), probabilities=dataset.task == "segmentation")
+def _predicted(model: "PixelNet", dataset: Dataset, flip: bool, index: int) -> np.ndarray:
+    answer: np.ndarray = model.predict(dataset.image(index), probabilities=dataset.task == "segmentation", flip=flip)
+    return answer
 
 
 def score_model(

@@ -211,11 +211,12 @@ class PixelNet(nn.Module):
         probabilities: bool = False,
         adaptive: float | None = None,
         binary: bool = False,
+        flip: bool = False,
     ) -> "np.ndarray":
         """What the picture shows at each pixel, or at P points only; see `pixelnet.predict.predict`."""
         from pixelnet.predict import predict
 
-        return predict(self, image, points, probabilities, adaptive, binary)
+        return predict(self, image, points, probabilities, adaptive, binary, flip)
 
     def only(self, task: str) -> "PixelNet":
         """Of a model of several tasks, a copy that answers one of them. Raises InputError for one it does not."""

@@ -85,6 +85,10 @@ class Joint(Task):
             for own, (name, part) in zip(self.of_logits, self.parts.items(), strict=True)
         }
 
+    def with_mirror(self, logits: Tensor, mirrored: Tensor) -> Tensor:
+        own = zip(self.of_logits, self.parts.values(), strict=True)
+        return torch.cat([part.with_mirror(logits[..., at], mirrored[..., at]) for at, part in own], dim=-1)
+
     def signs(self, logits: Tensor) -> Tensor:
         own = zip(self.of_logits, self.parts.values(), strict=True)
         return torch.cat([part.signs(logits[..., at]) for at, part in own], dim=-1)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pixelnet.metrics import angles
@@ -45,6 +46,11 @@ class Normals(Task):
         mirrored = labels.copy() if isinstance(labels, np.ndarray) else labels.clone()
         mirrored[..., 0] = -mirrored[..., 0]
         return mirrored
+
+    def with_mirror(self, logits: Tensor, mirrored: Tensor) -> Tensor:
+        """The mean of the two unit vectors, x of the mirror image's negated."""
+        # No loss looks at an output's length, so a longer one is no surer and must not weigh more.
+        return super().with_mirror(F.normalize(logits, dim=-1), self.mirror(F.normalize(mirrored, dim=-1)))
 
     def decode(self, logits: Tensor, probabilities: bool = False) -> Tensor:
         """(..., 3) -> unit vectors (..., 3); an output without direction becomes (0, 0, -1), facing the camera."""

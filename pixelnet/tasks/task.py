@@ -104,6 +104,14 @@ class Task(ABC):
         """Label values (...) after a left-right flip of the image: as they were, unless they have a direction."""
         return labels
 
+    def with_mirror(self, logits: Tensor, mirrored: Tensor) -> Tensor:
+        """What an image and its mirror image say together, as logits (..., K): the mean of the two.
+
+        logits, mirrored: (..., K) each, of the same places: those of the mirror image are brought back, but their
+        values are as they were.
+        """
+        return (logits + mirrored) / 2
+
     @abstractmethod
     def labelled(self, labels: Labels) -> Labels:
         """Which labels take part in the loss: (...) or (..., 3), NumPy or torch -> bool (...), of the same kind."""
