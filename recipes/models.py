@@ -61,7 +61,7 @@ MODELS = {
         "Indoor classes, surface normals and edges of any photo, by one network.",
         "Classes and normals are of indoor scenes: outdoors the classes mean nothing and the normals are guesses, "
         "though edges hold. " + BLUR,
-        {"steps": 4000, "loss": "cross-entropy+lovasz,angular,cross-entropy"},
+        {"steps": 2600, "loss": "cross-entropy+lovasz,angular,cross-entropy"},
     ),
 }
 

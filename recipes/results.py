@@ -20,7 +20,8 @@ HEADER = """# Results
 
 Written by `python -m recipes results` from what the runs wrote (`docs/results/*.json`); nothing here is typed by hand.
 Scores are on validation data. One seed each where no others are given, so differences of a point or two would mean
-nothing. `nyudv2` and `bsds500` are short runs: the normals, after three passes over the data, are clearly not done.
+nothing. `table1`, `table4`, `pixels` and `samplers` are experiments on the paper's claims: short runs, three seeds.
+`nyudv2` and `bsds500` are short runs: the normals, after three passes over the data, are clearly not done.
 `camvid`, `nyudv2` and `bsds500` were run when the everyday head had two hidden layers of 256; it has one now.
 
 """

@@ -1,7 +1,7 @@
 """The paper's claims, measured: python -m recipes table1 | table4 | pixels | samplers [--full]
 
 Reduced, for 2 cores: EfficientNet-lite0 from ImageNet, CamVid at 240x180, NYUv2 at 280x212 and BSDS500 at 481x321 in
-place of VOC2012, NYUv2 and BSDS500 at full size, 5 views of 128x160 a step, 288 steps of AdamW, five seeds; scores
+place of VOC2012, NYUv2 and BSDS500 at full size, 5 views of 128x160 a step, 288 steps of AdamW, three seeds; scores
 are on 24 images of val, edges by the quick F on the annotators' consensus. --full is the paper's: VGG-16 with conv-7,
 2 x 4096, 5 views of 224x224, SGD, from the hub's weights, on voc2012:, nyudv2: and bsds500: below --data, for a GPU.
 The reduced runs' rates are three times the defaults: so short a run gets further with them (one seed of each task).
@@ -10,7 +10,8 @@ Segmentation learns from cross-entropy alone, as in the paper; `samplers` has th
 full for the first 80/96 of a run and comes down then (the schedule "step"): scores "at the end" are of whole runs,
 those at equal steps, images or seconds of the part at the full rate, where runs can be compared on the way.
 
-The four share runs where their settings are the same, so they are run one after the other, in this order.
+The four share runs where their settings are the same, so they are run one after the other, in this order: 1.8 hours of
+2 cores in all.
 """
 
 from collections.abc import Callable
