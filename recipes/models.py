@@ -70,7 +70,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
     """Train a model, or go on with it, and ship it with its card."""
     model = MODELS[name]
     spec = ",".join(f"{source}:{data / source}" for source in model.sources)
-    settings = {**COMMON, **model.settings, "backbone_weights": str(weights / BACKBONE)}
+    settings = {**COMMON, "backbone_weights": str(weights / BACKBONE), **model.settings}
     trained = pixelnet.train(model.task, spec, out, **settings, resume=True)
     folder = SHIPPED / name
     checkpoint.save(trained, folder, half=True)

@@ -1,0 +1,99 @@
+"""The recipe of models that ship, on made-up data: what it writes loads by name, and its card says the scores."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pixelnet
+from pixelnet import checkpoint, hub
+from pixelnet.data import NAMES
+from recipes import models, results
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Dark and light halves: classes, and an edge between them."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for folder in ("images", "labels", "edges"):
+            (tmp_path / "data/folder" / split / folder).mkdir(parents=True)
+        for name in ("a", "b"):
+            ids = np.zeros((64, 80), np.uint8)
+            ids[:, int(rng.integers(30, 50)) :] = 1
+            pixels = 60 + 100 * ids[..., None] + rng.integers(0, 40, (64, 80, 3))
+            edge = np.zeros_like(ids)
+            edge[:, 1:] = 255 * (ids[:, 1:] != ids[:, :-1])
+            for folder, values in (("images", pixels.astype(np.uint8)), ("labels", ids), ("edges", edge)):
+                Image.fromarray(values).save(tmp_path / "data/folder" / split / folder / f"{name}.png")
+    return tmp_path / "data"
+
+
+def test_a_model_is_trained_scored_as_it_ships_and_described(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = models.Model(
+        "segmentation,edges",
+        ("folder",),
+        (("segmentation", "folder", "val"), ("edges", "folder", "val")),
+        "Halves.",
+        "It knows halves only.",
+        {
+            "backbone": "test_resnet", "backbone_weights": None, "steps": 3, "images_per_step": 2, "pixels": "50",
+            "crop": (48, 64), "evaluate_every": 3, "workers": 0, "size": 64,
+        },
+    )  # fmt: skip
+    monkeypatch.setattr(models, "MODELS", {"halves": model})
+    monkeypatch.setitem(models.LICENCES, "folder", "Made up, and free.")
+    for module in (models, hub):
+        monkeypatch.setattr(module, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    models.train_model("halves", data, tmp_path, tmp_path / "runs/halves")
+
+    shipped = pixelnet.load("halves")
+    assert shipped.config.size == 64
+    scores = {
+        task: pixelnet.evaluate("halves", data=f"folder:{data / 'folder'}", task=task) for task in shipped.task.parts
+    }
+    assert shipped.config.threshold == scores["edges"]["threshold"]
+    card = hub.card(tmp_path / "shipped/halves")
+    assert [(score["score"], score["value"]) for score in card["scores"]] == [
+        ("mean IoU", scores["segmentation"]["miou"]),
+        ("ODS", scores["edges"]["ods"]),
+    ]
+    assert card["scores"][1]["low"] == scores["edges"]["intervals"]["ods"][0]
+    text = hub.describe("halves")
+    for words in (
+        "# halves",
+        "Halves.",
+        "It knows halves only.",
+        "Made up, and free.",
+        "python -m recipes halves",
+        "3 steps",
+    ):
+        assert words in text
+    assert f"{scores['segmentation']['miou']:.4g}" in text
+    assert (tmp_path / "halves.json").exists()
+    half = (tmp_path / "shipped/halves" / checkpoint.WEIGHTS).stat().st_size
+    assert half < 0.7 * (tmp_path / "runs/halves" / checkpoint.WEIGHTS).stat().st_size
+
+
+def test_each_recipe_is_scored_on_every_task_by_data_it_is_licensed_for() -> None:
+    for model in models.MODELS.values():
+        assert {task for task, _, _ in model.tests} == set(model.task.split(","))
+        assert set(model.sources) <= models.LICENCES.keys() & NAMES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(hub.shipped()))
+def test_a_model_that_ships_is_small_and_says_what_it_is(name: str) -> None:
+    folder = hub.shipped()[name]
+    assert (folder / checkpoint.WEIGHTS).stat().st_size <= 16e6
+    card = hub.card(folder)
+    assert card["summary"]
+    assert card["licence"]
+    assert all(score["low"] <= score["value"] <= score["high"] for score in card["scores"])
+    model = pixelnet.load(name)
+    found = model.predict(np.zeros((40, 60, 3), np.uint8))
+    assert set(found if isinstance(found, dict) else [model.config.task]) == set(model.config.task.split(","))
+    assert ("edges" in model.config.task) == (model.config.threshold is not None)
