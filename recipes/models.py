@@ -95,7 +95,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
     }
     checkpoint.save(trained, folder, half=True, card=card)
     write_atomic(folder / CARD, text(name, card, out).encode())
-    keep(out, {f"{task} {key}": value for (task, _), scores in found.items() for key, value in scores.items()})
+    keep(out, {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]})
 
 
 def text(name: str, card: Mapping[str, Any], run: Path) -> str:
