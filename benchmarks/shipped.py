@@ -1,49 +1,40 @@
 """Seconds of a 480x360 picture by each model that ships: all of its answers, and each alone. Start-up is aside.
 
-    python -m benchmarks.shipped
-
-Arms alternate, so that what the machine does besides falls on all of them; medians of so many rounds.
+python -m benchmarks.shipped
 """
 
-import time
-from pathlib import Path
+import sys
+from functools import partial
 
 import numpy as np
-import torch
 
 import pixelnet
+from benchmarks import timing
+from benchmarks.dense import random_image
+from benchmarks.networks import IMAGE
 from pixelnet.files import write_json
 from pixelnet.hub import shipped
-from pixelnet.memory import keep_freed_memory
 
-RESULT = Path(__file__).parents[1] / "docs" / "results" / "shipped.json"
+RESULT = timing.RESULT.with_name("shipped.json")
 ROUNDS = 15
 
 
-def main() -> None:
-    keep_freed_memory()
-    picture = np.random.default_rng(0).integers(0, 256, (360, 480, 3), dtype=np.uint8)  # its content costs nothing
-    arms = {}
+def measure() -> None:
+    picture, models = random_image(*IMAGE), {}  # its content costs nothing
     for name in shipped():
-        model = pixelnet.load(name)
-        arms[name] = model
-        if "," in model.config.task:
-            arms |= {f"{name}, {task} only": model.only(task) for task in model.config.task.split(",")}
-    seconds: dict[str, list[float]] = {name: [] for name in arms}
-    for _ in range(ROUNDS + 1):
-        for name, model in arms.items():
-            start = time.perf_counter()
-            model.predict(picture)
-            seconds[name].append(time.perf_counter() - start)
+        models[name] = model = pixelnet.load(name)
+        if len(model.task.parts) > 1:
+            models |= {f"{name}, {task} only": model.only(task) for task in model.task.parts}
+    works = {name: partial(model.predict, picture) for name, model in models.items()}
     rows = []
-    for name, found in seconds.items():
-        low, median, high = np.quantile(found[1:], [0.25, 0.5, 0.75]).tolist()  # the first fuses and warms up
-        row = {"model": name, "seconds": round(median, 4), "quartiles": [round(low, 4), round(high, 4)]}
-        rows.append(row)
+    for name, seconds in timing.alternate(works, ROUNDS).items():
+        low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75]).round(4).tolist()
+        rows.append({"model": name, "seconds": median, "quartiles": [low, high]})
         print(f"{name:32} {median:.4f} s ({low:.4f} .. {high:.4f})", flush=True)
-    what = f"Seconds of a 480x360 picture, start-up aside, on {torch.get_num_threads()} threads; {ROUNDS} rounds."
-    write_json(RESULT, {"name": "shipped", "what": what, "command": "python -m benchmarks.shipped", "rows": rows})
+    what = f"Seconds of a 480x360 picture, start-up aside: medians of {ROUNDS} rounds, in which every arm ran once."
+    head = {"name": "shipped", "what": what, "command": "python -m benchmarks.shipped", "machine": timing.machine()}
+    write_json(RESULT, head | {"rows": rows})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(timing.as_command(measure))
