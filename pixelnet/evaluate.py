@@ -138,7 +138,7 @@ def evaluate(
 
 def _of_one_task(model: "PixelNet", task: str | None) -> "PixelNet":
     """The model itself, or if it is of several tasks the one that is asked for."""
-    if "," in model.config.task:
+    if len(model.task.parts) > 1:
         if task is None:
             raise InputError(f"the model answers {model.config.task}, and one at a time is scored; add --task")
         return model.only(task)

@@ -168,7 +168,7 @@ class PixelNet(nn.Module):
         padded = F.pad(images, (0, right, 0, below), mode="replicate") if right or below else images
         padded = padded.contiguous(memory_format=torch.channels_last)
         if fuse:
-            return Maps(fused(self.backbone, padded)(padded), zoom, unnormed=isinstance(self.norms, TapNorms))
+            return Maps(fused(self.backbone, padded)(padded), zoom, unnormed=True)
         return Maps(self.norms(self.backbone(padded)), zoom)
 
     def bands(self, maps: Maps, height: int, width: int) -> Iterator[Tensor]:
@@ -227,8 +227,7 @@ class PixelNet(nn.Module):
         if task != "segmentation":
             one.config = replace(one.config, classes=None, names=(), colours=())
         one.task = self.task.parts[task]
-        rows = dict(zip(self.task.parts, self.task.of_logits, strict=True))[task]
-        last = one.head.last
+        rows, last = self.task.of_logits[task], one.head.last
         last.weight, last.bias = nn.Parameter(last.weight[rows].clone()), nn.Parameter(last.bias[rows].clone())
         last.out_features = one.task.outputs
         return one

@@ -232,14 +232,14 @@ def _model(config: TrainConfig, data: Dataset, fresh: bool) -> PixelNet:
 
 
 def _sampler(config: TrainConfig, task: Task, data: Dataset) -> Sampler:
-    if config.sampler is None and isinstance(task, Joint):
-        return JointSampler(task, config.pixels)
     name = config.sampler or task.sampler
     if name != "stratified":
         if config.quotas != "equal":
             raise InputError(f"--quotas {config.quotas} are of the sampler stratified; add --sampler stratified")
         if name == "hard":
             task.certainty(torch.zeros(1, task.outputs))  # says so at once where the task knows none
+        if config.sampler is None and isinstance(task, Joint):
+            return JointSampler(task, config.pixels)
         return make_sampler(name, config.pixels)
     return make_sampler(name, config.pixels, quotas=read_quotas(config.quotas, data.classes))
 

@@ -97,7 +97,7 @@ def test_each_part_decodes_its_own_outputs_and_doubts_add_no_certainty() -> None
     expected = torch.stack(
         [
             part.doubt(part.signs(logits[0][:, own]), part.signs(logits[1][:, own]))
-            for part, own in zip(task.parts.values(), task.of_logits, strict=True)
+            for part, own in zip(task.parts.values(), task.of_logits.values(), strict=True)
         ]
     )
     torch.testing.assert_close(task.doubt(signs[0], signs[1]), expected.amax(0))
@@ -200,6 +200,11 @@ def test_points_are_drawn_for_each_task_by_its_own_sampler() -> None:
     assert labels["edges"][rows, columns][40:].sum() == 20  # balanced, for edges
     alone = task.pack({"edges": labels["edges"]}, (40, 50))
     assert len(JointSampler(task, 40)(task.labelled(alone), np.random.default_rng(0), alone, None).points) == 40
+
+
+def test_quotas_are_refused_as_they_are_of_one_task(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="are of the sampler stratified"):
+        pixelnet.train(**{**TINY, "task": THREE, "quotas": "proportional"}, out=tmp_path / "run")
 
 
 # ------------------------------------------------------------------------------------------------------- a run

@@ -30,30 +30,32 @@ class Joint(Task):
     headline = ("joint", True)
 
     def __init__(self, parts: Sequence[Task]) -> None:
-        self.parts = {part.name: part for part in parts}
+        self._parts = {part.name: part for part in parts}
         if len(self.parts) != len(parts):
             raise InputError(f"{', '.join(part.name for part in parts)}: name each task once")
         self.name = ",".join(self.parts)
         self.loss_name = ",".join(part.loss_name for part in parts)
         self.outputs = sum(part.outputs for part in parts)
         self.unlabelled = np.concatenate([np.full(NUMBERS[part.name], part.unlabelled, np.float32) for part in parts])
-        signs = [part.signs(torch.zeros(1, part.outputs)).shape[-1] for part in parts]
-        self.of_logits = _slices([part.outputs for part in parts])
-        self.of_labels = _slices([NUMBERS[part.name] for part in parts])
-        self.of_signs = _slices(signs)
+        self.of_logits = _slices({part.name: part.outputs for part in parts})
+        self.of_labels = _slices({part.name: NUMBERS[part.name] for part in parts})
+        self.of_signs = _slices({part.name: part.signs(torch.zeros(1, part.outputs)).shape[-1] for part in parts})
+
+    @property
+    def parts(self) -> Mapping[str, Task]:
+        return self._parts
 
     def pack(self, labels: Mapping[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
         """Label maps by task, each (H, W) or (H, W, 3), of those that an image is labelled for -> (H, W, L)."""
         packed = np.tile(self.unlabelled, (*size, 1))
-        for name, own in zip(self.parts, self.of_labels, strict=True):
-            if name in labels:
-                packed[..., own] = labels[name].reshape(*size, -1)
+        for name, values in labels.items():
+            packed[..., self.of_labels[name]] = values.reshape(*size, -1)
         return packed
 
     def unpack(self, labels: Labels) -> dict[str, Labels]:
         """(..., L) -> each part's labels, as the part takes them."""
         found = {}
-        for name, own in zip(self.parts, self.of_labels, strict=True):
+        for name, own in self.of_labels.items():
             values = labels[..., own] if NUMBERS[name] > 1 else labels[..., own.start]
             if name == "segmentation":
                 values = values.astype(np.uint8) if isinstance(values, np.ndarray) else values.long()
@@ -66,37 +68,35 @@ class Joint(Task):
 
     def mirror(self, labels: Labels) -> Labels:
         mirrored = labels.copy() if isinstance(labels, np.ndarray) else labels.clone()
-        for part, own in zip(self.parts.values(), self.of_labels, strict=True):
-            if NUMBERS[part.name] > 1:
-                mirrored[..., own] = part.mirror(labels[..., own])
+        for name, own in self.of_labels.items():
+            mirrored[..., own] = self.parts[name].mirror(labels[..., own])
         return mirrored
 
     def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         losses = []
-        for own, (name, values) in zip(self.of_logits, self.unpack(labels).items(), strict=True):
+        for name, values in self.unpack(labels).items():
             known = self.parts[name].labelled(values)
-            losses.append(self.parts[name].loss(logits[known][:, own], values[known], weights[known]))
+            own = logits[known][:, self.of_logits[name]]
+            losses.append(self.parts[name].loss(own, values[known], weights[known]))
         return torch.stack(losses).sum()
 
     def decode(self, logits: Tensor, probabilities: bool = False) -> Any:
         """(..., K) -> a dict by task of what its part predicts."""
-        return {
-            name: part.decode(logits[..., own], probabilities)
-            for own, (name, part) in zip(self.of_logits, self.parts.items(), strict=True)
-        }
+        return {name: self.parts[name].decode(logits[..., own], probabilities) for name, own in self.of_logits.items()}
 
     def with_mirror(self, logits: Tensor, mirrored: Tensor) -> Tensor:
-        own = zip(self.of_logits, self.parts.values(), strict=True)
-        return torch.cat([part.with_mirror(logits[..., at], mirrored[..., at]) for at, part in own], dim=-1)
+        both = [
+            self.parts[name].with_mirror(logits[..., own], mirrored[..., own]) for name, own in self.of_logits.items()
+        ]
+        return torch.cat(both, dim=-1)
 
     def signs(self, logits: Tensor) -> Tensor:
-        own = zip(self.of_logits, self.parts.values(), strict=True)
-        return torch.cat([part.signs(logits[..., at]) for at, part in own], dim=-1)
+        return torch.cat([self.parts[name].signs(logits[..., own]) for name, own in self.of_logits.items()], dim=-1)
 
     def doubt(self, one: Tensor, other: Tensor) -> Tensor:
         """The largest of the parts' doubts."""
-        own = zip(self.of_signs, self.parts.values(), strict=True)
-        return torch.stack([part.doubt(one[..., at], other[..., at]) for at, part in own]).amax(dim=0)
+        doubts = [self.parts[name].doubt(one[..., own], other[..., own]) for name, own in self.of_signs.items()]
+        return torch.stack(doubts).amax(dim=0)
 
     def scorer(self) -> Scorer:
         return JointScorer(self.parts)
@@ -119,9 +119,11 @@ class JointSampler(Sampler):
     def __init__(self, task: Joint, pixels: int | str = 2000) -> None:
         super().__init__(pixels)
         self.task = task
-        self.samplers: dict[str, list[str]] = {}
-        for name, part in task.parts.items():
-            self.samplers.setdefault(part.sampler, []).append(name)
+        kinds = dict.fromkeys(part.sampler for part in task.parts.values())
+        self.draws = [  # a sampler, and the tasks that it draws for
+            (make_sampler(kind, pixels), [name for name, part in task.parts.items() if part.sampler == kind])
+            for kind in kinds
+        ]
 
     def __call__(
         self,
@@ -134,9 +136,9 @@ class JointSampler(Sampler):
         assert labels is not None
         own = self.task.unpack(labels)
         points, weights = [], []
-        for sampler, names in self.samplers.items():
+        for sampler, names in self.draws:
             known = np.logical_or.reduce([self.task.parts[name].labelled(own[name]) for name in names])
-            draw = make_sampler(sampler, self.pixels)(known, rng, own[names[0]], image)
+            draw = sampler(known, rng, own[names[0]], image)
             points.append(draw.points)
             weights.append(draw.weights)
         return Draw(np.concatenate(points), np.concatenate(weights))
@@ -173,6 +175,6 @@ def _goodness(task: str, score: float | None, more_is_better: bool) -> float | N
     return 1 - score / 90 if task == "normals" else 1 - score
 
 
-def _slices(widths: Sequence[int]) -> list[slice]:
-    ends = np.cumsum(widths).tolist()
-    return [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
+def _slices(widths: Mapping[str, int]) -> dict[str, slice]:
+    ends = np.cumsum(list(widths.values())).tolist()
+    return {name: slice(end - width, end) for end, (name, width) in zip(ends, widths.items(), strict=True)}

@@ -7,7 +7,7 @@ Shapes: M labelled points of a whole batch, K outputs, H W the image.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -82,6 +82,11 @@ class Task(ABC):
         self.loss_name = next(iter(self.losses)) if loss is None else loss
         if self.loss_name not in self.losses:
             raise InputError(f"{self.name} has no loss {loss!r}; choose one of {', '.join(self.losses)}")
+
+    @property
+    def parts(self) -> Mapping[str, Task]:
+        """The tasks that this one is made of, by name: itself, unless it is several."""
+        return {self.name: self}
 
     def loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """The loss named at construction, a scalar, of labelled points only, flattened over the batch.
