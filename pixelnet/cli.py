@@ -158,15 +158,15 @@ class Predict:
 
         name, images = model_and_images(self.inputs)
         folder = None if name is None else folder_of(name)
-        count = len(image_files(images))  # an image that is missing is told of before a model that is
+        files = image_files(images)  # an image that is missing is told of before a model that is
         model = load(folder or default())
         start = time.perf_counter()
         written = predict_files(
-            model, images, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip
+            model, files, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip
         )
         seconds = time.perf_counter() - start
-        counted = "1 image" if count == 1 else f"{count} images"
-        rate = f"{counted} in {seconds:.2f} s, {count / seconds:.2f} images a second"
+        counted = "1 image" if len(files) == 1 else f"{len(files)} images"
+        rate = f"{counted} in {seconds:.2f} s, {len(files) / seconds:.2f} images a second"
         print(f"{rate}: {len(written)} files in {self.out}")
         return 0
 

@@ -1,10 +1,14 @@
 """Writing files so that nothing is ever half-written."""
 
+import io
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
 
 from pixelnet.errors import InputError
 
@@ -37,6 +41,20 @@ def write_atomic(path: str | Path, content: bytes | Callable[[BinaryIO], object]
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_png(path: str | Path, pixels: np.ndarray) -> None:
+    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), whole or not at all."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    write_atomic(path, content.getvalue())
+
+
+def write_npy(path: str | Path, values: np.ndarray) -> None:
+    """Write an array as .npy, whole or not at all."""
+    content = io.BytesIO()
+    np.save(content, values)
+    write_atomic(path, content.getvalue())
 
 
 def demand_writable(path: str | Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -212,7 +212,7 @@ class PixelNet(nn.Module):
         adaptive: float | None = None,
         binary: bool = False,
         flip: bool = False,
-    ) -> "np.ndarray":
+    ) -> Any:
         """What the picture shows at each pixel, or at P points only; see `pixelnet.predict.predict`."""
         from pixelnet.predict import predict
 

@@ -19,7 +19,6 @@ from pixelnet.errors import InputError
 from pixelnet.geometry import convert_normals
 from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.boundaries import binarise
-from pixelnet.tasks import Joint
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet
@@ -75,11 +74,14 @@ def predict(
         module.training = False
     try:
         logits = _of_both(model, pixels, wanted) if flip else _logits(model, pixels, wanted, adaptive)
-        answer = _answer(model, logits, probabilities)
+        answers = _answers(model, logits, probabilities)
     finally:
         for module in learning:
             module.training = True
-    return _with_binary(answer, model) if binary else answer
+    if binary:
+        assert model.config.threshold is not None
+        answers["edges"] = binarise(answers["edges"], model.config.threshold)
+    return answers if len(model.task.parts) > 1 else answers[model.task.name]
 
 
 def _logits(model: "PixelNet", pixels: np.ndarray, points: Tensor | None, adaptive: float | None) -> Iterator[Tensor]:
@@ -119,7 +121,7 @@ def check_options(
         raise InputError("flip and adaptive do not go together; leave one of the two out")
     if not binary:
         return
-    if "edges" not in model.config.task.split(","):
+    if "edges" not in model.task.parts:
         raise InputError(f"binary is of edges, but the model's task is {model.config.task}; leave it out")
     if probabilities:
         raise InputError("binary edges have no probabilities; leave one of the two out")
@@ -127,24 +129,17 @@ def check_options(
         raise InputError("the model has no threshold for binary edges; set `threshold` in its config.json, under model")
 
 
-def _answer(model: "PixelNet", bands: Iterable[Tensor], probabilities: bool) -> Any:
-    """Bands of logits (rows, ..., K), from the top down -> the answer for all of them, or a dict of them by task."""
+def _answers(model: "PixelNet", bands: Iterable[Tensor], probabilities: bool) -> dict[str, np.ndarray]:
+    """Bands of logits (rows, ..., K), from the top down -> the answers for all of them, by task."""
     parts: dict[str, list[np.ndarray]] = {}
     for band in bands:
         for name, answer in by_task(model, model.task.decode(band.float(), probabilities=probabilities)).items():
-            whole = answer.dtype in (torch.int64, torch.uint8)
-            parts.setdefault(name, []).append(answer.to(torch.uint8 if whole else answer.dtype).cpu().numpy())
-    found = {name: np.concatenate(answers) for name, answers in parts.items()}
-    return found if isinstance(model.task, Joint) else found[model.config.task]
-
-
-def _with_binary(answer: Any, model: "PixelNet") -> Any:
-    """An answer with its edge strength made binary."""
-    threshold = model.config.threshold
-    assert threshold is not None
-    if isinstance(answer, dict):
-        return answer | {"edges": binarise(answer["edges"], threshold)}
-    return binarise(answer, threshold)
+            values = answer.cpu().numpy()
+            # Class ids, a band at a time: an image of 64-bit integers never exists.
+            parts.setdefault(name, []).append(
+                values.astype(np.uint8) if np.issubdtype(values.dtype, np.integer) else values
+            )
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
 def _pixels(image: Image, channels: int) -> np.ndarray:
@@ -191,7 +186,7 @@ def predict_files(
         InputError: no image, two of one name, or one that cannot be read, and what was written before stays; a
             convention that is not known, or given for another task; options that `predict` refuses.
     """
-    if normals is not None and "normals" not in model.config.task.split(","):
+    if normals is not None and "normals" not in model.task.parts:
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
@@ -216,8 +211,8 @@ def predict_files(
 
 
 def by_task(model: "PixelNet", answer: Any) -> dict[str, Any]:
-    """What `predict` gave, as a dict by task, which it is of several tasks only."""
-    return answer if isinstance(answer, dict) else {model.config.task: answer}
+    """What `predict` gave, or a task decoded, as a dict by task, which it is of several tasks only."""
+    return answer if len(model.task.parts) > 1 else {model.task.name: answer}
 
 
 def image_files(inputs: Iterable[str | Path]) -> list[Path]:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from pixelnet.answers import write_png
 from pixelnet.data.dataset import Dataset
-from pixelnet.files import write_atomic
+from pixelnet.files import write_atomic, write_png
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from pixelnet.data.dataset import UNLABELLED, Dataset, Pairs, form_of
 from pixelnet.errors import InputError
-from pixelnet.files import write_atomic
+from pixelnet.files import write_png
 from pixelnet.tasks import Task, make_task
 
 T = TypeVar("T")
@@ -208,10 +207,7 @@ def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
             continue
     if not panels:
         raise InputError(f"{dataset.source}: no item could be drawn; mend the problems that `pixelnet check` lists")
-    picture = Image.fromarray(np.concatenate(panels, axis=1))
-    buffer = BytesIO()
-    picture.save(buffer, "PNG")
-    write_atomic(path, buffer.getvalue())
+    write_png(path, np.concatenate(panels, axis=1))
 
 
 def _panel(image: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:

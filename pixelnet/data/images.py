@@ -5,14 +5,13 @@ Sources: the PNG specification (1-, 2-, 4-bit grey; eXIf) and the EXIF standard'
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from pixelnet.errors import InputError
-from pixelnet.files import write_atomic
+from pixelnet.files import write_npy, write_png
 from pixelnet.geometry import convert_normals
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -99,16 +98,13 @@ def write_normals(path: str | Path, normals: np.ndarray, convention: str = "pixe
     known.
     """
     path, normals = Path(path), convert_normals(np.asarray(normals, np.float32), convention)
-    content = BytesIO()
     if path.suffix == ".npy":
-        np.save(content, normals.astype(np.float16))
+        write_npy(path, normals.astype(np.float16))
     elif path.suffix == ".png":
         known = (normals != 0).any(axis=-1, keepdims=True)
-        codes = np.where(known, ((normals + 1) * 127.5).round(), 0).astype(np.uint8)
-        Image.fromarray(codes).save(content, "PNG")
+        write_png(path, np.where(known, ((normals + 1) * 127.5).round(), 0).astype(np.uint8))
     else:
         raise InputError(f"{path} is to hold normals, which are written to .png or .npy; name it one of these")
-    write_atomic(path, content.getvalue())
 
 
 def read_share(path: str | Path) -> np.ndarray:
