@@ -5,7 +5,6 @@ beside it. All see images with the longer side at 480 pixels, whatever they come
 default rates, which goes further in so few steps (the experiments have them, too).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ LICENCES = {
     "were computed from its depth.",
     "camvid": "CamVid is given out for research and education (Brostow et al., 2009).",
 }
-HEADLINES = {  # task -> (key of the score, its name with unit, digits)
+HEADLINES = {  # task -> (key of the score, its name with its unit)
     "segmentation": (("miou", "mean IoU"),),
     "normals": (("mean", "mean angle in degrees"), ("11.25", "% within 11.25 degrees")),
     "edges": (("ods", "ODS"),),
@@ -77,9 +76,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
     folder = SHIPPED / name
     checkpoint.save(trained, folder, half=True)
     found = {
-        (task, source): pixelnet.evaluate(
-            folder, data=f"{source}:{data / source}", split=split, task=task if "," in model.task else None
-        )
+        (task, source): pixelnet.evaluate(folder, data=f"{source}:{data / source}", split=split, task=task)
         for task, source, split in model.tests
     }
     threshold = next((scores["threshold"] for (task, _), scores in found.items() if task == "edges"), None)
@@ -95,18 +92,14 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
         ],
         "licence": "Apache-2.0 (code and starting weights); see the card for the data",
     }
-    checkpoint.save(trained, folder, half=True, card=card)
-    write_atomic(folder / CARD, text(name, card, out).encode())
-    keep(out, {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]})
+    checkpoint.save_config(trained, folder, card=card)
+    kept = keep(out, {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]})
+    write_atomic(folder / CARD, text(name, card, kept).encode())
 
 
-def text(name: str, card: Mapping[str, Any], run: Path) -> str:
-    """The card as Markdown."""
-    model = MODELS[name]
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    steps = [line for line in lines if "loss" in line]
-    hours = sum(line["seconds"] for line in steps) / 3600
-    config = checkpoint.read_json(run / checkpoint.CONFIG)["train"]
+def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """The card as Markdown. run: what `keep` says of it."""
+    model, settings, hours = MODELS[name], run["settings"], run["training_seconds"] / 3600
     size = (SHIPPED / name / checkpoint.WEIGHTS).stat().st_size / 1e6
     rows = [
         f"| {score['data']} | {score['score']} | {score['value']:.4g} | {score['low']:.4g} .. {score['high']:.4g} |\n"
@@ -116,9 +109,9 @@ def text(name: str, card: Mapping[str, Any], run: Path) -> str:
     return (
         f"# {name}\n\n{model.summary} {size:.1f} MB.\n\n"
         f"| validation data | score | value | 95 % interval over images |\n|---|---|---|---|\n{''.join(rows)}\n"
-        f"Trained by `python -m recipes {name}`: {config['backbone']} from ImageNet, {config['pixels']} pixels of each "
-        f"of {config['images_per_step']} images, {len(steps)} steps, {hours:.1f} hours on 2 cores; one seed. Images "
-        "of val chose the best of its weights while it trained, so scores are a little flattered.\n\n"
+        f"Trained by `python -m recipes {name}`: {settings['backbone']} from ImageNet, {settings['pixels']} pixels of "
+        f"each of {settings['images_per_step']} images, {run['steps']} steps, {hours:.1f} hours on 2 cores; one seed. "
+        "Images of val chose the best of its weights while it trained, so scores are a little flattered.\n\n"
         f"Weak points: {model.weak}\n\n## Licences\n\n- Weights and code: Apache-2.0; the backbone's starting weights "
         f"(EfficientNet-lite, ImageNet), too.\n{licences}"
     )

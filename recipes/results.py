@@ -27,8 +27,8 @@ nothing. `table1`, `table4`, `pixels` and `samplers` are experiments on the pape
 """
 
 
-def keep(run: Path, scores: dict[str, Any]) -> None:
-    """Write a run's settings, time, memory and scores, and its last panel."""
+def keep(run: Path, scores: dict[str, Any]) -> dict[str, Any]:
+    """Write a run's settings, time, memory and scores, and its last panel; returns what NAME.json holds."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "loss" in line]
     tenth = max(1, len(steps) // 10)
@@ -52,6 +52,7 @@ def keep(run: Path, scores: dict[str, Any]) -> None:
             smaller = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
         smaller.save(RESULTS / f"{run.name}.png", optimize=True)
     print(json.dumps(row, indent=2))
+    return row
 
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
