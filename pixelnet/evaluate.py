@@ -4,7 +4,6 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from csv import writer as csv_writer
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +52,8 @@ def evaluate(
     """Score a model, or a folder of predictions, on a split of a data set.
 
     Args:
-        model: a model, its folder or its name; see `pixelnet.load`.
+        model: a model, its folder or its name; see `pixelnet.load`. Its classes may be finer than those of the data,
+            where these say how (`Dataset.merge`): a class's probability is then the sum of its parts'.
         data: "camvid:PATH" and so on; see `open_dataset`.
         split: of the data.
         predictions: in place of a model, a folder with a file for each image, named as the image is: class ids
@@ -110,9 +110,7 @@ def evaluate(
         assert loaded is not None
         loaded = _of_one_task(loaded, task)
         dataset = open_dataset(data, loaded.config.task, split)
-        same_classes(loaded, dataset)
-        judge = loaded.task
-        answer = partial(_predicted, loaded, dataset, flip)
+        judge, answer = _asked(loaded, dataset, flip)
         scorer = score(judge.benchmark(**options), dataset, answer)
     intervals = {name: list(interval) for name, interval in scorer.intervals().items()}
     scores = scorer.result() | {"intervals": intervals, "bootstrap": BOOTSTRAP}
@@ -176,9 +174,17 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
     return scorer
 
 
-def _predicted(model: "PixelNet", dataset: Dataset, flip: bool, index: int) -> np.ndarray:
-    answer: np.ndarray = model.predict(dataset.image(index), probabilities=dataset.task == "segmentation", flip=flip)
-    return answer
+def _asked(model: "PixelNet", dataset: Dataset, flip: bool) -> tuple[Task, Callable[[int], np.ndarray]]:
+    """What judges a model's answers on a data set, and those answers, in the data set's classes."""
+    merge = dataset.merge(model.config.names)
+    if merge is None:
+        same_classes(model, dataset)
+
+    def answer(index: int) -> np.ndarray:
+        found = model.predict(dataset.image(index), probabilities=dataset.task == "segmentation", flip=flip)
+        return found if merge is None else found @ merge
+
+    return (model.task if merge is None else task_of(dataset)), answer
 
 
 def score_model(

@@ -5,7 +5,8 @@ import pytest
 import torch
 from test_predict import TASKS, picture, small
 
-from pixelnet import InputError, PixelNet
+from pixelnet import InputError, PixelNet, evaluate
+from pixelnet.data import open_dataset
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -53,3 +54,16 @@ def test_what_the_mirror_image_says_mirrored_is_what_the_image_says() -> None:
 def test_flip_does_not_go_with_adaptive() -> None:
     with pytest.raises(InputError, match="do not go together"):
         small().predict(picture(), adaptive=0.5, flip=True)
+
+
+def test_evaluation_scores_what_flip_predicts(folder_data) -> None:
+    spec, model = f"folder:{folder_data('segmentation')}", small(size=20)
+    dataset = open_dataset(spec, "segmentation", "val")
+    hits = known = 0
+    for i in range(len(dataset)):
+        truth = dataset.labels(i)
+        hits += (model.predict(dataset.image(i), flip=True) == truth)[truth != 255].sum()
+        known += (truth != 255).sum()
+    assert evaluate(model, data=spec, flip=True)["pixel_accuracy"] == pytest.approx(hits / known)
+    with pytest.raises(InputError, match="--flip is of a model"):
+        evaluate(predictions="there", task="segmentation", data=spec, flip=True)

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from contract_dataset import DatasetContract
 from PIL import Image
 
+from pixelnet import PixelNet, evaluate
 from pixelnet.data import Dataset, has_split, open_dataset
 from pixelnet.errors import InputError
 
@@ -55,6 +57,24 @@ def test_thirteen_classes_by_the_table(nyudv2_data: Path) -> None:
     table = json.loads((nyudv2_data / "classes.json").read_text())["map40to13"]
     for before, after in zip(stored(nyudv2_data, "labels40").flat, dataset.labels(0).flat, strict=True):
         assert after == (255 if before == 0 else table[before] - 1)
+
+
+def test_forty_classes_are_scored_as_thirteen(nyudv2_data: Path) -> None:
+    torch.manual_seed(0)
+    coarse, fine = (open_dataset(f"nyudv2{kind}:{nyudv2_data}", "segmentation", "val") for kind in ("-13", ""))
+    model = PixelNet("segmentation", 40, "test_resnet", hidden=(8,), names=fine.classes).eval()
+    scores = evaluate(model, data=coarse.source)
+    table = json.loads((nyudv2_data / "classes.json").read_text())["map40to13"][1:]
+    hits = known = 0
+    for i in range(len(coarse)):
+        shares, truth = model.predict(coarse.image(i), probabilities=True), coarse.labels(i)
+        summed = np.stack([shares[..., [t == k for t in table]].sum(-1) for k in range(1, 14)], axis=-1)
+        hits += (summed.argmax(-1) == truth)[truth != 255].sum()
+        known += (truth != 255).sum()
+    assert scores["pixel_accuracy"] == pytest.approx(hits / known)
+    assert len(scores["iou_per_class"]) == 13
+    assert coarse.merge(coarse.classes) is None
+    assert fine.merge(coarse.classes) is None
 
 
 def test_depth_in_metres_and_zero_unlabelled(nyudv2_data: Path) -> None:

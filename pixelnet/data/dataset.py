@@ -65,6 +65,13 @@ class Dataset(ABC):
         """The files item i is read from, the image's first, for messages; () for generated data."""
         return ()
 
+    def merge(self, names: tuple[str, ...]) -> np.ndarray | None:
+        """How classes of other names make up this data set's: float32 (their number, its number) of 0 and 1.
+
+        None if they do not, or if nothing is known of it.
+        """
+        return None
+
 
 class Pairs(Dataset):
     """A data set whose items are two files: an image, and a label map of the same stem in another folder.

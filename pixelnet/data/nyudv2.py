@@ -70,3 +70,9 @@ class NYUDv2With13(NYUDv2):
     def class_list(self) -> tuple[tuple[str, ...], np.ndarray]:
         table = np.array(self.listed("map40to13", CLASSES + 1))
         return tuple(self.listed("labels13", 14)[1:]), np.where(table == 0, UNLABELLED, table - 1).astype(np.uint8)
+
+    def merge(self, names: tuple[str, ...]) -> np.ndarray | None:
+        """Each of the 40 classes is one of the 13, or none."""
+        if names != super().class_list()[0]:
+            return None
+        return (self.ids[1:, None] == np.arange(len(self.classes))).astype(np.float32)
