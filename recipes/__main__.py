@@ -1,7 +1,8 @@
 """python -m recipes NAME [--data DIR] [--weights DIR] [--out DIR] [--full]: run a recipe; `results` gathers results.md.
 
 DIR of data holds bsds500, camvid and nyudv2; DIR of weights holds the trained backbones. A recipe that was stopped goes
-on when it is called again. It writes docs/results/NAME.json and NAME.png itself. pixelnet is a model that ships.
+on when it is called again. It writes docs/results/NAME.json and NAME.png itself. pixelnet, edges, normals, indoor and
+street are models that ship.
 table1, table4, pixels and samplers are experiments: many runs, reduced to 2 cores, or --full as in the paper.
 """
 
@@ -20,7 +21,12 @@ from recipes.paper import paper
 from recipes.results import results
 
 RECIPES = {"camvid": camvid, "nyudv2": nyudv2, "bsds500": bsds500, "paper": paper}
-Name = Literal["camvid", "nyudv2", "bsds500", "paper", "pixelnet", "table1", "table4", "pixels", "samplers", "results"]
+Name = Literal[
+    "camvid", "nyudv2", "bsds500", "paper",
+    "pixelnet", "edges", "normals", "indoor", "street",
+    "table1", "table4", "pixels", "samplers",
+    "results",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

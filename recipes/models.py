@@ -1,8 +1,9 @@
-"""The models that ship: python -m recipes pixelnet.
+"""The models that ship: python -m recipes pixelnet, edges, normals, indoor, street.
 
 A recipe trains, writes the model in half precision to pixelnet/shipped/NAME, scores it as it ships, and writes its card
-beside it. All see images with the longer side at 480 pixels, whatever they come as, and learn at three times the
-default rates, which goes further in so few steps (the experiments have them, too).
+beside it. All see images with the longer side at 480 pixels, whatever they come as; training views show most of an
+image, for what a room or a street looks like is learnt from wholes. They learn at three times the default rates, which
+goes further in so few steps, and from few pixels an image, which teach as much as many (`python -m recipes pixels`).
 """
 
 from collections.abc import Mapping
@@ -11,13 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pixelnet
-from pixelnet import checkpoint
+from pixelnet import PixelNet, checkpoint
 from pixelnet.files import write_atomic
 from pixelnet.hub import CARD, SHIPPED
-from recipes.everyday import BACKBONE
 from recipes.results import keep
 
-COMMON: dict[str, Any] = {"size": 480, "rate": 3e-3, "backbone_rate": 1e-3, "checkpoint_every": 100, "seed": 0}
+BACKBONE = "tf_efficientnet_lite2"
+COMMON: dict[str, Any] = {
+    "backbone": BACKBONE,
+    "size": 480,
+    "crop": (320, 416),
+    "scale": (0.8, 1.2),
+    "pixels": "1000",
+    "rate": 3e-3,
+    "backbone_rate": 1e-3,
+    "checkpoint_every": 100,
+    "seed": 0,
+}
 LICENCES = {
     "bsds500": "BSDS500 is given out for non-commercial research and education.",
     "nyudv2": "NYUv2 asks to be cited (Silberman et al., ECCV 2012); its authors state no licence known to us. Normals "
@@ -37,7 +48,8 @@ class Model:
 
     task, sources: what it learns, and from which data sets, in order; a name twice counts twice. tests: what it is
     scored on, (task, data set, split). settings: of `pixelnet.train`. summary, weak: for its card: what it is for, and
-    what was seen to go wrong.
+    what was seen to go wrong. split: what the one that ships learns from; where that holds the images of its tests, its
+    scores are those of a run of the same settings on train.
     """
 
     task: str
@@ -46,9 +58,11 @@ class Model:
     summary: str
     weak: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    split: str = "train"
 
 
 INDOOR, NORMALS, EDGES = ("segmentation", "nyudv2", "val"), ("normals", "nyudv2", "val"), ("edges", "bsds500", "val")
+INDOOR_13 = ("segmentation", "nyudv2-13", "val")
 BLUR = (
     "Fine things (chair legs, poles) are lost: the network's finest map has half the image's resolution, at 480 pixels."
 )
@@ -56,31 +70,57 @@ MODELS = {
     "pixelnet": Model(
         "segmentation,normals,edges",
         ("nyudv2", "bsds500", "bsds500"),
-        (INDOOR, NORMALS, EDGES),
+        (INDOOR, INDOOR_13, NORMALS, EDGES),
         "Indoor classes, surface normals and edges of any photo, by one network.",
-        "Classes and normals are of indoor scenes. Seen on photos that scikit-image carries: an astronaut is mostly "
-        "otherprop with patches of towel, a cup from above a toilet and its table a floor; out of doors (a rocket at "
-        "dusk) the sky is a wall, and the normals are guesses. Edges hold on all of them. Normals are smooth where "
-        "they should bend. Regions are ragged where textures are unlike rooms. " + BLUR,
-        {"steps": 2600, "loss": "cross-entropy+lovasz,angular,cross-entropy"},
+        "To be looked at. " + BLUR,
+        {"steps": 3600, "loss": "cross-entropy+lovasz,angular,soft"},
+    ),
+    "edges": Model(
+        "edges",
+        ("bsds500",),
+        (EDGES,),
+        "Edges of any photo, as people draw them.",
+        "To be looked at.",
+        {"steps": 1200, "loss": "soft", "crop": (320, 320), "scale": (0.75, 1.5)},
+        split="trainval",
+    ),
+    "normals": Model(
+        "normals",
+        ("nyudv2",),
+        (NORMALS,),
+        "Surface normals of rooms.",
+        "To be looked at. " + BLUR,
+        {"steps": 1200, "loss": "angular"},
+    ),
+    "indoor": Model(
+        "segmentation",
+        ("nyudv2",),
+        (INDOOR, INDOOR_13),
+        "40 classes of things in rooms.",
+        "To be looked at. " + BLUR,
+        {"steps": 1200},
+    ),
+    "street": Model(
+        "segmentation",
+        ("camvid",),
+        (("segmentation", "camvid", "val"),),
+        "11 classes of things in streets, seen from a car.",
+        "To be looked at. " + BLUR,
+        {"steps": 2500, "scale": (0.75, 1.5)},
     ),
 }
 
 
 def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
     """Train a model, or go on with it, and ship it with its card."""
-    model = MODELS[name]
-    spec = ",".join(f"{source}:{data / source}" for source in model.sources)
-    settings = {**COMMON, "backbone_weights": str(weights / BACKBONE), **model.settings}
-    trained = pixelnet.train(model.task, spec, out, **settings, resume=True)
-    folder = SHIPPED / name
+    model, folder = MODELS[name], SHIPPED / name
+    trained = _trained(model, data, weights, out, "train")
     checkpoint.save(trained, folder, half=True)
     found = {
-        (task, source): pixelnet.evaluate(folder, data=f"{source}:{data / source}", split=split, task=task)
+        (task, source): pixelnet.evaluate(folder, data=_spec(source, data), split=split, task=task)
         for task, source, split in model.tests
     }
     threshold = next((scores["threshold"] for (task, _), scores in found.items() if task == "edges"), None)
-    trained.config = replace(trained.config, threshold=threshold)
     card: dict[str, Any] = {
         "summary": model.summary,
         "data": ", ".join(dict.fromkeys(model.sources)),
@@ -92,9 +132,24 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
         ],
         "licence": "Apache-2.0 (code and starting weights); see the card for the data",
     }
-    checkpoint.save_config(trained, folder, card=card)
     kept = keep(out, {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]})
+    if model.split != "train":
+        trained = _trained(model, data, weights, out.with_name(f"{name}-{model.split}"), model.split)
+        checkpoint.save_weights(trained, folder / checkpoint.WEIGHTS, half=True)
+    trained.config = replace(trained.config, threshold=threshold)
+    checkpoint.save_config(trained, folder, card=card)
     write_atomic(folder / CARD, text(name, card, kept).encode())
+
+
+def _trained(model: Model, data: Path, weights: Path, out: Path, split: str) -> PixelNet:
+    settings = {**COMMON, **model.settings}
+    settings = {"backbone_weights": str(weights / f"{settings['backbone']}_imagenet.safetensors"), **settings}
+    spec = ",".join(_spec(source, data) for source in model.sources)
+    return pixelnet.train(model.task, spec, out, **settings, split=split, resume=True)
+
+
+def _spec(source: str, data: Path) -> str:
+    return f"{source}:{data / source.removesuffix('-13')}"
 
 
 def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
@@ -105,13 +160,16 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         f"| {score['data']} | {score['score']} | {score['value']:.4g} | {score['low']:.4g} .. {score['high']:.4g} |\n"
         for score in card["scores"]
     ]
+    chosen = "Images of val chose the best of its weights while it trained, so scores are a little flattered."
+    if model.split != "train":
+        chosen += f" The weights that ship were trained the same way on {model.split}; the scores are of train alone."
     licences = "".join(f"- {LICENCES[source]}\n" for source in dict.fromkeys(model.sources))
     return (
         f"# {name}\n\n{model.summary} {size:.1f} MB.\n\n"
         f"| validation data | score | value | 95 % interval over images |\n|---|---|---|---|\n{''.join(rows)}\n"
         f"Trained by `python -m recipes {name}`: {settings['backbone']} from ImageNet, {settings['pixels']} pixels of "
         f"each of {settings['images_per_step']} images, {run['steps']} steps, {hours:.1f} hours on 2 cores; one seed. "
-        "Images of val chose the best of its weights while it trained, so scores are a little flattered.\n\n"
+        f"{chosen}\n\n"
         f"Weak points: {model.weak}\n\n## Licences\n\n- Weights and code: Apache-2.0; the backbone's starting weights "
         f"(EfficientNet-lite, ImageNet), too.\n{licences}"
     )

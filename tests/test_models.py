@@ -1,9 +1,11 @@
 """The recipe of models that ship, on made-up data: what it writes loads by name, and its card says the scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import pixelnet
@@ -30,9 +32,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_model_is_trained_scored_as_it_ships_and_described(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> models.Model:
+    """A small model in place of those that ship, which leaves what it writes in a folder of the test's."""
     model = models.Model(
         "segmentation,edges",
         ("folder",),
@@ -49,6 +51,28 @@ def test_a_model_is_trained_scored_as_it_ships_and_described(
     for module in (models, hub):
         monkeypatch.setattr(module, "SHIPPED", tmp_path / "shipped")
     monkeypatch.setattr(results, "RESULTS", tmp_path)
+    return model
+
+
+def test_a_model_that_ships_may_learn_from_val_too_and_its_scores_do_not(
+    halves: models.Model, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "MODELS", {"halves": replace(halves, split="val")})
+    models.train_model("halves", data, tmp_path, tmp_path / "runs/halves")
+    card = hub.card(tmp_path / "shipped/halves")
+    half = tmp_path / "half"
+    pixelnet.load(tmp_path / "runs/halves").save(half, half=True)
+    spec = f"folder:{data / 'folder'}"
+    assert card["scores"][0]["value"] == pixelnet.evaluate(half, data=spec, task="segmentation")["miou"]
+    assert "trained the same way on val" in hub.describe("halves")
+    shipped, both = (pixelnet.load(name).state_dict() for name in ("halves", tmp_path / "runs/halves-val"))
+    alone = pixelnet.load(tmp_path / "runs/halves").state_dict()
+    for name, values in shipped.items():
+        assert torch.allclose(values.float(), both[name].float(), rtol=1e-3, atol=1e-6)
+    assert any(not torch.allclose(values.float(), alone[name].float(), rtol=1e-2) for name, values in shipped.items())
+
+
+def test_a_model_is_trained_scored_as_it_ships_and_described(halves: models.Model, data: Path, tmp_path: Path) -> None:
     models.train_model("halves", data, tmp_path, tmp_path / "runs/halves")
 
     shipped = pixelnet.load("halves")
