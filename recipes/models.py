@@ -73,7 +73,7 @@ MODELS = {
         (INDOOR, INDOOR_13, NORMALS, EDGES),
         "Indoor classes, surface normals and edges of any photo, by one network.",
         "To be looked at. " + BLUR,
-        {"steps": 3600, "loss": "cross-entropy+lovasz,angular,soft"},
+        {"steps": 3000, "loss": "cross-entropy+lovasz,angular,soft"},
     ),
     "edges": Model(
         "edges",
@@ -81,7 +81,7 @@ MODELS = {
         (EDGES,),
         "Edges of any photo, as people draw them.",
         "To be looked at.",
-        {"steps": 1200, "loss": "soft", "crop": (320, 320), "scale": (0.75, 1.5)},
+        {"steps": 600, "loss": "soft", "crop": (320, 320), "scale": (0.75, 1.5)},
         split="trainval",
     ),
     "normals": Model(
@@ -90,7 +90,7 @@ MODELS = {
         (NORMALS,),
         "Surface normals of rooms.",
         "To be looked at. " + BLUR,
-        {"steps": 1200, "loss": "angular"},
+        {"steps": 900, "loss": "angular"},
     ),
     "indoor": Model(
         "segmentation",
@@ -98,7 +98,7 @@ MODELS = {
         (INDOOR, INDOOR_13),
         "40 classes of things in rooms.",
         "To be looked at. " + BLUR,
-        {"steps": 1200},
+        {"steps": 900},
     ),
     "street": Model(
         "segmentation",
@@ -106,7 +106,7 @@ MODELS = {
         (("segmentation", "camvid", "val"),),
         "11 classes of things in streets, seen from a car.",
         "To be looked at. " + BLUR,
-        {"steps": 2500, "scale": (0.75, 1.5)},
+        {"steps": 1500, "scale": (0.75, 1.5)},
     ),
 }
 
