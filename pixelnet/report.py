@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 from pixelnet.data.dataset import Dataset
 from pixelnet.files import write_atomic, write_png
+from pixelnet.predict import by_task
+from pixelnet.tasks import Joint
 
 if TYPE_CHECKING:
     from pixelnet.model import PixelNet
@@ -33,12 +35,15 @@ def panel(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 
 
 def draw_panel(model: "PixelNet", dataset: Dataset, items: Sequence[int], path: Path) -> None:
-    """Input, truth and prediction of a few items, one a row."""
-    rows = []
+    """Input, truth and prediction of a few items, a row for each task that the item is labelled for."""
+    task, rows = model.task, []
     for item in items:
-        image = dataset.image(item)
-        paint = model.task.paint
-        rows.append([image, paint(dataset.labels(item)), paint(model.predict(image))])
+        image, labels = dataset.image(item), dataset.labels(item)
+        truth = task.unpack(labels) if isinstance(task, Joint) else {task.name: labels}
+        found = by_task(model, model.predict(image))
+        for name, part in task.parts.items():
+            if part.labelled(truth[name]).any() or len(truth) == 1:
+                rows.append([image, part.paint(truth[name]), part.paint(found[name])])
     write_png(path, panel(rows))
 
 

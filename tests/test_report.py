@@ -35,6 +35,22 @@ def test_a_drawn_panel_is_input_truth_and_prediction(tmp_path: Path) -> None:
             np.testing.assert_array_equal(sheet[top : top + 128, left : left + 160], picture)
 
 
+def test_a_panel_of_several_tasks_has_a_row_for_each_that_an_item_is_labelled_for(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = PixelNet("segmentation,edges", 7, "test_resnet", hidden=(4,))
+    data = open_dataset("scenes:3,scenes:2", "segmentation,edges")
+    del data.items[1]["segmentation"]
+    draw_panel(model, data, [0, 1], tmp_path / "panel.png")
+    sheet = np.array(Image.open(tmp_path / "panel.png"))
+    assert sheet.shape == (3 * 128 + 2 * GAP, 3 * 160 + 2 * GAP, 3)
+    for row, (item, name) in enumerate([(0, "segmentation"), (0, "edges"), (1, "edges")]):
+        part, truth = model.task.parts[name], data.truth(item)[name]
+        expected = data.image(item), part.paint(truth), part.paint(model.predict(data.image(item))[name])
+        for place, picture in enumerate(expected):
+            left, top = place * (160 + GAP), row * (128 + GAP)
+            np.testing.assert_array_equal(sheet[top : top + 128, left : left + 160], picture)
+
+
 def write(run: Path, lines: list[dict]) -> Path:
     run.mkdir(exist_ok=True)
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
