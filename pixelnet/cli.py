@@ -174,17 +174,20 @@ class Predict:
 def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     """What `predict` is given: a model, or None where none is named, and the images.
 
-    The first is a model if it is a model's folder. If it is something else on disk, or is called as an image is, it
-    is an image; if it is neither, the name of a model.
+    The first is a model if it is a model's folder, or has the name of one that ships and images follow it (a folder
+    of images of that name is ./NAME). If it is something else on disk, or is called as an image is, it is an image; if
+    it is neither, the name of a model.
     """
     from pixelnet.checkpoint import is_model
     from pixelnet.data.images import IMAGE_EXTENSIONS
+    from pixelnet.hub import shipped
 
     if not inputs:
         return None, inputs
     first = Path(inputs[0])
+    a_model = is_model(first) or (len(inputs) > 1 and inputs[0] in shipped())
     an_image = first.exists() or first.suffix.lower() in IMAGE_EXTENSIONS
-    if an_image and not is_model(first):
+    if an_image and not a_model:
         return None, inputs
     return inputs[0], inputs[1:]
 

@@ -270,6 +270,9 @@ def test_which_argument_is_the_model(ships: Path) -> None:
     assert model_and_images([]) == (None, [])  # the folder one is in is not meant, even where it is a model's
     Path("edges").mkdir()  # of images now: what is on disk is meant
     assert model_and_images(["edges"]) == (None, ["edges"])
+    Path("config.json").rename(ships / "edges" / "config.json")
+    assert model_and_images(["edges", picture]) == ("edges", [picture])  # `--out edges` a second time
+    assert model_and_images(["./edges", picture]) == (None, ["./edges", picture])
 
 
 def test_predict_by_name_and_by_no_name(ships: Path, capsys: pytest.CaptureFixture[str]) -> None:
