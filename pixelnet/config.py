@@ -84,7 +84,8 @@ class TrainConfig:
     images_per_step: int = 8
     """Images a step, over all processes."""
     loss: str | None = None
-    """One of the task's losses; its first if not given. Of several tasks one each, with commas between them."""
+    """One of the task's losses; its first if not given. Of several tasks one each, with commas between them, and
+    with a factor where one is to count for more (3*angular)."""
     class_weights: tuple[float, ...] | None = None
     """Of segmentation: one factor a class."""
 

@@ -52,8 +52,9 @@ def test_labels_go_side_by_side_and_back() -> None:
 def test_the_loss_is_the_sum_of_the_parts_over_their_own_points() -> None:
     rng = np.random.default_rng(1)
     labels = random_labels(rng)
-    for loss in (None, "dice,angular,soft"):
-        task = joint(loss)
+    for loss, factors in ((None, ""), ("dice,angular,soft", ""), ("dice,angular,soft", "0.5* 3* 1*")):
+        counted = zip(factors.split(), loss.split(","), strict=True) if loss and factors else ()
+        task = joint(",".join(factor + own for factor, own in counted) or loss)
         packed = torch.from_numpy(task.pack(labels, (6, 7))).flatten(0, 1)
         logits = torch.from_numpy(rng.normal(size=(42, 8)))
         weights = torch.from_numpy(rng.uniform(0.5, 2, 42))
@@ -62,7 +63,8 @@ def test_the_loss_is_the_sum_of_the_parts_over_their_own_points() -> None:
             part = make_task(name, 4 if name == "segmentation" else None, loss=loss and loss.split(",")[own])
             values = torch.from_numpy(labels[name]).flatten(0, 1)
             known = part.labelled(values)
-            expected += part.loss(logits[known, first : first + width], values[known], weights[known]).item()
+            factor = float(factors.split()[own][:-1]) if factors else 1
+            expected += factor * part.loss(logits[known, first : first + width], values[known], weights[known]).item()
             first += width
         assert task.outputs == first
         assert task.loss(logits, packed, weights).item() == pytest.approx(expected, rel=1e-6)
@@ -127,6 +129,11 @@ def test_tasks_and_losses_that_do_not_fit_are_refused() -> None:
         make_task(THREE, classes=4, loss="dice,angular")
     with pytest.raises(InputError, match="has no classes"):
         make_task("normals,edges", classes=4)
+    for factor in ("0", "-1", "nan", "inf", "x", ""):
+        with pytest.raises(InputError, match=r"counts .* times; write a number above 0"):
+            make_task("normals,edges", loss=f"{factor}*angular,soft")
+    with pytest.raises(InputError, match="has no loss"):
+        make_task("normals", loss="3*angular")
     with pytest.raises(InputError, match="one at a time"):
         joint().benchmark()
 

@@ -1,5 +1,6 @@
 """All that differs between problems: one file a task, one class in one dict."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from pixelnet.errors import InputError
@@ -30,7 +31,8 @@ def make_task(
 ) -> Task:
     """The task of that name, with the loss of that name (None: the task's first).
 
-    Several names with commas between them make a `Joint` of these tasks, whose losses are named in the same way.
+    Several names with commas between them make a `Joint` of these tasks, whose losses are named in the same way; there
+    "3*angular" is the loss `angular`, which counts three times.
     classes (2..255), names, colours and class_weights are for segmentation, which needs the first; the others have
     none. Raises InputError for an unknown name and for what does not fit the task.
     """
@@ -39,14 +41,16 @@ def make_task(
         losses = [None] * len(tasks) if loss is None else loss.split(",")
         if len(losses) != len(tasks):
             raise InputError(f"{len(losses)} losses are given for {name}; give one for each task, with commas between")
+        factors, named = zip(*map(_factor, losses), strict=True)
         of_segmentation = {"classes": classes, "names": names, "colours": colours, "class_weights": class_weights}
         if Segmentation.name not in tasks:
             _refuse(name, of_segmentation)
         return Joint(
             [
                 make_task(task, loss=own, **(of_segmentation if task == Segmentation.name else {}))  # type: ignore[arg-type]
-                for task, own in zip(tasks, losses, strict=True)
-            ]
+                for task, own in zip(tasks, named, strict=True)
+            ],
+            factors,
         )
     if name not in TASKS:
         raise InputError(f"there is no task {name!r}; choose one of {', '.join(TASKS)}")
@@ -56,6 +60,20 @@ def make_task(
         return Segmentation(classes, names, colours, loss, class_weights)
     _refuse(name, {"classes": classes, "names": names, "colours": colours, "class_weights": class_weights})
     return TASKS[name](loss)
+
+
+def _factor(loss: str | None) -> tuple[float, str | None]:
+    """ "3*angular" -> 3 and "angular"; one is the factor where none is given."""
+    factor, star, name = (loss or "").rpartition("*")
+    if not star:
+        return 1.0, loss
+    try:
+        value = float(factor)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise InputError(f"the loss {loss!r} counts {factor!r} times; write a number above 0, as in 3*angular")
+    return value, name
 
 
 def _refuse(name: str, of_segmentation: Mapping[str, object]) -> None:

@@ -19,7 +19,7 @@ NUMBERS = {"segmentation": 1, "normals": 3, "edges": 1, "regression": 1}  # that
 
 
 class Joint(Task):
-    """Two tasks or more, each with its own loss; the loss is their sum.
+    """Two tasks or more, each with its own loss; the loss is their sum, each times its own of `factors`.
 
     Labels are the parts' side by side in the parts' order, float32 (..., L), each unlabelled in its own way; `pack` and
     `unpack` go from a dict by task to them and back. Predictions are such dicts. The headline is the mean over the
@@ -29,8 +29,9 @@ class Joint(Task):
     losses: ClassVar[dict[str, Loss]] = {}
     headline = ("joint", True)
 
-    def __init__(self, parts: Sequence[Task]) -> None:
+    def __init__(self, parts: Sequence[Task], factors: Sequence[float] | None = None) -> None:
         self._parts = {part.name: part for part in parts}
+        self.factors = dict(zip([part.name for part in parts], factors or [1.0] * len(parts), strict=True))
         if len(self.parts) != len(parts):
             raise InputError(f"{', '.join(part.name for part in parts)}: name each task once")
         self.name = ",".join(self.parts)
@@ -77,7 +78,7 @@ class Joint(Task):
         for name, values in self.unpack(labels).items():
             known = self.parts[name].labelled(values)
             own = logits[known][:, self.of_logits[name]]
-            losses.append(self.parts[name].loss(own, values[known], weights[known]))
+            losses.append(self.factors[name] * self.parts[name].loss(own, values[known], weights[known]))
         return torch.stack(losses).sum()
 
     def decode(self, logits: Tensor, probabilities: bool = False) -> Any:
