@@ -84,7 +84,10 @@ MODELS = {
         ("bsds500",),
         (EDGES,),
         "Edges of any photo, as people draw them.",
-        "To be looked at.",
+        "Strokes are broad, some pixels wide; --binary thins them and leaves gaps in faint ones. Seen on photos that "
+        "scikit-image carries: outlines of an astronaut, a cup and a rocket are whole; of a cat's face, all fur, only "
+        "parts of the eyes pass the threshold; a mast's lattice becomes its outline and crumbs; specular lights and "
+        "the rim of a saucer are doubled.",
         {"steps": 600, "loss": "soft", "crop": (320, 320), "scale": (0.75, 1.5)},
         split="trainval",
     ),
