@@ -1,9 +1,10 @@
 """The models that ship: python -m recipes pixelnet, edges, normals, indoor, street.
 
 A recipe trains, writes the model in half precision to pixelnet/shipped/NAME, scores it as it ships, and writes its card
-beside it. All see images with the longer side at 480 pixels, whatever they come as; training views show most of an
-image, for what a room or a street looks like is learnt from wholes. They learn at three times the default rates, which
-goes further in so few steps, and from few pixels an image, which teach as much as many (`python -m recipes pixels`).
+beside it. All learn from images with the longer side at 480 pixels, whatever they come as; training views show most of
+an image, for what a room or a street looks like is learnt from wholes. They learn at three times the default rates,
+which goes further in so few steps, and from few pixels an image, which teach as much as many (`python -m recipes
+pixels`).
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,8 @@ class Model:
 
     task, sources: what it learns, and from which data sets, in order; a name twice counts twice. tests: what it is
     scored on, (task, data set, split). settings: of `pixelnet.train`. summary, weak: for its card: what it is for, and
-    what was seen to go wrong. split: what the one that ships learns from; where that holds the images of its tests, its
+    what was seen to go wrong. size: the working size of the one that ships, where another than training's does better
+    on val. split: what the one that ships learns from; where that holds the images of its tests, its
     scores are those of a run of the same settings on train.
     """
 
@@ -58,6 +60,7 @@ class Model:
     summary: str
     weak: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    size: int | None = None
     split: str = "train"
 
 
@@ -89,6 +92,7 @@ MODELS = {
         "parts of the eyes pass the threshold; a mast's lattice becomes its outline and crumbs; specular lights and "
         "the rim of a saucer are doubled.",
         {"steps": 600, "loss": "soft", "crop": (320, 320), "scale": (0.75, 1.5)},
+        size=640,
         split="trainval",
     ),
     "normals": Model(
@@ -114,6 +118,7 @@ MODELS = {
         "11 classes of things in streets, seen from a car.",
         "To be looked at. " + BLUR,
         {"steps": 1500, "scale": (0.75, 1.5)},
+        size=640,
     ),
 }
 
@@ -152,7 +157,9 @@ def _trained(model: Model, data: Path, weights: Path, out: Path, split: str) -> 
     settings = {**COMMON, **model.settings}
     settings = {"backbone_weights": str(weights / f"{settings['backbone']}_imagenet.safetensors"), **settings}
     spec = ",".join(_spec(source, data) for source in model.sources)
-    return pixelnet.train(model.task, spec, out, **settings, split=split, resume=True)
+    trained = pixelnet.train(model.task, spec, out, **settings, split=split, resume=True)
+    trained.config = replace(trained.config, size=model.size or trained.config.size)
+    return trained
 
 
 def _spec(source: str, data: Path) -> str:
@@ -168,6 +175,8 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         for score in card["scores"]
     ]
     chosen = "Images of val chose the best of its weights while it trained, so scores are a little flattered."
+    if model.size:
+        chosen += f" Val chose, too, that it sees images at {model.size} pixels, after training at {settings['size']}."
     if model.split != "train":
         chosen += f" The weights that ship were trained the same way on {model.split}; the scores are of train alone."
     licences = "".join(f"- {LICENCES[source]}\n" for source in dict.fromkeys(model.sources))
