@@ -18,9 +18,8 @@ from pixelnet.files import write_atomic
 from pixelnet.hub import CARD, SHIPPED
 from recipes.results import keep
 
-BACKBONE = "tf_efficientnet_lite2"
 COMMON: dict[str, Any] = {
-    "backbone": BACKBONE,
+    "backbone": "tf_efficientnet_lite2",
     "size": 480,
     "crop": (320, 416),
     "scale": (0.8, 1.2),
@@ -67,7 +66,8 @@ class Model:
 INDOOR, NORMALS, EDGES = ("segmentation", "nyudv2", "val"), ("normals", "nyudv2", "val"), ("edges", "bsds500", "val")
 INDOOR_13 = ("segmentation", "nyudv2-13", "val")
 BLUR = (
-    "Fine things (chair legs, poles) are lost: the network's finest map has half the image's resolution, at 480 pixels."
+    "Fine things (chair legs, poles) are lost: the network's finest map has half the resolution at which it sees "
+    "images."
 )
 MODELS = {
     "pixelnet": Model(
