@@ -83,12 +83,17 @@ def load(folder: str | Path) -> "PixelNet":
     from pixelnet.model import PixelNet
 
     folder = folder_of(folder)
+    model = PixelNet(**vars(load_config(folder)))
+    load_weights(model, folder / WEIGHTS)
+    return model.eval()
+
+
+def load_config(folder: Path) -> ModelConfig:
+    """What config.json says of the model in a folder. Raises InputError for a file of something else, or misspelt."""
     settings = read_json(folder / CONFIG)
     if "model" not in settings:
         raise InputError(f"{folder / CONFIG} says nothing of a model; was it written by pixelnet?")
-    model = PixelNet(**vars(from_dict(ModelConfig, settings["model"], f"{folder / CONFIG}, model")))
-    load_weights(model, folder / WEIGHTS)
-    return model.eval()
+    return from_dict(ModelConfig, settings["model"], f"{folder / CONFIG}, model")
 
 
 def load_weights(model: "PixelNet", path: Path) -> None:

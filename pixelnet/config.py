@@ -60,6 +60,9 @@ class TrainConfig:
     """Start the backbone from this file."""
     pretrained: bool = False
     """Start the backbone from timm's hub."""
+    start: str | None = None
+    """Start from this model: a folder, one that ships, or user/name of Hugging Face. Its backbone and head are taken,
+    and its last layer for what it answers already."""
     taps: tuple[int, ...] | None = None
     """Which of its maps make the hypercolumn, by index from the shallowest; all if not given."""
     before_relu: bool = False

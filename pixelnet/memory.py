@@ -1,4 +1,4 @@
-"""Memory that is freed is kept: every step asks for the same again."""
+"""The memory of this process: what it frees is kept, as every step asks for the same again; and what it came to."""
 
 import ctypes
 import sys
@@ -19,3 +19,13 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(MMAP_MAX, 0)  # nothing is asked for apart, which goes back as soon as it is freed
         mallopt(TRIM_THRESHOLD, -1)  # nor is the end of the heap given back
+
+
+def peak_gib() -> float | None:
+    """The most memory that this process has held at once; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux kibibytes
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 2)

@@ -232,6 +232,27 @@ class PixelNet(nn.Module):
         last.out_features = one.task.outputs
         return one
 
+    def start_from(self, other: "PixelNet") -> None:
+        """Take the weights of a model whose backbone, taps and hidden layers are the same.
+
+        Of the last layer, those for tasks that both answer, segmentation with classes of the same names; what only this
+        one answers stays as it is. Raises InputError, with nothing taken, for a model of another shape.
+        """
+        given, last = other.state_dict(), f"head.{len(self.head) - 1}."
+        below = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(last)}
+        if any(name not in given or given[name].shape != tensor.shape for name, tensor in below.items()):
+            raise InputError(
+                f"a {other.config.backbone} with head {other.config.head} cannot start a {self.config.backbone} with "
+                f"head {self.config.head}; their backbones, taps, hidden layers and channels must be the same"
+            )
+        self.load_state_dict({name: given[name] for name in below}, strict=False)
+        theirs = other.task.of_logits
+        for name, rows in self.task.of_logits.items():
+            alike = name != "segmentation" or self.config.names == other.config.names
+            if name in theirs and alike and _width(rows) == _width(theirs[name]):
+                for own, source in zip(self.head.last.parameters(), other.head.last.parameters(), strict=True):
+                    own.data[rows] = source.data[theirs[name]]
+
     def save(self, folder: str | Path, half: bool = False) -> None:
         """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`.
 
@@ -240,3 +261,7 @@ class PixelNet(nn.Module):
         from pixelnet.checkpoint import save
 
         save(self, Path(folder), half)
+
+
+def _width(rows: slice) -> int:
+    return int(rows.stop - rows.start)

@@ -12,6 +12,7 @@ from pixelnet.config import TrainConfig, to_dict
 from pixelnet.data.batches import Batch
 from pixelnet.data.dataset import Dataset
 from pixelnet.files import write_atomic
+from pixelnet.memory import peak_gib
 from pixelnet.report import draw_curves, draw_panel
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Record:
     def scores(self, done: int, scores: dict[str, Any]) -> None:
         """Note a validation, draw it, and keep the weights if they are the best so far."""
         if self.main:
-            self._note({"step": done, "scores": scores})
+            self._note({"step": done, "scores": scores, "peak_memory_gib": peak_gib()})
             name, more_is_better = self.model.task.headline
             score = scores[name]
             goodness = None if score is None else score if more_is_better else -score

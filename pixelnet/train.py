@@ -9,6 +9,7 @@ the very weights of one that was not.
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pixelnet.data.dataset import Dataset
 from pixelnet.data.transforms import Augmentation
 from pixelnet.errors import InputError
 from pixelnet.evaluate import score_model, task_of
+from pixelnet.hub import folder_of
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, TwoPhase, make_sampler
@@ -34,6 +36,8 @@ from pixelnet.tasks.task import Task
 
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
 FREE_ON_RESUME = {"resume", "out", "workers", "checkpoint_every"}
+# Settings that a model brings with it which a run starts from.
+NETWORK = ("backbone", "taps", "before_relu", "conv7", "head", "hidden", "dropout")
 
 
 def train(task: str, data: str, out: str | Path, **options: Any) -> PixelNet:
@@ -59,6 +63,7 @@ def train(task: str, data: str, out: str | Path, **options: Any) -> PixelNet:
 def run(config: TrainConfig) -> PixelNet:
     """`train`, from a whole configuration."""
     keep_freed_memory()
+    config = _as_its_start(config)
     accelerator = _accelerator(config)
     state = _state_to_resume(config)
     accelerator.wait_for_everyone()  # nobody writes to the folder before all have looked
@@ -212,8 +217,25 @@ def _items(data: Dataset) -> set[tuple[str, tuple[Path, ...]]]:
     return {(name, files) for i, name in enumerate(data.names) if (files := data.files(i))}
 
 
+def _as_its_start(config: TrainConfig) -> TrainConfig:
+    """The configuration with the network of the model that it starts from, so that nobody need repeat it."""
+    if config.start is None:
+        return config
+    if config.backbone_weights or config.pretrained:
+        raise InputError(
+            f"--start {config.start} brings a whole network; leave out --backbone-weights and --pretrained"
+        )
+    folder = folder_of(config.start)
+    theirs = vars(checkpoint.load_config(folder))
+    for field in fields(config):
+        given = getattr(config, field.name)
+        if field.name in NETWORK and given not in (field.default, theirs[field.name]):
+            raise InputError(f"--start: {folder} has {field.name} {theirs[field.name]}, not {given}; leave it out")
+    return replace(config, **{name: theirs[name] for name in NETWORK})
+
+
 def _model(config: TrainConfig, data: Dataset, fresh: bool) -> PixelNet:
-    return PixelNet(
+    model = PixelNet(
         config.task,
         len(data.classes) or None,
         config.backbone,
@@ -229,6 +251,9 @@ def _model(config: TrainConfig, data: Dataset, fresh: bool) -> PixelNet:
         colours=data.colours,
         size=config.size,
     )
+    if config.start and fresh:
+        model.start_from(checkpoint.load(config.start))
+    return model
 
 
 def _sampler(config: TrainConfig, task: Task, data: Dataset) -> Sampler:

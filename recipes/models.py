@@ -59,6 +59,7 @@ class Model:
     summary: str
     weak: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    first: Mapping[str, Any] | None = None
     size: int | None = None
     split: str = "train"
 
@@ -80,7 +81,8 @@ MODELS = {
         "table a floor; a cat is wall, bathtub and door; out of doors (a rocket at dusk) the sky is a wall, and the "
         "normals are guesses. Normals are smooth where they should bend: a cup is, a box is not. Edges hold on all of "
         "them, but for lattices and fur, which smear. " + BLUR,
-        {"steps": 3000, "loss": "cross-entropy+lovasz,angular,soft"},
+        {"steps": 3500, "loss": "cross-entropy+lovasz,6*angular,3*soft", "seed": 1},
+        first={"steps": 3000, "loss": "cross-entropy+lovasz,angular,soft", "seed": 0},
     ),
     "edges": Model(
         "edges",
@@ -91,7 +93,7 @@ MODELS = {
         "scikit-image carries: outlines of an astronaut, a cup and a rocket are whole; of a cat's face, all fur, only "
         "parts of the eyes pass the threshold; a mast's lattice becomes its outline and crumbs; specular lights and "
         "the rim of a saucer are doubled.",
-        {"steps": 600, "loss": "soft", "crop": (320, 320), "scale": (0.75, 1.5)},
+        {"steps": 1200, "loss": "soft", "crop": (320, 320), "scale": (0.75, 2.0)},
         size=640,
         split="trainval",
     ),
@@ -152,7 +154,8 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
         ],
         "licence": "Apache-2.0 (code and starting weights); see the card for the data",
     }
-    kept = keep(out, {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]})
+    found_on = {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]}
+    kept = keep(out, found_on, None if model.first is None else _before(out))
     if model.split != "train":
         trained = _trained(model, data, weights, out.with_name(f"{name}-{model.split}"), model.split)
         checkpoint.save_weights(trained, folder / checkpoint.WEIGHTS, half=True)
@@ -165,9 +168,18 @@ def _trained(model: Model, data: Path, weights: Path, out: Path, split: str) -> 
     settings = {**COMMON, **model.settings}
     settings = {"backbone_weights": str(weights / f"{settings['backbone']}_imagenet.safetensors"), **settings}
     spec = ",".join(_spec(source, data) for source in model.sources)
+    if model.first is not None:
+        before = _before(out)
+        pixelnet.train(model.task, spec, before, **{**settings, **model.first}, split=split, resume=True)
+        settings = {**settings, "backbone_weights": None, "start": str(before)}
     trained = pixelnet.train(model.task, spec, out, **settings, split=split, resume=True)
     trained.config = replace(trained.config, size=model.size or trained.config.size)
     return trained
+
+
+def _before(out: Path) -> Path:
+    """The folder of the run that a model's run starts from."""
+    return out.with_name(f"{out.name}-before")
 
 
 def _spec(source: str, data: Path) -> str:
@@ -182,6 +194,7 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         f"| {score['data']} | {score['score']} | {score['value']:.4g} | {score['low']:.4g} .. {score['high']:.4g} |\n"
         for score in card["scores"]
     ]
+    again = f", the last {settings['steps']} of them with rates raised once more" if model.first is not None else ""
     chosen = "Images of val chose the best of its weights while it trained, so scores are a little flattered."
     if model.size:
         chosen += f" Val chose, too, that it sees images at {model.size} pixels, after training at {settings['size']}."
@@ -192,7 +205,8 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         f"# {name}\n\n{model.summary} {size:.1f} MB.\n\n"
         f"| validation data | score | value | 95 % interval over images |\n|---|---|---|---|\n{''.join(rows)}\n"
         f"Trained by `python -m recipes {name}`: {settings['backbone']} from ImageNet, {settings['pixels']} pixels of "
-        f"each of {settings['images_per_step']} images, {run['steps']} steps, {hours:.1f} hours on 2 cores; one seed. "
+        f"each of {settings['images_per_step']} images, {run['steps']} steps{again}, {hours:.1f} hours on 2 cores; one "
+        f"seed. "
         f"{chosen}\n\n"
         f"Weak points: {model.weak}\n\n## Licences\n\n- Weights and code: Apache-2.0; the backbone's starting weights "
         f"(EfficientNet-lite, ImageNet), too.\n{licences}"

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +26,28 @@ nothing. `table1`, `table4`, `pixels` and `samplers` are experiments on the pape
 """
 
 
-def keep(run: Path, scores: dict[str, Any]) -> dict[str, Any]:
-    """Write a run's settings, time, memory and scores, and its last panel; returns what NAME.json holds."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    steps = [line for line in lines if "loss" in line]
-    tenth = max(1, len(steps) // 10)
+def keep(run: Path, scores: dict[str, Any], before: Path | None = None) -> dict[str, Any]:
+    """Write a run's settings, time, memory and scores, and its last panel; returns what NAME.json holds.
+
+    before: the run whose weights this one started from; its steps and time count.
+    """
+    steps, memory = _noted(run, "loss"), [line["peak_memory_gib"] for line in _noted(run, "peak_memory_gib")]
+    tenth, earlier = max(1, len(steps) // 10), [] if before is None else _noted(before, "loss")
     row = {
         "name": run.name,
         "command": f"python -m recipes {run.name}",
         "settings": without_paths(read_json(run / "config.json")["train"]),
-        "steps": len(steps),
-        "training_seconds": round(sum(line["seconds"] for line in steps)),
-        "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "steps": len(steps) + len(earlier),
+        "training_seconds": round(sum(line["seconds"] for line in earlier + steps)),
+        "peak_memory_gib": memory[-1] if memory else None,
         "first_loss": round(sum(line["loss"] for line in steps[:tenth]) / tenth, 4),
         "last_loss": round(sum(line["loss"] for line in steps[-tenth:]) / tenth, 4),
         "scores": {name: value for name, value in scores.items() if name != "curve"},
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__},
         "pixelnet": _version(),
     }
+    if before is not None:
+        row["before"] = without_paths(read_json(before / "config.json")["train"])
     write_json(RESULTS / f"{run.name}.json", row)
     panels = sorted((run / "panels").glob("*.png"))
     if panels:  # the last one: the weights at the end of the run
@@ -55,11 +58,16 @@ def keep(run: Path, scores: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _noted(run: Path, what: str) -> list[dict[str, Any]]:
+    """The lines of a run's metrics that say something of it: "loss", those of steps."""
+    return [line for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if what in line]
+
+
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings of a run with files and folders by their last names: where they were is one machine's business."""
     named = dict(settings)
-    for name in ("data", "out", "backbone_weights"):
-        value = named[name]
+    for name in ("data", "out", "backbone_weights", "start"):
+        value = named.get(name)
         named[name] = value and ",".join(
             f"{part.split(':')[0]}:" * (":" in part) + Path(part.split(":")[-1]).name for part in value.split(",")
         )
@@ -104,7 +112,7 @@ def _run(row: dict[str, Any]) -> str:
         f"{settings['task']} on {settings['data']}: {settings['backbone']}, head {settings['head']}, "
         f"{settings['pixels']} pixels of each of {settings['images_per_step']} images, {row['steps']} steps in "
         f"{row['training_seconds'] / 60:.0f} minutes on {row['machine']['cores']} cores, "
-        f"{row['peak_memory_gib']} GiB at most; loss {row['first_loss']} -> {row['last_loss']} "
+        f"{row['peak_memory_gib'] or '?'} GiB at most; loss {row['first_loss']} -> {row['last_loss']} "
         f"(means of its first and last tenth). Seed {settings['seed']}. `{row['command']}`\n\n" + _lines([numbers])
     )
 

@@ -119,6 +119,17 @@ def test_another_machine_is_refused_and_what_a_file_holds_besides_is_kept(
         runs.carry_out(experiment(), tmp_path, tmp_path)
 
 
+def test_what_was_done_before_there_was_an_option_is_done(tmp_path: Path, carried_out: list) -> None:
+    path = tmp_path / "made-up.json"
+    result = runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)
+    for run in result["runs"]:
+        del run["settings"]["start"]
+    path.write_text(json.dumps(result))
+    count = len(carried_out)
+    runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)
+    assert len(carried_out) == count > 0
+
+
 def test_a_run_is_known_by_all_its_settings_and_by_no_path() -> None:
     one = {**COMMON, "task": "edges", "seed": 1, "data": "folder:/here/small", "backbone_weights": Path("/here/net.pt")}
     other = {**one, "data": "folder:/there/small", "backbone_weights": "/there/net.pt", "workers": 7}

@@ -10,6 +10,7 @@ from PIL import Image
 
 import pixelnet
 from pixelnet import checkpoint, hub
+from pixelnet.config import read_json
 from pixelnet.data import NAMES
 from recipes import models, results
 
@@ -105,6 +106,20 @@ def test_a_model_is_trained_scored_as_it_ships_and_described(halves: models.Mode
     assert (tmp_path / "halves.json").exists()
     half = (tmp_path / "shipped/halves" / checkpoint.WEIGHTS).stat().st_size
     assert half < 0.7 * (tmp_path / "runs/halves" / checkpoint.WEIGHTS).stat().st_size
+
+
+def test_a_model_may_start_from_a_run_before_and_its_card_counts_both(
+    halves: models.Model, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "MODELS", {"halves": replace(halves, first={"steps": 2, "loss": "lovasz,soft"})})
+    models.train_model("halves", data, tmp_path, tmp_path / "runs/halves")
+    text = hub.describe("halves")
+    assert "5 steps, the last 3 of them" in text
+    row = read_json(tmp_path / "halves.json")
+    assert row["steps"] == 5 and row["peak_memory_gib"] > 0.05
+    assert (row["before"]["loss"], row["settings"]["loss"]) == ("lovasz,soft", None)
+    assert row["settings"]["start"] == "halves-before"
+    assert read_json(tmp_path / "runs/halves-before/config.json")["train"]["steps"] == 2
 
 
 def test_each_recipe_is_scored_on_every_task_by_data_it_is_licensed_for() -> None:

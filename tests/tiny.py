@@ -29,10 +29,10 @@ TINY: dict[str, Any] = {
 
 
 def outcome(run: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
-    """A run's weights and its metrics, apart from the seconds."""
+    """A run's weights and its metrics, apart from the seconds and the memory."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return load_file(run / "model.safetensors"), [
-        {key: value for key, value in line.items() if key != "seconds"} for line in lines
+        {key: value for key, value in line.items() if key not in ("seconds", "peak_memory_gib")} for line in lines
     ]
 
 

@@ -38,13 +38,17 @@ class Joint(Task):
         self.loss_name = ",".join(part.loss_name for part in parts)
         self.outputs = sum(part.outputs for part in parts)
         self.unlabelled = np.concatenate([np.full(NUMBERS[part.name], part.unlabelled, np.float32) for part in parts])
-        self.of_logits = _slices({part.name: part.outputs for part in parts})
+        self._of_logits = _slices({part.name: part.outputs for part in parts})
         self.of_labels = _slices({part.name: NUMBERS[part.name] for part in parts})
         self.of_signs = _slices({part.name: part.signs(torch.zeros(1, part.outputs)).shape[-1] for part in parts})
 
     @property
     def parts(self) -> Mapping[str, Task]:
         return self._parts
+
+    @property
+    def of_logits(self) -> Mapping[str, slice]:
+        return self._of_logits
 
     def pack(self, labels: Mapping[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
         """Label maps by task, each (H, W) or (H, W, 3), of those that an image is labelled for -> (H, W, L)."""

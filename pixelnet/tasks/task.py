@@ -88,6 +88,11 @@ class Task(ABC):
         """The tasks that this one is made of, by name: itself, unless it is several."""
         return {self.name: self}
 
+    @property
+    def of_logits(self) -> Mapping[str, slice]:
+        """Which of the K outputs are each part's, by name."""
+        return {self.name: slice(0, self.outputs)}
+
     def loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         """The loss named at construction, a scalar, of labelled points only, flattened over the batch.
 

@@ -8,7 +8,6 @@ On a CPU each has one thread and there are as many side by side as cores: runs a
 import json
 import os
 import platform
-import resource
 import shutil
 import statistics
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ import pixelnet
 from pixelnet import InputError
 from pixelnet.config import TrainConfig, from_dict, read_json, to_dict
 from pixelnet.files import write_json
+from pixelnet.memory import peak_gib
 from pixelnet.tasks import TASKS
 from recipes.experiments.pictures import draw
 from recipes.results import RESULTS, without_paths
@@ -118,7 +118,7 @@ def look_up_or_run(
 ) -> dict[str, Any]:
     """An arm's run with some seed, from the results files of `folder` if it is in one, else made in `out`."""
     key = identity(settings)
-    run = next((run for run in finished(folder, where) if run["settings"] == key), None)
+    run = next((run for run in finished(folder, where) if identity(run["settings"]) == key), None)
     if run is None:
         run = run_apart(settings, out / f"{arm.task}-{slug(arm.name)}-{settings['seed']}")
     return {**run, "task": arm.task, "arm": arm.name}
@@ -139,7 +139,10 @@ def finished(folder: Path, where: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
-    """All settings of a run that it is known by, as JSON holds them: no paths, defaults filled in."""
+    """All settings of a run that it is known by, as JSON holds them: no paths, and defaults filled in.
+
+    Of what this returned, too, so that a run is still known when there are options that there were not at its time.
+    """
     whole = to_dict(from_dict(TrainConfig, {"out": "", **settings}, "an arm"))
     kept = {name: value for name, value in without_paths(whole).items() if name not in FREE}
     return json.loads(json.dumps(kept))
@@ -191,7 +194,7 @@ def _train(settings: dict[str, Any], out: Path) -> dict[str, float]:
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
     pixelnet.train(**settings, out=out, resume=True)
-    memory = {"peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)}
+    memory = {"peak_memory_gib": peak_gib() or 0.0}
     if torch.cuda.is_available():
         memory["accelerator_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
     return memory
