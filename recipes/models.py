@@ -60,6 +60,7 @@ class Model:
     weak: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     first: Mapping[str, Any] | None = None
+    start: str | None = None
     size: int | None = None
     split: str = "train"
 
@@ -155,7 +156,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
         "licence": "Apache-2.0 (code and starting weights); see the card for the data",
     }
     found_on = {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]}
-    kept = keep(out, found_on, None if model.first is None else _before(out))
+    kept = keep(out, found_on, _before(model, out) if model.first is not None else None)
     if model.split != "train":
         trained = _trained(model, data, weights, out.with_name(f"{name}-{model.split}"), model.split)
         checkpoint.save_weights(trained, folder / checkpoint.WEIGHTS, half=True)
@@ -168,18 +169,23 @@ def _trained(model: Model, data: Path, weights: Path, out: Path, split: str) -> 
     settings = {**COMMON, **model.settings}
     settings = {"backbone_weights": str(weights / f"{settings['backbone']}_imagenet.safetensors"), **settings}
     spec = ",".join(_spec(source, data) for source in model.sources)
-    if model.first is not None:
-        before = _before(out)
-        pixelnet.train(model.task, spec, before, **{**settings, **model.first}, split=split, resume=True)
+    before = _before(model, out)
+    if before is not None:
+        if model.first is not None:
+            pixelnet.train(model.task, spec, before, **{**settings, **model.first}, split=split, resume=True)
+        else:
+            _trained(MODELS[before.name], data, weights, before, "train")
         settings = {**settings, "backbone_weights": None, "start": str(before)}
     trained = pixelnet.train(model.task, spec, out, **settings, split=split, resume=True)
     trained.config = replace(trained.config, size=model.size or trained.config.size)
     return trained
 
 
-def _before(out: Path) -> Path:
-    """The folder of the run that a model's run starts from."""
-    return out.with_name(f"{out.name}-before")
+def _before(model: Model, out: Path) -> Path | None:
+    """The folder of the run that a model's run in `out` starts from, if there is one."""
+    if model.first is not None:
+        return out.with_name(f"{out.name}-before")
+    return None if model.start is None else out.with_name(model.start)
 
 
 def _spec(source: str, data: Path) -> str:
@@ -195,6 +201,7 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         for score in card["scores"]
     ]
     again = f", the last {settings['steps']} of them with rates raised once more" if model.first is not None else ""
+    start = f"the model {model.start}" if model.start is not None else "ImageNet"
     chosen = "Images of val chose the best of its weights while it trained, so scores are a little flattered."
     if model.size:
         chosen += f" Val chose, too, that it sees images at {model.size} pixels, after training at {settings['size']}."
@@ -204,7 +211,7 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     return (
         f"# {name}\n\n{model.summary} {size:.1f} MB.\n\n"
         f"| validation data | score | value | 95 % interval over images |\n|---|---|---|---|\n{''.join(rows)}\n"
-        f"Trained by `python -m recipes {name}`: {settings['backbone']} from ImageNet, {settings['pixels']} pixels of "
+        f"Trained by `python -m recipes {name}`: {settings['backbone']} from {start}, {settings['pixels']} pixels of "
         f"each of {settings['images_per_step']} images, {run['steps']} steps{again}, {hours:.1f} hours on 2 cores; one "
         f"seed. "
         f"{chosen}\n\n"

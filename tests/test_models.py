@@ -116,10 +116,23 @@ def test_a_model_may_start_from_a_run_before_and_its_card_counts_both(
     text = hub.describe("halves")
     assert "5 steps, the last 3 of them" in text
     row = read_json(tmp_path / "halves.json")
-    assert row["steps"] == 5 and row["peak_memory_gib"] > 0.05
+    assert row["steps"] == 5
+    assert row["peak_memory_gib"] > 0.05
     assert (row["before"]["loss"], row["settings"]["loss"]) == ("lovasz,soft", None)
     assert row["settings"]["start"] == "halves-before"
     assert read_json(tmp_path / "runs/halves-before/config.json")["train"]["steps"] == 2
+
+
+def test_a_model_may_start_from_another_model(
+    halves: models.Model, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edges = replace(halves, task="edges", tests=halves.tests[1:], start="halves", summary="Edges of halves.")
+    monkeypatch.setattr(models, "MODELS", {"halves": halves, "edges": edges})
+    models.train_model("edges", data, tmp_path, tmp_path / "runs/edges")
+    assert "test_resnet from the model halves" in hub.describe("edges")
+    assert read_json(tmp_path / "edges.json")["settings"]["start"] == "halves"
+    assert pixelnet.load(tmp_path / "runs/halves").config.task == "segmentation,edges"
+    assert pixelnet.load("edges").config.task == "edges"
 
 
 def test_each_recipe_is_scored_on_every_task_by_data_it_is_licensed_for() -> None:
