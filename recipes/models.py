@@ -16,6 +16,7 @@ import pixelnet
 from pixelnet import PixelNet, checkpoint
 from pixelnet.files import write_atomic
 from pixelnet.hub import CARD, SHIPPED
+from recipes.averaging import averaged
 from recipes.results import keep
 
 COMMON: dict[str, Any] = {
@@ -48,9 +49,11 @@ class Model:
 
     task, sources: what it learns, and from which data sets, in order; a name twice counts twice. tests: what it is
     scored on, (task, data set, split). settings: of `pixelnet.train`. summary, weak: for its card: what it is for, and
-    what was seen to go wrong. size: the working size of the one that ships, where another than training's does better
-    on val. split: what the one that ships learns from; where that holds the images of its tests, its
-    scores are those of a run of the same settings on train.
+    what was seen to go wrong. start: the model that it starts from, where not from ImageNet. legs: its runs, each by
+    settings of its own, and each from the weights of the one before. shares: what ships is the mean of the weights that
+    it started from, if of a model, and of its legs', by these shares; of the last leg's alone without. size: the
+    working size of the one that ships, where another than training's does better on val. split: what the one that ships
+    learns from; where that holds the images of its tests, its scores are those of a run of the same settings on train.
     """
 
     task: str
@@ -59,8 +62,9 @@ class Model:
     summary: str
     weak: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    first: Mapping[str, Any] | None = None
     start: str | None = None
+    legs: tuple[Mapping[str, Any], ...] = ({},)
+    shares: tuple[float, ...] = ()
     size: int | None = None
     split: str = "train"
 
@@ -82,8 +86,11 @@ MODELS = {
         "table a floor; a cat is wall, bathtub and door; out of doors (a rocket at dusk) the sky is a wall, and the "
         "normals are guesses. Normals are smooth where they should bend: a cup is, a box is not. Edges hold on all of "
         "them, but for lattices and fur, which smear. " + BLUR,
-        {"steps": 3500, "loss": "cross-entropy+lovasz,6*angular,3*soft", "seed": 1},
-        first={"steps": 3000, "loss": "cross-entropy+lovasz,angular,soft", "seed": 0},
+        legs=(
+            {"steps": 3000, "loss": "cross-entropy+lovasz,angular,soft"},
+            {"steps": 3500, "loss": "cross-entropy+lovasz,6*angular,3*soft", "seed": 1},
+            {"steps": 1500, "loss": "cross-entropy+lovasz,6*angular,4*soft", "scale": (0.7, 1.6), "seed": 2},
+        ),
     ),
     "edges": Model(
         "edges",
@@ -107,7 +114,8 @@ MODELS = {
         "wall; a cat's and an astronaut's faces are round but have no features; a table under a cup slants with the "
         "light, and a helmet bends where it reflects. In rooms furniture's edges are soft and what lies on shelves "
         "melts. " + BLUR,
-        {"steps": 900, "loss": "angular"},
+        {"steps": 1500, "loss": "angular", "seed": 3},
+        start="pixelnet",
     ),
     "indoor": Model(
         "segmentation",
@@ -128,8 +136,11 @@ MODELS = {
         "Of other pictures nothing sensible comes: a cup, a cat and an astronaut are mostly Building. Poles are found "
         "in pieces or not at all. Its val frames neighbour training "
         "frames in the same streets, so expect less in others. " + BLUR,
-        {"steps": 1500, "scale": (0.75, 1.5)},
-        size=640,
+        {"steps": 1500},
+        legs=(
+            {"scale": (0.75, 1.5)},
+            {"size": 640, "crop": (352, 480), "scale": (0.8, 1.3), "seed": 1},
+        ),
     ),
 }
 
@@ -156,7 +167,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
         "licence": "Apache-2.0 (code and starting weights); see the card for the data",
     }
     found_on = {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]}
-    kept = keep(out, found_on, _before(model, out) if model.first is not None else None)
+    kept = keep(out, found_on, _legs(model, out)[:-1])
     if model.split != "train":
         trained = _trained(model, data, weights, out.with_name(f"{name}-{model.split}"), model.split)
         checkpoint.save_weights(trained, folder / checkpoint.WEIGHTS, half=True)
@@ -169,23 +180,28 @@ def _trained(model: Model, data: Path, weights: Path, out: Path, split: str) -> 
     settings = {**COMMON, **model.settings}
     settings = {"backbone_weights": str(weights / f"{settings['backbone']}_imagenet.safetensors"), **settings}
     spec = ",".join(_spec(source, data) for source in model.sources)
-    before = _before(model, out)
-    if before is not None:
-        if model.first is not None:
-            pixelnet.train(model.task, spec, before, **{**settings, **model.first}, split=split, resume=True)
-        else:
-            _trained(MODELS[before.name], data, weights, before, "train")
-        settings = {**settings, "backbone_weights": None, "start": str(before)}
-    trained = pixelnet.train(model.task, spec, out, **settings, split=split, resume=True)
+    runs = _legs(model, out)
+    if model.start is not None:
+        run = out.with_name(model.start)
+        _trained(MODELS[model.start], data, weights, run, "train")
+        settings, runs = settings | _from(run), [run, *runs]
+    for leg, run in zip(model.legs, runs[-len(model.legs) :], strict=True):
+        trained = pixelnet.train(model.task, spec, run, **{**settings, **leg}, split=split, resume=True)
+        settings |= _from(run)
+    if model.shares:
+        trained = averaged(dict(zip(runs, model.shares, strict=True)))
     trained.config = replace(trained.config, size=model.size or trained.config.size)
     return trained
 
 
-def _before(model: Model, out: Path) -> Path | None:
-    """The folder of the run that a model's run in `out` starts from, if there is one."""
-    if model.first is not None:
-        return out.with_name(f"{out.name}-before")
-    return None if model.start is None else out.with_name(model.start)
+def _legs(model: Model, out: Path) -> list[Path]:
+    """The folders of a model's runs: those before the last have a number."""
+    return [*(out.with_name(f"{out.name}-{leg}") for leg in range(1, len(model.legs))), out]
+
+
+def _from(run: Path) -> dict[str, Any]:
+    """Settings of a run that starts from another."""
+    return {"backbone_weights": None, "start": str(run)}
 
 
 def _spec(source: str, data: Path) -> str:
@@ -200,11 +216,15 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         f"| {score['data']} | {score['score']} | {score['value']:.4g} | {score['low']:.4g} .. {score['high']:.4g} |\n"
         for score in card["scores"]
     ]
-    again = f", the last {settings['steps']} of them with rates raised once more" if model.first is not None else ""
+    legs = f" in {len(model.legs)} legs, each with rates that rise and fall" if len(model.legs) > 1 else ""
     start = f"the model {model.start}" if model.start is not None else "ImageNet"
     chosen = "Images of val chose the best of its weights while it trained, so scores are a little flattered."
     if model.size:
         chosen += f" Val chose, too, that it sees images at {model.size} pixels, after training at {settings['size']}."
+    if model.shares:
+        words = [f"what it started from {model.shares[0]:g}"] * (model.start is not None)
+        words += [f"leg {leg} {share:g}" for leg, share in enumerate(model.shares[len(words) :], start=1)]
+        chosen += f" What ships is a mean of weights ({', '.join(words)}), chosen on val."
     if model.split != "train":
         chosen += f" The weights that ship were trained the same way on {model.split}; the scores are of train alone."
     licences = "".join(f"- {LICENCES[source]}\n" for source in dict.fromkeys(model.sources))
@@ -212,7 +232,7 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         f"# {name}\n\n{model.summary} {size:.1f} MB.\n\n"
         f"| validation data | score | value | 95 % interval over images |\n|---|---|---|---|\n{''.join(rows)}\n"
         f"Trained by `python -m recipes {name}`: {settings['backbone']} from {start}, {settings['pixels']} pixels of "
-        f"each of {settings['images_per_step']} images, {run['steps']} steps{again}, {hours:.1f} hours on 2 cores; one "
+        f"each of {settings['images_per_step']} images, {run['steps']} steps{legs}, {hours:.1f} hours on 2 cores; one "
         f"seed. "
         f"{chosen}\n\n"
         f"Weak points: {model.weak}\n\n## Licences\n\n- Weights and code: Apache-2.0; the backbone's starting weights "

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ nothing. `table1`, `table4`, `pixels` and `samplers` are experiments on the pape
 """
 
 
-def keep(run: Path, scores: dict[str, Any], before: Path | None = None) -> dict[str, Any]:
+def keep(run: Path, scores: dict[str, Any], before: Sequence[Path] = ()) -> dict[str, Any]:
     """Write a run's settings, time, memory and scores, and its last panel; returns what NAME.json holds.
 
-    before: the run whose weights this one started from; its steps and time count.
+    before: the runs that it started from, each from the one before; their steps and time count.
     """
     steps, memory = _noted(run, "loss"), [line["peak_memory_gib"] for line in _noted(run, "peak_memory_gib")]
-    tenth, earlier = max(1, len(steps) // 10), [] if before is None else _noted(before, "loss")
+    tenth, earlier = max(1, len(steps) // 10), [line for leg in before for line in _noted(leg, "loss")]
     row = {
         "name": run.name,
         "command": f"python -m recipes {run.name}",
@@ -46,8 +47,8 @@ def keep(run: Path, scores: dict[str, Any], before: Path | None = None) -> dict[
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__},
         "pixelnet": _version(),
     }
-    if before is not None:
-        row["before"] = without_paths(read_json(before / "config.json")["train"])
+    if before:
+        row["before"] = [without_paths(read_json(leg / "config.json")["train"]) for leg in before]
     write_json(RESULTS / f"{run.name}.json", row)
     panels = sorted((run / "panels").glob("*.png"))
     if panels:  # the last one: the weights at the end of the run

@@ -108,31 +108,39 @@ def test_a_model_is_trained_scored_as_it_ships_and_described(halves: models.Mode
     assert half < 0.7 * (tmp_path / "runs/halves" / checkpoint.WEIGHTS).stat().st_size
 
 
-def test_a_model_may_start_from_a_run_before_and_its_card_counts_both(
+def test_a_model_may_have_legs_and_its_card_counts_all(
     halves: models.Model, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "MODELS", {"halves": replace(halves, first={"steps": 2, "loss": "lovasz,soft"})})
+    monkeypatch.setattr(models, "MODELS", {"halves": replace(halves, legs=({"steps": 2, "loss": "lovasz,soft"}, {}))})
     models.train_model("halves", data, tmp_path, tmp_path / "runs/halves")
     text = hub.describe("halves")
-    assert "5 steps, the last 3 of them" in text
+    assert "5 steps in 2 legs" in text
     row = read_json(tmp_path / "halves.json")
     assert row["steps"] == 5
     assert row["peak_memory_gib"] > 0.05
-    assert (row["before"]["loss"], row["settings"]["loss"]) == ("lovasz,soft", None)
-    assert row["settings"]["start"] == "halves-before"
-    assert read_json(tmp_path / "runs/halves-before/config.json")["train"]["steps"] == 2
+    assert (row["before"][0]["loss"], row["settings"]["loss"]) == ("lovasz,soft", None)
+    assert row["settings"]["start"] == "halves-1"
+    assert read_json(tmp_path / "runs/halves-1/config.json")["train"]["steps"] == 2
 
 
 def test_a_model_may_start_from_another_model(
     halves: models.Model, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    edges = replace(halves, task="edges", tests=halves.tests[1:], start="halves", summary="Edges of halves.")
+    edges = replace(
+        halves, task="edges", tests=halves.tests[1:], start="halves", shares=(1, 3), summary="Edges of halves."
+    )
     monkeypatch.setattr(models, "MODELS", {"halves": halves, "edges": edges})
     models.train_model("edges", data, tmp_path, tmp_path / "runs/edges")
     assert "test_resnet from the model halves" in hub.describe("edges")
     assert read_json(tmp_path / "edges.json")["settings"]["start"] == "halves"
     assert pixelnet.load(tmp_path / "runs/halves").config.task == "segmentation,edges"
-    assert pixelnet.load("edges").config.task == "edges"
+    shipped = pixelnet.load("edges")
+    assert shipped.config.task == "edges"
+    assert "(what it started from 1, leg 1 3)" in hub.describe("edges")
+    start, last = (dict(pixelnet.load(tmp_path / "runs" / name).named_parameters()) for name in ("halves", "edges"))
+    for name, values in shipped.backbone.named_parameters():
+        mean = start[f"backbone.{name}"] / 4 + 3 / 4 * last[f"backbone.{name}"]
+        assert torch.allclose(values, mean, rtol=1e-3, atol=1e-5), name
 
 
 def test_each_recipe_is_scored_on_every_task_by_data_it_is_licensed_for() -> None:
