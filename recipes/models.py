@@ -91,6 +91,7 @@ MODELS = {
             {"steps": 3500, "loss": "cross-entropy+lovasz,6*angular,3*soft", "seed": 1},
             {"steps": 1500, "loss": "cross-entropy+lovasz,6*angular,4*soft", "scale": (0.7, 1.6), "seed": 2},
         ),
+        shares=(1, 2, 2),
     ),
     "edges": Model(
         "edges",
@@ -177,31 +178,31 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
 
 
 def _trained(model: Model, data: Path, weights: Path, out: Path, split: str) -> PixelNet:
-    settings = {**COMMON, **model.settings}
-    settings = {"backbone_weights": str(weights / f"{settings['backbone']}_imagenet.safetensors"), **settings}
-    spec = ",".join(_spec(source, data) for source in model.sources)
-    runs = _legs(model, out)
-    if model.start is not None:
-        run = out.with_name(model.start)
-        _trained(MODELS[model.start], data, weights, run, "train")
-        settings, runs = settings | _from(run), [run, *runs]
-    for leg, run in zip(model.legs, runs[-len(model.legs) :], strict=True):
-        trained = pixelnet.train(model.task, spec, run, **{**settings, **leg}, split=split, resume=True)
-        settings |= _from(run)
-    if model.shares:
-        trained = averaged(dict(zip(runs, model.shares, strict=True)))
+    """The model as it ships, but for its precision, its threshold and its card."""
+    runs = _train(model, data, weights, out, split)
+    trained = averaged(dict(zip(runs, model.shares, strict=True))) if model.shares else pixelnet.load(out)
     trained.config = replace(trained.config, size=model.size or trained.config.size)
     return trained
+
+
+def _train(model: Model, data: Path, weights: Path, out: Path, split: str) -> list[Path]:
+    """Train what is not trained yet; the runs: of the model that this one starts from, if of one, and its legs."""
+    settings = {**COMMON, **model.settings}
+    settings = {"backbone_weights": str(weights / f"{settings['backbone']}_imagenet.safetensors"), **settings}
+    runs = []
+    if model.start is not None:
+        runs = _train(MODELS[model.start], data, weights, out.with_name(model.start), "train")[-1:]
+    spec = ",".join(_spec(source, data) for source in model.sources)
+    for leg, run in zip(model.legs, _legs(model, out), strict=True):
+        start = {"backbone_weights": None, "start": str(runs[-1])} if runs else {}
+        pixelnet.train(model.task, spec, run, **{**settings, **start, **leg}, split=split, resume=True)
+        runs.append(run)
+    return runs
 
 
 def _legs(model: Model, out: Path) -> list[Path]:
     """The folders of a model's runs: those before the last have a number."""
     return [*(out.with_name(f"{out.name}-{leg}") for leg in range(1, len(model.legs))), out]
-
-
-def _from(run: Path) -> dict[str, Any]:
-    """Settings of a run that starts from another."""
-    return {"backbone_weights": None, "start": str(run)}
 
 
 def _spec(source: str, data: Path) -> str:
