@@ -82,10 +82,11 @@ MODELS = {
         (INDOOR, INDOOR_13, NORMALS, EDGES),
         "Indoor classes, surface normals and edges of any photo, by one network.",
         "Classes and normals are of indoor scenes. Seen on photos that scikit-image carries: an astronaut, her helmet "
-        "and a model of a rocket are otherprop and her suit falls to pieces; a cup from above is a toilet and its "
-        "table a floor; a cat is wall, bathtub and door; out of doors (a rocket at dusk) the sky is a wall, and the "
-        "normals are guesses. Normals are smooth where they should bend: a cup is, a box is not. Edges hold on all of "
-        "them, but for lattices and fur, which smear. " + BLUR,
+        "and her suit are otherprop with patches of clothes and chair, and the flag behind her is a shower curtain; a "
+        "cup from above is a toilet, its table half wall and half floor; a cat is wall, otherprop, bathtub and door; "
+        "out of doors (a rocket at dusk) the sky is a wall, and the normals are guesses. Normals bend with a cup and "
+        "its saucer, but slant a table with the light; in rooms furniture's edges are soft. Edges hold on all of them, "
+        "but for lattices and fur, which smear. " + BLUR,
         legs=(
             {"steps": 3000, "loss": "cross-entropy+lovasz,angular,soft"},
             {"steps": 3500, "loss": "cross-entropy+lovasz,6*angular,3*soft", "seed": 1},
@@ -98,10 +99,10 @@ MODELS = {
         ("bsds500",),
         (EDGES,),
         "Edges of any photo, as people draw them.",
-        "Strokes are broad, some pixels wide; --binary thins them and leaves gaps in faint ones. Seen on photos that "
-        "scikit-image carries: outlines of an astronaut, a cup and a rocket are whole; of a cat's face, all fur, only "
-        "parts of the eyes pass the threshold; a mast's lattice becomes its outline and crumbs; specular lights and "
-        "the rim of a saucer are doubled.",
+        "Strokes are some pixels wide; --binary thins them and leaves gaps in faint ones. Seen on photos that "
+        "scikit-image carries: outlines of an astronaut, a cup and a rocket are whole; of a cat's face, all fur, the "
+        "eyes, the outline and whiskers pass the threshold, nose and mouth do not; a mast's lattice becomes its "
+        "outline and crumbs; the rims of a cup and a saucer are doubled.",
         {"steps": 1200, "loss": "soft", "crop": (320, 320), "scale": (0.75, 2.0)},
         size=640,
         split="trainval",
@@ -112,9 +113,9 @@ MODELS = {
         (NORMALS,),
         "Surface normals of rooms.",
         "It has seen rooms only. Seen on photos that scikit-image carries: out of doors (a rocket at dusk) all is one "
-        "wall; a cat's and an astronaut's faces are round but have no features; a table under a cup slants with the "
-        "light, and a helmet bends where it reflects. In rooms furniture's edges are soft and what lies on shelves "
-        "melts. " + BLUR,
+        "wall above a floor; a cat's face is folded in the middle and its fur is a heap; an astronaut's face is round "
+        "but has no features; a table under a cup slants with the light. In rooms furniture's edges are soft and what "
+        "lies on shelves melts. " + BLUR,
         {"steps": 1500, "loss": "angular", "seed": 3},
         start="pixelnet",
     ),
@@ -123,7 +124,7 @@ MODELS = {
         ("nyudv2",),
         (INDOOR, INDOOR_13),
         "40 classes of things in rooms.",
-        "Trained for six minutes: `pixelnet` names rooms better. Seen on photos that scikit-image carries: an "
+        "Trained for seven minutes: `pixelnet` names rooms better. Seen on photos that scikit-image carries: an "
         "astronaut's face is otherprop and her suit clothes; a cup from above is a toilet, its table wall and floor; "
         "masts at dusk are otherstructure before a wall; a cat is otherprop. In rooms outlines are ragged, and one "
         "thing is often two (dresser and night stand). " + BLUR,
@@ -158,7 +159,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
     threshold = next((scores["threshold"] for (task, _), scores in found.items() if task == "edges"), None)
     card: dict[str, Any] = {
         "summary": model.summary,
-        "data": ", ".join(dict.fromkeys(model.sources)),
+        "data": ", ".join(_learnt_from(model)),
         "scores": [
             {"data": f"{source} val", "score": words, "value": scores[key]}
             | dict(zip(("low", "high"), scores["intervals"][key], strict=True))
@@ -205,6 +206,12 @@ def _legs(model: Model, out: Path) -> list[Path]:
     return [*(out.with_name(f"{out.name}-{leg}") for leg in range(1, len(model.legs))), out]
 
 
+def _learnt_from(model: Model) -> list[str]:
+    """The data sets that a model owes to, those of the model that it started from before its own."""
+    before = [] if model.start is None else _learnt_from(MODELS[model.start])
+    return list(dict.fromkeys([*before, *model.sources]))
+
+
 def _spec(source: str, data: Path) -> str:
     return f"{source}:{data / source.removesuffix('-13')}"
 
@@ -223,12 +230,12 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     if model.size:
         chosen += f" Val chose, too, that it sees images at {model.size} pixels, after training at {settings['size']}."
     if model.shares:
-        words = [f"what it started from {model.shares[0]:g}"] * (model.start is not None)
-        words += [f"leg {leg} {share:g}" for leg, share in enumerate(model.shares[len(words) :], start=1)]
-        chosen += f" What ships is a mean of weights ({', '.join(words)}), chosen on val."
+        of = "the legs" if model.start is None else f"{model.start} and of the legs"
+        shares = " : ".join(f"{share:g}" for share in model.shares)
+        chosen += f" What ships is the mean of the weights of {of}, {shares}, which val chose."
     if model.split != "train":
         chosen += f" The weights that ship were trained the same way on {model.split}; the scores are of train alone."
-    licences = "".join(f"- {LICENCES[source]}\n" for source in dict.fromkeys(model.sources))
+    licences = "".join(f"- {LICENCES[source]}\n" for source in _learnt_from(model))
     return (
         f"# {name}\n\n{model.summary} {size:.1f} MB.\n\n"
         f"| validation data | score | value | 95 % interval over images |\n|---|---|---|---|\n{''.join(rows)}\n"

@@ -136,7 +136,7 @@ def test_a_model_may_start_from_another_model(
     assert pixelnet.load(tmp_path / "runs/halves").config.task == "segmentation,edges"
     shipped = pixelnet.load("edges")
     assert shipped.config.task == "edges"
-    assert "(what it started from 1, leg 1 3)" in hub.describe("edges")
+    assert "weights of halves and of the legs, 1 : 3, which val chose" in hub.describe("edges")
     start, last = (dict(pixelnet.load(tmp_path / "runs" / name).named_parameters()) for name in ("halves", "edges"))
     for name, values in shipped.backbone.named_parameters():
         mean = start[f"backbone.{name}"] / 4 + 3 / 4 * last[f"backbone.{name}"]
