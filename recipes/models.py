@@ -135,14 +135,15 @@ MODELS = {
         ("camvid",),
         (("segmentation", "camvid", "val"),),
         "11 classes of things in streets, seen from a car.",
-        "Of other pictures nothing sensible comes: a cup, a cat and an astronaut are mostly Building. Poles are found "
-        "in pieces or not at all. Its val frames neighbour training "
-        "frames in the same streets, so expect less in others. " + BLUR,
+        "Of other pictures nothing sensible comes: a cup and a helmet are cars, a cat and an astronaut mostly "
+        "Building. Poles are found in pieces or not at all. Its val frames neighbour training frames in the same "
+        "streets, so expect less in others. " + BLUR,
         {"steps": 1500},
         legs=(
             {"scale": (0.75, 1.5)},
             {"steps": 600, "size": 640, "crop": (352, 480), "scale": (0.8, 1.3), "seed": 1},
         ),
+        shares=(1, 2),
     ),
 }
 
