@@ -109,11 +109,14 @@ def _experiment(row: dict[str, Any]) -> str:
 def _run(row: dict[str, Any]) -> str:
     settings = row["settings"]
     numbers = {name: value for name, value in row["scores"].items() if isinstance(value, int | float)}
+    start = f" from the run {settings['start']}" if settings.get("start") else ""
+    legs = f" of {len(row['before']) + 1} legs (settings and loss: of the last)" if "before" in row else ""
+    memory = f", {row['peak_memory_gib']} GiB at most" if row["peak_memory_gib"] else ""  # older runs did not note it
     return (
-        f"{settings['task']} on {settings['data']}: {settings['backbone']}, head {settings['head']}, "
-        f"{settings['pixels']} pixels of each of {settings['images_per_step']} images, {row['steps']} steps in "
-        f"{row['training_seconds'] / 60:.0f} minutes on {row['machine']['cores']} cores, "
-        f"{row['peak_memory_gib'] or '?'} GiB at most; loss {row['first_loss']} -> {row['last_loss']} "
+        f"{settings['task']} on {settings['data']}: {settings['backbone']}{start}, head {settings['head']}, "
+        f"{settings['pixels']} pixels of each of {settings['images_per_step']} images, {row['steps']} steps{legs} in "
+        f"{row['training_seconds'] / 60:.0f} minutes on {row['machine']['cores']} cores{memory}; "
+        f"loss {row['first_loss']} -> {row['last_loss']} "
         f"(means of its first and last tenth). Seed {settings['seed']}. `{row['command']}`\n\n" + _lines([numbers])
     )
 
