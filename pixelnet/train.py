@@ -230,7 +230,10 @@ def _as_its_start(config: TrainConfig) -> TrainConfig:
     for field in fields(config):
         given = getattr(config, field.name)
         if field.name in NETWORK and given not in (field.default, theirs[field.name]):
-            raise InputError(f"--start: {folder} has {field.name} {theirs[field.name]}, not {given}; leave it out")
+            option = field.name.replace("_", "-")
+            raise InputError(
+                f"--start: {folder} has {field.name} {theirs[field.name]}, not {given}; leave out --{option}"
+            )
     return replace(config, **{name: theirs[name] for name in NETWORK})
 
 

@@ -103,7 +103,7 @@ def test_it_resumes_as_if_it_had_not_stopped(first: Path, tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"backbone": "resnet18"}, "has backbone test_resnet, not resnet18; leave it out"),
+        ({"backbone": "resnet18"}, "has backbone test_resnet, not resnet18; leave out --backbone"),
         ({"hidden": (16,)}, "has hidden"),
         ({"pretrained": True}, "leave out --backbone-weights and --pretrained"),
         ({"start": "nobody-knows-it"}, "nobody-knows-it"),
