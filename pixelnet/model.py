@@ -246,12 +246,12 @@ class PixelNet(nn.Module):
                 f"head {self.config.head}; their backbones, taps, hidden layers and channels must be the same"
             )
         self.load_state_dict({name: given[name] for name in below}, strict=False)
-        theirs = other.task.of_logits
-        for name, rows in self.task.of_logits.items():
-            alike = name != "segmentation" or self.config.names == other.config.names
-            if name in theirs and alike and _width(rows) == _width(theirs[name]):
+        for name in self.task.parts.keys() & other.task.parts.keys():
+            as_many = self.task.parts[name].outputs == other.task.parts[name].outputs
+            if as_many and (name != "segmentation" or self.config.names == other.config.names):
+                rows, theirs = self.task.of_logits[name], other.task.of_logits[name]
                 for own, source in zip(self.head.last.parameters(), other.head.last.parameters(), strict=True):
-                    own.data[rows] = source.data[theirs[name]]
+                    own.data[rows] = source.data[theirs]
 
     def save(self, folder: str | Path, half: bool = False) -> None:
         """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`.
@@ -261,7 +261,3 @@ class PixelNet(nn.Module):
         from pixelnet.checkpoint import save
 
         save(self, Path(folder), half)
-
-
-def _width(rows: slice) -> int:
-    return int(rows.stop - rows.start)

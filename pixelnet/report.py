@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -47,9 +47,14 @@ def draw_panel(model: "PixelNet", dataset: Dataset, items: Sequence[int], path: 
     write_png(path, panel(rows))
 
 
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """What a run noted in its metrics.jsonl, in order: a line for each step, and one for each validation."""
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
 def draw_curves(run: Path) -> Figure:
     """Loss and scores of a run's metrics.jsonl, into its curves.png."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = read_metrics(run)
     losses = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     scores = [(line["step"], line["scores"]) for line in lines if "scores" in line]
     figure = Figure(figsize=(9, 3.2), layout="constrained")

@@ -70,9 +70,8 @@ def run(config: TrainConfig) -> PixelNet:
     data, validation = _open(config, accelerator)
     task = task_of(data, loss=config.loss, class_weights=config.class_weights)
     sampler = _sampler(config, task, data)
-    augmentation = Augmentation(config.crop, config.scale, config.flip, config.colour, config.size)
     place = (accelerator.process_index, accelerator.num_processes)
-    batches = Batches(data, task, sampler, augmentation, config.images_per_step, config.seed, *place)
+    batches = make_batches(config, data, task, sampler, *place)
 
     torch.manual_seed(config.seed)
     model = _model(config, data, fresh=state is None)
@@ -114,6 +113,14 @@ def run(config: TrainConfig) -> PixelNet:
     record.close()
     accelerator.wait_for_everyone()
     return checkpoint.load(config.out)
+
+
+def make_batches(
+    config: TrainConfig, data: Dataset, task: Task, sampler: Sampler, rank: int = 0, world: int = 1
+) -> Batches:
+    """The batches of a run with this configuration; see `Batches`."""
+    augmentation = Augmentation(config.crop, config.scale, config.flip, config.colour, config.size)
+    return Batches(data, task, sampler, augmentation, config.images_per_step, config.seed, rank, world)
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:

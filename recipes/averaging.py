@@ -16,9 +16,9 @@ from pixelnet.checkpoint import CONFIG
 from pixelnet.config import TrainConfig, from_dict, read_json
 from pixelnet.data import open_dataset
 from pixelnet.data.batches import Batches
-from pixelnet.data.transforms import Augmentation
 from pixelnet.evaluate import task_of
 from pixelnet.points import make_sampler
+from pixelnet.train import make_batches
 
 BATCHES = 25  # of a run's training views: hundreds of thousands of cells even of the coarsest map
 
@@ -52,8 +52,7 @@ def _views(run: Path) -> Batches:
     """What the run learnt from, with hardly a point: it is the images that count."""
     config = from_dict(TrainConfig, read_json(run / CONFIG)["train"], f"{run / CONFIG}, train")
     data = open_dataset(config.data, config.task, config.split)
-    augmentation = Augmentation(config.crop, config.scale, config.flip, config.colour, config.size)
-    return Batches(data, task_of(data), make_sampler("uniform", 1), augmentation, config.images_per_step, config.seed)
+    return make_batches(config, data, task_of(data), make_sampler("uniform", 1))
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 
 from pixelnet.config import read_json
 from pixelnet.files import write_atomic, write_json
+from pixelnet.report import read_metrics
 from recipes.experiments.tables import sections as sections_of
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -32,8 +33,9 @@ def keep(run: Path, scores: dict[str, Any], before: Sequence[Path] = ()) -> dict
 
     before: the runs that it started from, each from the one before; their steps and time count.
     """
-    steps, memory = _noted(run, "loss"), [line["peak_memory_gib"] for line in _noted(run, "peak_memory_gib")]
-    tenth, earlier = max(1, len(steps) // 10), [line for leg in before for line in _noted(leg, "loss")]
+    lines = read_metrics(run)
+    steps, memory = _steps(lines), [line["peak_memory_gib"] for line in lines if "peak_memory_gib" in line]
+    tenth, earlier = max(1, len(steps) // 10), [step for leg in before for step in _steps(read_metrics(leg))]
     row = {
         "name": run.name,
         "command": f"python -m recipes {run.name}",
@@ -59,9 +61,8 @@ def keep(run: Path, scores: dict[str, Any], before: Sequence[Path] = ()) -> dict
     return row
 
 
-def _noted(run: Path, what: str) -> list[dict[str, Any]]:
-    """The lines of a run's metrics that say something of it: "loss", those of steps."""
-    return [line for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if what in line]
+def _steps(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if "loss" in line]
 
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:

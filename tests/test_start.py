@@ -8,6 +8,7 @@ from tiny import TINY, assert_same_outcome
 
 import pixelnet
 from pixelnet import InputError, PixelNet
+from pixelnet.record import Record
 
 NETWORK = ("backbone", "head", "hidden", "dropout")
 OWN = {name: value for name, value in TINY.items() if name not in NETWORK}
@@ -85,7 +86,7 @@ def test_a_run_has_the_network_it_starts_from_and_goes_on_from_there(first: Path
 def test_it_resumes_as_if_it_had_not_stopped(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**OWN, "start": str(first)}
     pixelnet.train(**options, out=tmp_path / "whole")
-    step = pixelnet.train.__globals__["Record"].step
+    step = Record.step
 
     def killed(record: object, done: int, *arguments: object) -> None:
         if done == 5:
@@ -93,7 +94,7 @@ def test_it_resumes_as_if_it_had_not_stopped(first: Path, tmp_path: Path, monkey
         step(record, done, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("pixelnet.record.Record.step", killed)
+        patch.setattr(Record, "step", killed)
         with pytest.raises(KeyboardInterrupt):
             pixelnet.train(**options, out=tmp_path / "stopped")
     pixelnet.train(**options, out=tmp_path / "stopped", resume=True)

@@ -24,6 +24,7 @@ from pixelnet import InputError
 from pixelnet.config import TrainConfig, from_dict, read_json, to_dict
 from pixelnet.files import write_json
 from pixelnet.memory import peak_gib
+from pixelnet.report import read_metrics
 from pixelnet.tasks import TASKS
 from recipes.experiments.pictures import draw
 from recipes.results import RESULTS, without_paths
@@ -152,9 +153,8 @@ def run_apart(settings: dict[str, Any], out: Path) -> dict[str, Any]:
     """Train in a process of its own and return the run as results files hold it."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         memory = pool.submit(_train, settings, out).result()
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     config = read_json(out / "config.json")
-    run = {"seed": settings["seed"], "settings": identity(settings), **summary(lines, config), **memory}
+    run = {"seed": settings["seed"], "settings": identity(settings), **summary(read_metrics(out), config), **memory}
     shutil.rmtree(out)
     return run
 
