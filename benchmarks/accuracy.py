@@ -43,7 +43,8 @@ RESULT = timing.RESULT.with_name("time_to_accuracy.json")
 NETWORK, WEIGHTS = "tf_efficientnet_lite0", "tf_efficientnet_lite0_imagenet.safetensors"
 GOAL = 0.65
 VIEWS = 8
-AUGMENTATION = Augmentation(crop=(256, 320), scale=(1, 1), flip=True, colour=0.3)  # at scale 1 a label has one pixel
+# At scale 1 a label has one pixel.
+AUGMENTATION = Augmentation(crop=(256, 320), scale=(1, 1), flip=True, color_jitter=0.3)
 WARM_UP = 20  # steps
 CHECK_EVERY, CHECKED = 20, slice(None, None, 4)
 BACKBONE_RATE = 0.3  # of the rate, as by default
@@ -121,7 +122,7 @@ def batches(train: Dataset, task: Task, arm: Arm, augmentation: Augmentation = A
     return Batches(train, task, sampler, augmentation, VIEWS, seed=0)
 
 
-def optimiser_of(one: Learner, rate: float) -> torch.optim.Optimizer:
+def optimizer_of(one: Learner, rate: float) -> torch.optim.Optimizer:
     """AdamW as `pixelnet train` has it: kernels decay, biases and norms do not; the trained part learns more slowly."""
     trained = {id(parameter) for parameter in one.backbone.parameters()}
     groups = [
@@ -139,7 +140,7 @@ class Run:
     """One arm at one rate, as far as it has come."""
 
     one: Learner
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     path: Path
     step: int = 0
     seconds: float = 0.0
@@ -149,24 +150,24 @@ class Run:
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
             self.one.model.load_state_dict(state["model"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
 
     def keep(self) -> None:
-        state = {"model": self.one.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        state = {"model": self.one.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"step": self.step, "seconds": self.seconds, "curve": self.curve}
         write_atomic(self.path, lambda file: torch.save(state, file))
 
     def learn(self, batch: Batch) -> bool:
         """One step, timed; False when it has diverged."""
         self.one.model.train()
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = group["full_rate"] * min(1.0, (self.step + 1) / WARM_UP)
         start = time.perf_counter()
         loss = self.one.loss(batch)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.seconds += time.perf_counter() - start
         self.step += 1
         return math.isfinite(loss.item())
@@ -175,7 +176,7 @@ class Run:
         self.one.model.eval()
         counts = 0
         for index in range(len(val))[which]:
-            counts = counts + confusion(self.one.predict(val.image(index)), val.labels(index), len(val.classes))
+            counts = counts + confusion(self.one.predict(val.image(index)), val.labels(index), len(val.class_names))
         return float(scores(counts)["miou"])
 
     def to_goal(self, steps: Iterator[Batch], val: Dataset, limit: float) -> dict[str, Any]:
@@ -236,7 +237,7 @@ def measure(arguments: Arguments) -> None:
         if before and (before["reached"] or before["diverged"] or before["seconds"] > limit):
             continue
         one = learner(arm, weights)
-        run = Run(one, optimiser_of(one, rate), arguments.out / f"{arm.replace(' ', '-')}-{rate:g}.pt")
+        run = Run(one, optimizer_of(one, rate), arguments.out / f"{arm.replace(' ', '-')}-{rate:g}.pt")
         task = ours(NETWORK).task
         steps = stream(batches(train, task, arm), run.step, ENDLESS, workers=0)
         rows = [row for row in rows if row is not before]

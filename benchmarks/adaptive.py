@@ -67,7 +67,7 @@ def adaptive(run: Path, data: Path, dials: Sequence[float], runs: int) -> list[R
 
 def agreements(model: pixelnet.PixelNet, dataset: Dataset, dials: Sequence[float]) -> dict[float, dict[str, float]]:
     """For each dial the share of all pixels answered as by the exact prediction, and what it adds to the mean IoU."""
-    classes = model.config.classes
+    classes = model.config.num_classes
     counts = {dial: np.zeros((classes, classes), np.int64) for dial in (None, *dials)}
     same, pixels = dict.fromkeys(dials, 0), 0
     for index in range(len(dataset)):

@@ -31,10 +31,10 @@ from scipy.ndimage import gaussian_gradient_magnitude
 from skimage.feature import canny
 
 from pixelnet.data import Dataset, open_dataset
-from pixelnet.data.images import read_share
 from pixelnet.files import write_json
 from pixelnet.metrics import boundaries, matching
 from pixelnet.metrics.boundaries import boundary_counts, boundary_scores
+from pixelnet.tasks.edges import read_share
 
 RESULT = Path(__file__).parent.parent / "docs" / "results" / "boundaries.json"
 STEPS = {
@@ -60,7 +60,7 @@ class Arguments:
 
 
 def gradient(image: np.ndarray) -> np.ndarray:
-    """Strength (H, W) in 0..1: how steep the grey image (H, W, 3) is at a scale of 2 pixels."""
+    """Strength (H, W) in 0..1: how steep the gray image (H, W, 3) is at a scale of 2 pixels."""
     return (gaussian_gradient_magnitude(image.mean(axis=2), 2) / 40).clip(0, 1)
 
 
@@ -78,15 +78,15 @@ def timed(work: Callable[..., Any], name: str, seconds: dict[str, float]) -> Cal
 
 CANNY_SIGMA = 3.0  # of 1.5, 2 and 3 the best on every eighth of these images
 CANNY_LOW = 0.4  # share of the high threshold
-CANNY_HIGHEST = 0.4  # of a grey image in 0..1: above it next to nothing is left
+CANNY_HIGHEST = 0.4  # of a gray image in 0..1: above it next to nothing is left
 
 
 def canny_strength(image: np.ndarray) -> np.ndarray:
     """Strength (H, W) in 0..1: the highest of 33 high thresholds at which Canny's detector keeps a pixel."""
-    grey, strength = image.mean(axis=2) / 255, np.zeros(image.shape[:2])
+    gray, strength = image.mean(axis=2) / 255, np.zeros(image.shape[:2])
     for level in np.arange(1, 34) / 34:
         high = level * CANNY_HIGHEST
-        strength[canny(grey, CANNY_SIGMA, CANNY_LOW * high, high)] = level
+        strength[canny(gray, CANNY_SIGMA, CANNY_LOW * high, high)] = level
     return strength
 
 

@@ -111,7 +111,7 @@ def naive(model: pixelnet.PixelNet, pixels: np.ndarray, probabilities: bool = Fa
     height, width = pixels.shape[:2]
     upsampled = [
         F.interpolate(features, size=image.shape[-2:], mode="bilinear", align_corners=False)
-        for features in model.maps(image)
+        for features in model.maps(image).features
     ]
     columns = torch.cat(upsampled, dim=1).permute(0, 2, 3, 1)[0, :height, :width]
     logits = columns

@@ -22,6 +22,7 @@ from pixelnet.data.scenes import Scenes
 from pixelnet.files import write_json
 from pixelnet.geometry import Intrinsics, normals_from_depth
 from pixelnet.metrics import angles
+from pixelnet.metrics.bootstrap import add_up
 
 RESULT = Path(__file__).parent.parent / "docs" / "results" / "depth_normals.json"
 SIZE = (480, 640)
@@ -63,16 +64,16 @@ def nyudv2(root: Path, split: str, every: int) -> Pairs:
 
 
 def row(name: str, pairs: Pairs) -> dict[str, Any]:
-    counts, seconds, images = 0, 0.0, 0
+    counts, seconds = [], 0.0
     for depth, intrinsics, truth in pairs:
         start = time.process_time()
         found = normals_from_depth(depth, intrinsics)
         seconds += time.process_time() - start
         both = np.where((found != 0).any(axis=-1, keepdims=True), truth, 0)
-        counts = counts + angles.tally(angles.angular_errors(found, both))
-        images += 1
-    scores = {key: round(value or 0, 2) for key, value in angles.tally_scores(counts).items()}
-    return {"depth": name, "images": images} | scores | {"seconds": round(seconds / images, 2)}
+        counts.append(angles.tally(angles.angular_errors(found, both)))
+    together = add_up(counts, angles.tally(np.empty(0)))
+    scores = {key: round(value or 0, 2) for key, value in angles.tally_scores(together).items()}
+    return {"depth": name, "images": len(counts)} | scores | {"seconds": round(seconds / len(counts), 2)}
 
 
 def main() -> None:

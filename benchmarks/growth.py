@@ -115,7 +115,7 @@ def draw(curves: dict[tuple[str, str, str], Curve], network: str, peaks: dict[in
     for panel, ((what, by, owner), (sizes, seconds)) in zip(panels[:-1], curves.items(), strict=True):
         medians = [float(np.median(spent)) for spent in seconds]
         panel.loglog(sizes, medians, "o-", label=f"{owner}, slope {slope(sizes, seconds):.2f}")
-        panel.loglog(sizes, [medians[-1] * size / sizes[-1] for size in sizes], ":", color="grey", label="linear")
+        panel.loglog(sizes, [medians[-1] * size / sizes[-1] for size in sizes], ":", color="gray", label="linear")
         panel.set(xlabel=by, title=what)
         panel.legend(fontsize="small")
     panels[0].set_ylabel("seconds")

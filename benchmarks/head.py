@@ -20,8 +20,8 @@ from torch import Tensor
 import pixelnet
 from pixelnet.data import Dataset, open_dataset
 from pixelnet.files import write_json
-from pixelnet.head import Head, HeadShape
 from pixelnet.metrics.confusion import confusion, scores
+from pixelnet.nn.head import Head, HeadShape
 from pixelnet.points import Uniform
 
 WIDTHS = ((), (128,), (256,), (512,), (128, 128), (256, 256), (512, 512))
@@ -55,14 +55,14 @@ def learn(shape: HeadShape, train: tuple[Tensor, Tensor], val: tuple[Tensor, Ten
     """Mean IoU on val of a head that learnt from train."""
     torch.manual_seed(seed)
     head = Head(train[0].shape[1], 11, shape)
-    optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         rows = torch.randint(len(train[0]), (BATCH,))
         loss = torch.nn.functional.cross_entropy(head(train[0][rows]), train[1][rows])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     with torch.inference_mode():
         predicted = head(val[0]).argmax(1).numpy()
@@ -91,7 +91,7 @@ def main() -> None:
     rows = []
     print("hidden        mIoU (mean, deviation of 3 seeds)   training step   dense 480x360")
     for hidden in WIDTHS:
-        shape = HeadShape(hidden, 0.0, normalise=True, sigma=None)
+        shape = HeadShape(hidden, 0.0, normalize=True, sigma=None)
         found = [learn(shape, train, val, seed) for seed in SEEDS]
         head = Head(train[0].shape[1], 11, shape)
 

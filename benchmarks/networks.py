@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import pixelnet
-from pixelnet.backbone import Backbone
+from pixelnet.nn.backbone import Backbone
 
 CLASSES = 11
 # The same network to PixelNet and, as an encoder, to segmentation_models.pytorch.
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     """Random views, points and labels: what is in them costs nothing more or less."""
 
     images: Tensor  # (N, 3, H, W) in 0..1, channels last
-    points: Tensor  # (N, P, 2) as (x, y), pixel centres
+    points: Tensor  # (N, P, 2) as (x, y), pixel centers
     labels: Tensor  # (N, H, W)
 
     @property
@@ -68,7 +68,7 @@ class FixedMaps(Backbone):
     def __init__(self, backbone: Backbone, maps: list[Tensor]):
         super().__init__()
         self.channels, self.strides, self.standing = backbone.channels, backbone.strides, maps
-        self.set_normalisation((0.0,), (1.0,), backbone.mean.shape[1])
+        self.set_normalization((0.0,), (1.0,), backbone.mean.shape[1])
 
     def forward(self, images: Tensor) -> list[Tensor]:
         with torch.profiler.record_function("maps stand"):

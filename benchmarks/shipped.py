@@ -13,7 +13,7 @@ from benchmarks import timing
 from benchmarks.dense import random_image
 from benchmarks.networks import IMAGE
 from pixelnet.files import write_json
-from pixelnet.hub import shipped
+from pixelnet.runs.hub import shipped
 
 RESULT = timing.RESULT.with_name("shipped.json")
 ROUNDS = 15

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 import pixelnet
 from benchmarks.networks import Batch, clear, make_batch, on_fixed_maps, ours, peer
 from benchmarks.timing import Row, alternate, row
-from pixelnet.head import HEADS
-from pixelnet.linear import linear
+from pixelnet.nn.head import HEADS
+from pixelnet.nn.linear import linear
 from pixelnet.tasks.segmentation import cross_entropy
 
 BARS = {"Unet": 3.0, "FPN": 2.6}

@@ -10,19 +10,19 @@ from matplotlib.figure import Figure
 from skimage import data
 
 from pixelnet.files import write_atomic
-from pixelnet.points import COLOUR_LEVELS, make_sampler
+from pixelnet.points import COLOR_LEVELS, make_sampler
 
 HERE = Path(__file__).parent
 DRAWN = 120
 
 
 def draw_sampling(path: Path) -> None:
-    """A uniform and a stratified draw of as many pixels from one photo, each beside a bar of the colours drawn."""
+    """A uniform and a stratified draw of as many pixels from one photo, each beside a bar of the colors drawn."""
     photo = data.rocket()  # SpaceX, in the public domain
     faded = (0.55 * photo + 0.45 * 255).astype(np.uint8)
     figure = Figure(figsize=(10, 3.35), layout="constrained")
     photos_and_bars = figure.subplots(1, 4, width_ratios=(12, 1, 12, 1))
-    captions = {"uniform": "every pixel alike", "stratified": "look first, then some of each colour"}
+    captions = {"uniform": "every pixel alike", "stratified": "look first, then some of each color"}
     for (left, bar), (name, words) in zip(photos_and_bars.reshape(2, 2), captions.items(), strict=True):
         points = make_sampler(name, DRAWN)(np.ones(photo.shape[:2], bool), np.random.default_rng(1), None, photo).points
         x, y = points.astype(int).T
@@ -30,7 +30,7 @@ def draw_sampling(path: Path) -> None:
         left.scatter(x, y, s=52, c=photo[y, x] / 255, edgecolors="white", linewidths=1.4)
         left.scatter(x, y, s=66, c="none", edgecolors="black", linewidths=0.6)
         kinds = _draw_bar(bar, photo[y, x], photo.shape[0] / photo.shape[1] * 12)
-        left.set_title(f"{name}: {words} ({kinds} colours met)", fontsize=10, loc="left")
+        left.set_title(f"{name}: {words} ({kinds} colors met)", fontsize=10, loc="left")
         left.set(xlim=(0, photo.shape[1]), ylim=(photo.shape[0], 0))
         left.axis("off")
     content = io.BytesIO()
@@ -41,11 +41,11 @@ def draw_sampling(path: Path) -> None:
     write_atomic(path, content.getvalue())
 
 
-def _draw_bar(axes: Axes, colours: np.ndarray, aspect: float) -> int:
-    """Colours (P, 3) uint8 one above the other, those that a stratified draw takes for one kind together; the kinds."""
-    kinds = (colours.astype(int) * COLOUR_LEVELS // 256) @ COLOUR_LEVELS ** np.arange(3)
-    order = np.lexsort((colours.sum(axis=1), kinds))
-    axes.imshow(colours[order][:, None], aspect=aspect / len(colours), interpolation="nearest")
+def _draw_bar(axes: Axes, colors: np.ndarray, aspect: float) -> int:
+    """Colors (P, 3) uint8 one above the other, those that a stratified draw takes for one kind together; the kinds."""
+    kinds = (colors.astype(int) * COLOR_LEVELS // 256) @ COLOR_LEVELS ** np.arange(3)
+    order = np.lexsort((colors.sum(axis=1), kinds))
+    axes.imshow(colors[order][:, None], aspect=aspect / len(colors), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     return len(np.unique(kinds))
 

@@ -1,14 +1,16 @@
 """The command line: a thin shell over the package's functions."""
 
+import difflib
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+import pixelnet
 from pixelnet.config import TrainConfig
 from pixelnet.errors import InputError
 
@@ -32,17 +34,17 @@ class Demo:
 
 @dataclass(frozen=True)
 class Check:
-    """Is my data what the library thinks? Counts, problems, and a picture of labels over images."""
+    """Is my data what the library thinks? Counts, problems, and with --overlay a picture of labels over images."""
 
     data: tyro.conf.Positional[str]
-    """folder:PATH, scenes, or a benchmark's name:PATH: voc2012, pascal-context, cityscapes, ade20k, camvid, nyudv2,
-    nyudv2-13, bsds500."""
+    """The path of a folder, scenes, or a benchmark's name:PATH: voc2012, pascal-context, cityscapes, ade20k, camvid,
+    nyudv2, nyudv2-13, bsds500."""
     task: TaskName | None = None
     """Which labels to look at; what the data has, if it is clear."""
     split: str = "train"
     """Which part."""
-    overlay: Path | None = Path("check.png")
-    """Where the picture goes."""
+    overlay: Path | None = None
+    """Write a picture of labels over images to this file."""
 
     def __call__(self) -> int:
         from pixelnet.data import first_task, open_dataset
@@ -54,6 +56,8 @@ class Check:
         if self.overlay is not None:
             overlay(dataset, self.overlay)
             print(f"labels over images: {self.overlay}")
+        else:
+            print("look at them, too: --overlay FILE.png draws labels over images")
         return 2 if report.problems else 0
 
 
@@ -64,7 +68,7 @@ class Train:
     config: tyro.conf.OmitArgPrefixes[TrainConfig]
 
     def __call__(self) -> int:
-        from pixelnet.train import run
+        from pixelnet.training import run
 
         run(self.config)
         print(f"the model is in {self.config.out}")
@@ -107,7 +111,7 @@ class Evaluate:
     """Of edges: judge the maps as they are, neither suppressed nor thinned."""
 
     def __call__(self) -> int:
-        from pixelnet.evaluate import evaluate, table
+        from pixelnet.evaluation import evaluate, table
 
         scores = evaluate(
             self.model,
@@ -132,7 +136,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Predict:
-    """Answer for images: NAME.png or NAME.npy, and NAME.view.png for people."""
+    """Answer for images: OUT/TASK/NAME.png (or .npy) for programs, and OUT/view/NAME.png for people."""
 
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[MODEL] IMAGE ...")]
     """Images, or folders of images; before them the folder of a model or its name (see `pixelnet models`), if the one
@@ -140,33 +144,33 @@ class Predict:
     out: Path
     """Folder of the answers."""
     points: Path | None = None
-    """A CSV file of x, y: answer at these pixels only, into NAME.csv."""
+    """A CSV file of x, y: answer at these pixels only, into OUT/points/NAME.csv."""
     normals: Convention | None = None
     """Of normals: the axes to write. pixelnet: x right, y down, z into the scene; opengl: y up, z to the viewer; dsine:
     pixelnet's negated; 2d3ds: x right, y down, z to the viewer."""
     adaptive: float | None = None
-    """From 0 (quick) to 1 (exact): ask at few pixels, and fill in between where neighbours leave no doubt."""
+    """From 0 (quick) to 1 (exact): ask at few pixels, and fill in between where neighbors agree."""
     binary: bool = False
     """Of edges: lines one pixel wide, 0 and 255, from the model's threshold on."""
     flip: bool = False
     """Ask the mirror image, too: a little better, and twice the time."""
 
     def __call__(self) -> int:
-        from pixelnet.checkpoint import load
-        from pixelnet.hub import default, folder_of
-        from pixelnet.predict import image_files, predict_files
+        from pixelnet.inference.bulk import image_files, predict_files
+        from pixelnet.runs.hub import default, folder_of, load
 
         name, images = model_and_images(self.inputs)
         folder = None if name is None else folder_of(name)
-        files = image_files(images)  # an image that is missing is told of before a model that is
+        image_files(images)  # an image that is missing is told of before a model that is
         model = load(folder or default())
         start = time.perf_counter()
         written = predict_files(
-            model, files, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip
+            model, images, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip
         )
         seconds = time.perf_counter() - start
-        counted = "1 image" if len(files) == 1 else f"{len(files)} images"
-        rate = f"{counted} in {seconds:.2f} s, {len(files) / seconds:.2f} images a second"
+        number = len(written) if self.points else len(written) // (1 + len(model.task.parts))
+        counted = "1 image" if number == 1 else f"{number} images"
+        rate = f"{counted} in {seconds:.2f} s, {number / seconds:.2f} images a second"
         print(f"{rate}: {len(written)} files in {self.out}")
         return 0
 
@@ -178,9 +182,9 @@ def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     of images of that name is ./NAME). If it is something else on disk, or is called as an image is, it is an image; if
     it is neither, the name of a model.
     """
-    from pixelnet.checkpoint import is_model
-    from pixelnet.data.images import IMAGE_EXTENSIONS
-    from pixelnet.hub import shipped
+    from pixelnet.files import IMAGE_EXTENSIONS
+    from pixelnet.runs.checkpoint import is_model
+    from pixelnet.runs.hub import shipped
 
     if not inputs:
         return None, inputs
@@ -200,7 +204,7 @@ class Models:
     """Print the card of this model instead: its name, its folder, or user/name of Hugging Face."""
 
     def __call__(self) -> int:
-        from pixelnet.hub import describe
+        from pixelnet.runs.hub import describe
 
         print(describe(self.name))
         return 0
@@ -216,11 +220,52 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 
 
+# What other programs call an option of ours.
+FOREIGN = {
+    "learning-rate": "lr", "base-lr": "lr", "lr0": "lr", "rate": "lr", "encoder-lr": "backbone-lr",
+    "wd": "weight-decay", "decay": "weight-decay", "iterations": "max-steps", "iters": "max-steps",
+    "max-iters": "max-steps", "num-steps": "max-steps", "steps": "max-steps", "num-epochs": "epochs",
+    "max-epochs": "epochs", "bs": "batch-size",
+    "images-per-step": "batch-size", "workers": "num-workers", "num-points": "pixels", "points-per-image": "pixels",
+    "img-size": "image-size", "imgsz": "image-size", "size": "image-size", "resolution": "image-size",
+    "encoder": "backbone", "arch": "backbone", "model": "backbone", "dataset": "data", "data-dir": "data",
+    "output": "out", "output-dir": "out", "out-dir": "out", "save-dir": "out", "work-dir": "out", "optim": "optimizer",
+    "opt": "optimizer", "criterion": "loss", "weights": "backbone-weights", "init": "init-from", "start": "init-from",
+    "finetune": "init-from", "resume-from": "resume", "scheduler": "schedule", "lr-scheduler": "schedule",
+    "eval-every": "val-every", "val-interval": "val-every", "eval-interval": "val-every", "crop-size": "crop",
+    "random-seed": "seed", "amp": "precision", "tta": "flip", "preds": "predictions", "pred-dir": "predictions",
+}  # fmt: skip
+
+
+def check_options(arguments: Sequence[str]) -> None:
+    """Raise InputError for an option that the command has not, with the one that is perhaps meant."""
+    if not arguments or arguments[0] not in COMMANDS:
+        return
+    command = COMMANDS[arguments[0]]
+    kind: Any = TrainConfig if command is Train else command
+    known = [field.name.replace("_", "-") for field in fields(kind)]
+    for argument in arguments[1:]:
+        name = argument.partition("=")[0].removeprefix("--").replace("_", "-")
+        if argument == "--":
+            return
+        if not argument.startswith("--") or name == "help" or name in known or name.removeprefix("no-") in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = FOREIGN[name] if FOREIGN.get(name) in known else near[0] if near else None
+        hint = f"did you mean --{meant}?" if meant else f"`pixelnet {arguments[0]} --help` lists those that there are"
+        raise InputError(f"{arguments[0]} has no option --{name}; {hint}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command. Bad input prints one message and gives 2; any other exception is a bug and shows itself."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == ["--version"]:
+        print(f"pixelnet {pixelnet.__version__}")
+        return 0
     try:
+        check_options(given)
         command = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="pixelnet", description=sys.modules["pixelnet"].__doc__, args=arguments
+            COMMANDS, prog="pixelnet", description=pixelnet.__doc__, args=given
         )
         return command()
     except InputError as error:

@@ -16,25 +16,30 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that it takes to build a PixelNet again; the arguments of `PixelNet`, which documents them."""
+    """All that it takes to build a PixelNet again; the arguments of `PixelNet`, which documents them.
+
+    objects: those of its arguments that were no names but objects, of which only a name for people is here: whoever
+    loads the model gives them again.
+    """
 
     task: str
-    classes: int | None = None
+    num_classes: int | None = None
     backbone: str = "tf_efficientnet_lite0"
     taps: tuple[int, ...] | None = None
-    channels: int = 3
+    in_channels: int = 3
     before_relu: bool = False
     conv7: bool = False
     head: str = "mlp"
     hidden: tuple[int, ...] | None = None
     dropout: float | None = None
-    names: tuple[str, ...] = ()
-    colours: tuple[tuple[int, int, int], ...] = ()
-    size: int | None = None
+    class_names: tuple[str, ...] = ()
+    class_colors: tuple[tuple[int, int, int], ...] = ()
+    image_size: int | None = None
     threshold: float | None = None
+    objects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_size(self.size)
+        check_size(self.image_size)
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise InputError(f"the threshold is {self.threshold}; give a strength above 0 and up to 1, or None")
 
@@ -46,31 +51,33 @@ class TrainConfig:
     task: str
     """segmentation, normals, edges or regression; or several, as in segmentation,normals."""
     data: str
-    """What to learn from: camvid:PATH, bsds500:PATH, nyudv2:PATH, folder:PATH, scenes, ...; or several, with commas
-    between them, of which each serves some of the tasks. One that is named twice counts twice."""
+    """What to learn from: the path of a folder, or camvid:PATH, bsds500:PATH, nyudv2:PATH, scenes, ...; or several,
+    with a comma before each NAME:, of which each serves some of the tasks. One that is named twice counts twice."""
     out: Path
     """Folder of the run."""
     split: str = "train"
     """Which part of the data to learn from: trainval, say, or voc2012's train_aug. One that holds images of val leaves
     nothing to choose the best weights by, so the last are kept."""
+    val_data: str | None = None
+    """Choose the best weights on the val split of this data set, in place of that of the data."""
 
-    backbone: str = "tf_efficientnet_lite0"
-    """A timm network with features_only, or vgg16 for the paper's."""
+    backbone: str | None = None
+    """A timm network with features_only, or vgg16 for the paper's; tf_efficientnet_lite0 if not given."""
     backbone_weights: Path | None = None
     """Start the backbone from this file."""
     pretrained: bool = False
     """Start the backbone from timm's hub."""
-    start: str | None = None
-    """Start from this model: a folder, one that ships, or user/name of Hugging Face. Its backbone and head are taken,
-    and its last layer for what it answers already."""
+    init_from: str | None = None
+    """Start from this model: a folder, one that ships, or user/name of Hugging Face. Its backbone, head and image size
+    are taken, and its last layer for what it answers already."""
     taps: tuple[int, ...] | None = None
     """Which of its maps make the hypercolumn, by index from the shallowest; all if not given."""
-    before_relu: bool = False
+    before_relu: bool | None = None
     """Of vgg16: take the taps before their ReLU."""
-    conv7: bool = False
+    conv7: bool | None = None
     """Of vgg16: tap fc6 and fc7, made convolutions, as well."""
-    head: str = "mlp"
-    """linear, linear-bn, mlp or paper (2 x 4096)."""
+    head: str | None = None
+    """linear, linear-bn, mlp or paper (2 x 4096); mlp if not given."""
     hidden: tuple[int, ...] | None = None
     """Widths of the head's hidden layers, instead of the head's own."""
     dropout: float | None = None
@@ -84,7 +91,7 @@ class TrainConfig:
     """Of stratified: equal, proportional, or points for each class (sky=10,car=2)."""
     weighted: bool = False
     """Weight each point by what it stands for: the loss then estimates that over all pixels, whatever the sampler."""
-    images_per_step: int = 8
+    batch_size: int = 8
     """Images a step, over all processes."""
     loss: str | None = None
     """One of the task's losses; its first if not given. Of several tasks one each, with commas between them, and
@@ -94,25 +101,25 @@ class TrainConfig:
 
     crop: tuple[int, int] | None = (256, 320)
     """Height and width of a training view; None for the whole image."""
-    size: int | None = None
+    image_size: int | None = None
     """Longer side that images are brought to; scale comes on top. None: as they are."""
     scale: tuple[float, float] = (0.75, 1.5)
     """Training views are magnified by a factor from this range."""
     flip: bool = True
     """Mirror every other view."""
-    colour: float = 0.3
+    color_jitter: float = 0.3
     """Brightness, contrast and saturation change by up to this share."""
 
-    steps: int = 1000
+    max_steps: int = 1000
     """Steps of the whole run."""
-    optimiser: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     """sgd has the paper's momentum .9, and biases that learn twice as fast."""
-    rate: float = 1e-3
+    lr: float = 1e-3
     """Learning rate of the head."""
-    backbone_rate: float = 3e-4
+    backbone_lr: float = 3e-4
     """Learning rate of the backbone; 0 freezes it."""
-    decay: float = 1e-2
-    """Weight decay, of matrices and kernels only; the paper's SGD has 5e-4."""
+    weight_decay: float = 1e-2
+    """Of matrices and kernels only; the paper's SGD has 5e-4."""
     schedule: Literal["one-cycle", "poly", "step"] = "one-cycle"
     """How the rates change over the run; step is the paper's: a tenth after 80/96 and a hundredth after 88/96."""
     precision: Literal["no", "bf16", "fp16"] = "no"
@@ -120,11 +127,11 @@ class TrainConfig:
     seed: int = 0
     """Of everything random."""
 
-    workers: int = 1
+    num_workers: int = 1
     """Processes that make batches ahead."""
-    evaluate_every: int = 500
+    val_every: int = 500
     """Steps between validations; the best one's weights are kept."""
-    evaluate_images: int = 32
+    val_images: int = 32
     """Images of the val split used while training, evenly spread."""
     checkpoint_every: int = 200
     """Steps between checkpoints."""
@@ -135,7 +142,7 @@ class TrainConfig:
 def check_size(size: int | None) -> None:
     """Raise InputError for a working size that is none."""
     if size is not None and size < 1:
-        raise InputError(f"the size is {size}; give the longer side in pixels, at least 1, or None")
+        raise InputError(f"the image size is {size}; give the longer side in pixels, at least 1, or None")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

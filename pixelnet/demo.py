@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from pixelnet import page
 from pixelnet.data import open_dataset
 from pixelnet.data.dataset import Dataset
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.model import PixelNet
-from pixelnet.page import Picture, Score
 from pixelnet.points import make_sampler
-from pixelnet.record import METRICS
+from pixelnet.report import page
+from pixelnet.report.page import Picture, Score
+from pixelnet.runs.record import METRICS
 from pixelnet.tasks.task import Task
-from pixelnet.train import train
+from pixelnet.training import train
 
 DATA = "scenes"
 TASKS = ("segmentation", "normals", "edges")
@@ -25,23 +25,23 @@ SHOWN = 4  # val scenes on the page, evenly spread
 
 # One set for all three tasks; beside it, a task's file is all that differs. Chosen so that two cores take little more
 # than a minute a task. A network that starts from scratch learns as fast as its head, hence the one rate. The
-# scenes' colours are random as they come, and all are seen from about as far, so views change by flips alone.
+# scenes' colors are random as they come, and all are seen from about as far, so views change by flips alone.
 SETTINGS: dict[str, Any] = {
     "backbone": "test_resnet",
     "hidden": (128,),
     "pixels": "4%",
-    "images_per_step": 4,
+    "batch_size": 4,
     "crop": (128, 160),
     "scale": (1.0, 1.0),
-    "colour": 0.0,
-    "steps": 1600,
-    "rate": 4e-3,
-    "backbone_rate": 4e-3,
-    "evaluate_every": 400,
-    "evaluate_images": 32,
+    "color_jitter": 0.0,
+    "max_steps": 1600,
+    "lr": 4e-3,
+    "backbone_lr": 4e-3,
+    "val_every": 400,
+    "val_images": 32,
     "checkpoint_every": 400,
 }
-WATCHING = ("evaluate_every", "evaluate_images", "checkpoint_every")  # not part of the method
+WATCHING = ("val_every", "val_images", "checkpoint_every")  # not part of the method
 
 LEAD = (
     "PixelNet learns any problem that has an answer for every pixel from a few sampled pixels of each image, each "
@@ -50,13 +50,13 @@ LEAD = (
     "it was not trained on."
 )
 WHY_FEW = (
-    "Each step of training looked at 4 % of an image's pixels only: neighbouring pixels say nearly the same, so a few "
+    "Each step of training looked at 4 % of an image's pixels only: neighboring pixels say nearly the same, so a few "
     "from each of many images teach as much as all of them from one, at a fraction of the work."
 )
 TEXTS = {
     "segmentation": (
         "Segmentation: what is it?",
-        "Each pixel gets one of seven classes. Colours and textures are drawn alike for every surface, so shape alone "
+        "Each pixel gets one of seven classes. Colors and textures are drawn alike for every surface, so shape alone "
         "tells a cone from a cylinder.",
     ),
     "normals": (
@@ -163,8 +163,8 @@ def _task_part(model: PixelNet, data: Dataset, run: Path, scores: dict[str, Any]
             ]
         )
     title, text = TEXTS[name]
-    images = min(SETTINGS["evaluate_images"], len(data))
-    learning = f"{SETTINGS['steps']} steps of {SETTINGS['images_per_step']} images took {seconds:.0f} seconds."
+    images = min(SETTINGS["val_images"], len(data))
+    learning = f"{SETTINGS['max_steps']} steps of {SETTINGS['batch_size']} images took {seconds:.0f} seconds."
     return page.section(
         title,
         page.paragraph(text),
@@ -182,28 +182,28 @@ def _task_part(model: PixelNet, data: Dataset, run: Path, scores: dict[str, Any]
 
 def _class_legend(task: Any, scores: dict[str, Any]) -> str:
     ious = [f", IoU {iou:.2f}" if iou is not None else "" for iou in scores["iou_per_class"]]
-    return page.legend([(colour, n + iou) for colour, n, iou in zip(task.colours, task.names, ious, strict=True)])
+    return page.legend([(color, n + iou) for color, n, iou in zip(task.palette, task.class_names, ious, strict=True)])
 
 
 def _normals_legend(task: Task, _: dict[str, Any]) -> str:
-    """The colours of a ball: every direction that can face the viewer."""
+    """The colors of a ball: every direction that can face the viewer."""
     y, x = np.mgrid[-1:1:97j, -1:1:97j]
     z = -np.sqrt(np.clip(1 - x**2 - y**2, 0, None))
     ball = np.where((x**2 + y**2 <= 1)[..., None], np.stack([x, y, z], axis=-1), 0)
     words = (
-        "The colour key is a ball: a surface has the colour of the ball where the ball faces the same way. Green faces "
+        "The color key is a ball: a surface has the color of the ball where the ball faces the same way. Green faces "
         "up (floors), violet-blue faces you, pink faces right, teal faces left."
     )
     pixels = task.paint(ball)
     pixels[x**2 + y**2 > 1] = 128
-    return page.colour_key(Picture(pixels, words, "photo"))
+    return page.color_key(Picture(pixels, words, "photo"))
 
 
 def _edges_legend(task: Task, _: dict[str, Any]) -> str:
     names = {0.0: "surely no edge", 0.5: "perhaps", 1.0: "surely an edge"}
-    colours = task.paint(np.array([list(names)]))[0]
+    colors = task.paint(np.array([list(names)]))[0]
     return page.legend(
-        [((int(r), int(g), int(b)), text) for (r, g, b), text in zip(colours, names.values(), strict=True)]
+        [((int(r), int(g), int(b)), text) for (r, g, b), text in zip(colors, names.values(), strict=True)]
     )
 
 
@@ -223,14 +223,14 @@ def _sampling_part() -> str:
         "stratified": "Stratified: look first, and take as many of each class, however small it is.",
     }
     pictures = [
-        _drawn(name, caption, data.image(item), data.labels(item), data.classes, data.colours)
+        _drawn(name, caption, data.image(item), data.labels(item), data.class_names, data.class_colors)
         for name, caption in captions.items()
     ]
     return page.section(
         "Where it looks",
         page.paragraph(WHY_FEW),
         page.figures(pictures),
-        page.legend([(colour, name) for colour, name in zip(data.colours, data.classes, strict=True)]),
+        page.legend([(color, name) for color, name in zip(data.class_colors, data.class_names, strict=True)]),
         page.paragraph("Segmentation and normals learnt from uniform draws here, edges from balanced ones (below)."),
     )
 
@@ -239,9 +239,9 @@ def _balanced_draw(data: Dataset) -> str:
     """A draw for edges, on the scene that the other draws are on."""
     item = _shown(data)[0]
     caption = "Balanced: edges are few, so half of the dots are put on one (red), half off (blue)."
-    colours = ((70, 130, 230), (225, 50, 50))
+    colors = ((70, 130, 230), (225, 50, 50))
     edges = data.labels(item)
-    return page.figures([_drawn("balanced", caption, data.image(item), edges, ("off", "on"), colours)])
+    return page.figures([_drawn("balanced", caption, data.image(item), edges, ("off", "on"), colors)])
 
 
 def _drawn(
@@ -250,16 +250,16 @@ def _drawn(
     image: np.ndarray,
     labels: np.ndarray,
     names: Sequence[str],
-    colours: Sequence[tuple[int, int, int]],
+    colors: Sequence[tuple[int, int, int]],
 ) -> Picture:
-    """A sampler's points on an image (H, W, 3), each in the colour of its label, an index into names and colours."""
+    """A sampler's points on an image (H, W, 3), each in the color of its label, an index into names and colors."""
     everywhere = np.ones(labels.shape, bool)
     points = make_sampler(sampler, SETTINGS["pixels"])(everywhere, np.random.default_rng(0), labels, image).points
     x, y = points.astype(int).T
     kinds = labels[y, x].astype(int)
     counts = np.bincount(kinds, minlength=len(names))
     tally = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True) if count)
-    return Picture(page.dots(image, points, np.array(colours, np.uint8)[kinds]), f"{caption} Here: {tally}.", "photo")
+    return Picture(page.dots(image, points, np.array(colors, np.uint8)[kinds]), f"{caption} Here: {tally}.", "photo")
 
 
 def _own_data_part() -> str:

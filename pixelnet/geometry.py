@@ -38,7 +38,7 @@ CONVENTIONS: dict[str, tuple[int, int, int]] = {
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera: focal lengths and principal point in pixels, the centre of the first pixel at (0, 0)."""
+    """A pinhole camera: focal lengths and principal point in pixels, the center of the first pixel at (0, 0)."""
 
     fx: float
     fy: float
@@ -77,7 +77,7 @@ def normals_from_depth(depth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
     the smallest windows. How finely the depth is rounded, and its noise, are told from the map itself.
 
     Args:
-        depth: (H, W) along z, in metres or another unit; 0, negative, NaN or infinite is a hole.
+        depth: (H, W) along z, in meters or another unit; 0, negative, NaN or infinite is a hole.
         intrinsics: the camera, for pixels of this map.
 
     Returns:
@@ -147,7 +147,7 @@ def _noise(depth: np.ndarray, inverse: np.ndarray, known: np.ndarray, x: np.ndar
     """The variance of 1/z (H, W) that says nothing of the surface: rounding, or the sensor's noise if that is more.
 
     Small windows cannot see rounding: between two levels they fit without residual. Depth is taken as rounded where
-    many depths fill 2x2 pixels, as no slanted surface does by itself; the gap between neighbouring depths, the
+    many depths fill 2x2 pixels, as no slanted surface does by itself; the gap between neighboring depths, the
     median of nine, is then how coarsely. Noise is the least residual of the small windows that hold a pixel, the
     median over pixels; that of a sensor that triangulates is the same in 1/z at every depth.
     """
@@ -167,6 +167,6 @@ def _noise(depth: np.ndarray, inverse: np.ndarray, known: np.ndarray, x: np.ndar
 
 
 def _overlap(length: int, shift: int) -> tuple[slice, slice]:
-    """The pixels whose neighbour at `shift` is in the image too, and those neighbours."""
+    """The pixels whose neighbor at `shift` is in the image too, and those neighbors."""
     first, last = max(0, -shift), max(0, length - max(0, shift))
     return slice(first, max(first, last)), slice(first + shift, max(first, last) + shift)

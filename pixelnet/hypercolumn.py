@@ -1,7 +1,7 @@
 """Hypercolumns: the features of a network at a point, from many layers, read where they are wanted.
 
     maps      list of (N, C_l, H_l, W_l), one per tap; map l has stride s_l: H_l = H / s_l exactly
-    points    (N, P, 2) as (x, y) in pixels of the image; the centre of the first pixel is (0, 0); or a Band
+    points    (N, P, 2) as (x, y) in pixels of the image; the center of the first pixel is (0, 0)
     features  (N, P, sum C_l)
 
 A map of stride s is read at ((x, y) + 0.5) / s - 0.5, between its four nearest cells (PixelNet, section 3;
@@ -9,267 +9,35 @@ the released layer's (x - (s - 1) / 2) / s is the same number), clamped to the m
 what ``interpolate(align_corners=False)`` does, so reading at every pixel is upsampling. A stride need not be whole: a
 map of stride t of an image that was resized by the factor z has the stride t / z in the pixels of the image itself.
 
-Sparse, dense and projected are one code path: a dense prediction asks for all pixels of a band of rows, and a linear
-layer on hypercolumns is applied to each map before or after it is read, whichever costs less.
+This is the method; training and prediction read by `pixelnet.nn.projection`, which gives the same numbers sooner.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pixelnet.linear import linear
 
-# What reading one channel at a point costs, in multiplications of a matrix product: what is read lies all over memory.
-# A rough figure, of a CPU; only the order of reading and multiplying hangs on it.
-READ = 10
-
-
-class Band(NamedTuple):
-    """All pixels of rows `top` to `bottom` - 1 of an image that is `width` wide: a grid of points, row by row."""
-
-    top: int
-    bottom: int
-    width: int
-
-    @property
-    def lines(self) -> range:
-        return range(self.top, self.bottom)
-
-    def split(self, rows: int) -> "list[Band]":
-        """The band from the top down, in bands of so many rows; the last may have fewer."""
-        tops = range(self.top, self.bottom, rows)
-        return [Band(top, min(top + rows, self.bottom), self.width) for top in tops]
-
-
-Points = Tensor | Band
-
-
-def number(points: Points) -> int:
-    """P: how many points of each image."""
-    return (points.bottom - points.top) * points.width if isinstance(points, Band) else points.shape[1]
-
-
-class Cells(NamedTuple):
-    """The part of a map that points are read from."""
-
-    values: Tensor  # (N, h, w, C)
-    stride: float
-    rows: range  # of the map, h of them
-
-
-def cells_below(features: Tensor, stride: float, lines: range | None) -> Cells:
-    """The cells of a map (N, C, H_l, W_l) that pixels of those lines of the image are read from; None for all."""
-    rows = range(features.shape[2])
-    if lines is not None:
-        first, last = (math.floor((line + 0.5) / stride - 0.5) for line in (lines[0], lines[-1]))
-        rows = range(max(first, 0), min(last + 2, len(rows)))
-    return Cells(features[:, :, rows.start : rows.stop].permute(0, 2, 3, 1), stride, rows)
-
-
-def neighbours(at: Tensor, stride: float, cells: range) -> tuple[Tensor, Tensor]:
-    """Along one axis, the two cells around each place (...), int32 (..., 2), and their shares (..., 2).
-
-    at: in pixels of the image. cells: those that there are; places beyond are moved to the first or the last. Shares
-    are in the places' own precision, non-negative, and the two add up to 1.
-    """
-    last = cells.stop - 1
-    place = ((at + 0.5) / stride - 0.5).clamp(cells.start, last)
-    near = place.floor()
-    share = place - near
-    near = near.int()
-    # On the last row or column the far neighbour is the near one again: its share is zero.
-    return torch.stack([near, (near + 1).clamp(max=last)], dim=-1), torch.stack([1 - share, share], dim=-1)
-
-
-class _WeightedRows(torch.autograd.Function):
-    """table (T, C), cells (M, R), shares (M, R) -> (M, C): for each point the sum of R weighted rows of the table.
-
-    That is an embedding bag: one pass over what is needed, no gathered copy of the corners. So is its transpose: a
-    row's gradient is the weighted sum of the gradients of the points that it was read at, once these are put in the
-    order of the rows. torch's own backward pass adds them one at a time, which takes more than twice as long. Sums are
-    taken in a fixed order, so that a run can be repeated bit for bit.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, cells: Tensor, shares: Tensor) -> Tensor:
-        ctx.save_for_backward(table if ctx.needs_input_grad[2] else table.new_empty(len(table), 0), cells, shares)
-        return F.embedding_bag(cells, table, per_sample_weights=shares.to(table.dtype), mode="sum")
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
-        (gradient,), (table, cells, shares) = gradients, ctx.saved_tensors
-        of_table = of_shares = None
-        if ctx.needs_input_grad[0]:
-            flat = cells.flatten()
-            order = flat.argsort(stable=True)
-            counts = torch.bincount(flat, minlength=len(table))
-            starts = (counts.cumsum(0) - counts).int()
-            points = torch.arange(len(cells), device=cells.device, dtype=torch.int32)
-            points = points.repeat_interleave(cells.shape[1]).index_select(0, order)
-            weights = shares.flatten().index_select(0, order).to(gradient.dtype)
-            gradient = gradient.contiguous()
-            of_table = F.embedding_bag(points, gradient, starts, per_sample_weights=weights, mode="sum")
-        if ctx.needs_input_grad[2]:
-            of_shares = (table[cells.long()] * gradient[:, None]).sum(-1).to(shares.dtype)
-        return of_table, None, of_shares
-
-
-def read(features: Tensor, points: Points, stride: float) -> Tensor:
+def read(features: Tensor, points: Tensor, stride: float) -> Tensor:
     """One map (N, C, H_l, W_l) at P points of each image -> (N, P, C). Differentiable in the map and in the points."""
-    lines = points.lines if isinstance(points, Band) else None
-    rows = Table([cells_below(features, stride, lines)], lines).read(points)
-    return rows.view(len(features), number(points), features.shape[1])
+    height, width = features.shape[-2:]
+    x, y = points.unbind(dim=-1)
+    # grid_sample has a map's outer edges at -1 and 1, so that cell i lies at (2 i + 1) / size - 1.
+    grid = torch.stack([2 * (x + 0.5) / (stride * width) - 1, 2 * (y + 0.5) / (stride * height) - 1], dim=-1)
+    read_at = F.grid_sample(features.to(points.dtype), grid[:, None], padding_mode="border", align_corners=False)
+    return read_at[:, :, 0].transpose(1, 2)
 
 
-def hypercolumns(maps: Sequence[Tensor], points: Points, strides: Sequence[float]) -> Tensor:
+def hypercolumns(maps: Sequence[Tensor], points: Tensor, strides: Sequence[float]) -> Tensor:
     """All maps at P points of each image, concatenated in the order of the taps -> (N, P, sum C_l)."""
     return torch.cat([read(features, points, stride) for features, stride in zip(maps, strides, strict=True)], dim=-1)
 
 
-class Projection:
-    """A linear layer on hypercolumns, W [f_1(p) ... f_L(p)] + b, each map multiplied before or after it is read.
-
-    Interpolation and the layer are both linear, so W_l (F_l read at p) = (W_l F_l) read at p, forward and backward.
-    Deep maps have most of the channels and few cells, fewer than the points: multiplying those first costs less. They
-    are as wide as the layer's output then, all of them, so one table holds them and one pass reads them.
-
-    Args:
-        maps, strides: as for `hypercolumns`.
-        weight: (D, sum C_l), its columns in the order of the taps.
-        bias: (D,).
-        points: how many points of each image will be asked for in all, which decides the order for each map.
-        lines: of the image, which hold all the points; None for all lines.
-    """
-
-    def __init__(
-        self,
-        maps: Sequence[Tensor],
-        strides: Sequence[float],
-        weight: Tensor,
-        bias: Tensor,
-        points: int,
-        lines: range | None = None,
-    ):
-        before: list[Cells] = []
-        self.after: list[Table] = []
-        columns = []
-        for features, stride, own in zip(maps, strides, weight.split([m.shape[1] for m in maps], dim=1), strict=True):
-            cells = cells_below(features, stride, lines)
-            _, height, width, channels = cells.values.shape
-            if channels * height * width + READ * points < channels * points:
-                # The shares of a point add up to 1, and so does a bias that is read with them.
-                values = linear(cells.values.flatten(0, 2), own, None if before else bias)
-                before.append(cells._replace(values=values.view(*cells.values.shape[:3], -1)))
-            else:
-                self.after.append(Table([cells], lines))
-                columns.append(own)
-        self.before = Table(before, lines) if before else None
-        self.bias = bias
-        self.weight: Any = torch.cat(columns, dim=1) if columns else None
-
-    def __call__(self, points: Points) -> Tensor:
-        """The layer's output at P points of each image: (N P, D), image by image."""
-        if self.before is None:
-            return linear(self._values(points), self.weight, self.bias)
-        total = self.before.read(points)
-        return total if self.weight is None else total.add_(linear(self._values(points), self.weight))
-
-    def _values(self, points: Points) -> Tensor:
-        """What is to be multiplied: (N P, channels of the maps in `after`)."""
-        return torch.cat([table.read(points) for table in self.after], dim=1)
-
-
-class Table:
-    """Maps of one number of channels in one table, a row for each cell; what is read of it is their sum.
-
-    Args:
-        maps: L of them, of the same N images.
-        lines: of the image, those that the cells are enough for, where they are not all.
-    """
-
-    def __init__(self, maps: Sequence[Cells], lines: range | None):
-        self.count = len(maps[0].values)
-        self.values = torch.cat([cells.values.flatten(0, 2) for cells in maps])
-        self.maps = [(cells.stride, cells.rows, cells.values.shape[2]) for cells in maps]
-        self.lines = lines
-        self.grid: _Grid | None = None
-
-    def read(self, points: Points) -> Tensor:
-        """The sum of the maps at P points of each image: (N P, C), image by image."""
-        if isinstance(points, Band):
-            return self._read_band(points)
-        return _WeightedRows.apply(self.values, *self._corners(points))
-
-    def _corners(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """The four cells of each map around N P points: rows of the table (N P, 4 L), and their shares."""
-        x, y = points.unbind(-1)
-        corners, shares, first = [], [], 0
-        for stride, rows, width in self.maps:
-            starts = _starts(self.count, len(rows) * width, first, x)[:, None, None]
-            (left, right), (left_share, right_share) = (p.unbind(-1) for p in neighbours(x, stride, range(width)))
-            row, row_share = neighbours(y, stride, rows)
-            above, below = (starts + (row - rows.start) * width).unbind(-1)
-            above_share, below_share = row_share.unbind(-1)
-            corners += [above + left, above + right, below + left, below + right]
-            shares += [above_share * left_share, above_share * right_share]
-            shares += [below_share * left_share, below_share * right_share]
-            first += self.count * len(rows) * width
-        return torch.stack(corners, dim=-1).flatten(0, 1), torch.stack(shares, dim=-1).flatten(0, 1)
-
-    def _read_band(self, band: Band) -> Tensor:
-        """Along y first, then along x.
-
-        The pixels of a row share their rows of cells, so each map is brought to the band's rows at its own width,
-        which is small, before it is brought to the band's width: some 12 table rows for a pixel of 5 maps, not 20.
-        """
-        lines = self.lines or band.lines
-        if self.grid is None or (self.grid.lines, len(self.grid.columns)) != (lines, band.width):
-            self.grid = self._lay_grid(lines, band.width)
-        grid, height = self.grid, band.bottom - band.top
-        here = slice(band.top - lines.start, band.bottom - lines.start)
-        cells, shares = grid.cells[:, here], grid.shares[here].expand(self.count, -1, -1, -1)
-        # A row of the next table is a column of some map, at one row of the band; all maps stand side by side.
-        table = _WeightedRows.apply(self.values, cells.reshape(-1, 2), shares.reshape(-1, 2))
-        starts = _starts(self.count * height, cells.shape[2], 0, grid.columns)[:, None, None]
-        shares = grid.column_shares.expand(self.count * height, -1, -1)
-        return _WeightedRows.apply(table, (starts + grid.columns).flatten(0, 1), shares.flatten(0, 1))
-
-    def _lay_grid(self, lines: range, width: int) -> "_Grid":
-        device = self.values.device
-        # Half precision cannot count pixels.
-        precision = torch.float64 if self.values.dtype == torch.float64 else torch.float32
-        x = torch.arange(width, device=device, dtype=precision)
-        y = torch.arange(lines.start, lines.stop, device=device, dtype=precision)
-        cells, shares, columns, column_shares, first, wide = [], [], [], [], 0, 0
-        for stride, rows, own_width in self.maps:
-            row, share = neighbours(y, stride, rows)  # (H, 2)
-            starts = _starts(self.count, len(rows) * own_width, first, x)[:, None, None]
-            starts = starts + (row - rows.start) * own_width  # (N, H, 2)
-            along = torch.arange(own_width, device=device, dtype=torch.int32)
-            cells.append(torch.stack([start[..., None] + along for start in starts.unbind(-1)], dim=-1))
-            shares.append(share[:, None].expand(-1, own_width, -1))
-            column, share = neighbours(x, stride, range(own_width))
-            columns.append(column + wide)
-            column_shares.append(share)
-            first, wide = first + self.count * len(rows) * own_width, wide + own_width
-        along_y = torch.cat(cells, dim=2), torch.cat(shares, dim=1)
-        return _Grid(lines, *along_y, torch.cat(columns, dim=1), torch.cat(column_shares, dim=1))
-
-
-class _Grid(NamedTuple):
-    """Where the pixels of H lines of the image, W wide, are read in a table of L maps, whose widths add up to V."""
-
-    lines: range
-    cells: Tensor  # (N, H, V, 2) rows of the table, for each line and each column of each map
-    shares: Tensor  # (H, V, 2)
-    columns: Tensor  # (W, 2 L) of the V, for each pixel of a row
-    column_shares: Tensor  # (W, 2 L)
-
-
-def _starts(count: int, size: int, start: int, like: Tensor) -> Tensor:
-    """(N,) where each of N parts of a table begins, when each has so many rows and the first begins at `start`."""
-    return torch.arange(count, device=like.device, dtype=torch.int32) * size + start
+def every_pixel(images: Tensor) -> Tensor:
+    """The points of all pixels of images (N, C, H, W), row by row: (N, H W, 2)."""
+    height, width = images.shape[-2:]
+    precision = torch.float64 if images.dtype == torch.float64 else torch.float32  # half precision cannot count pixels
+    y, x = (torch.arange(length, device=images.device, dtype=precision) for length in (height, width))
+    grid = torch.stack([x[None].expand(height, width), y[:, None].expand(height, width)], dim=-1)
+    return grid.reshape(1, -1, 2).expand(len(images), -1, -1)

@@ -8,7 +8,7 @@ Gupta, Ramanan: PixelNet (arXiv 1702.06506), section 3. Everything that a proble
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,56 +16,65 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pixelnet.backbone import make_backbone
 from pixelnet.config import ModelConfig
 from pixelnet.errors import InputError
-from pixelnet.fuse import fused
-from pixelnet.head import Head, TapNorms, head_shape
-from pixelnet.hypercolumn import Band, Projection, hypercolumns, number
-from pixelnet.tasks import Joint, make_task
+from pixelnet.hypercolumn import every_pixel, hypercolumns
+from pixelnet.nn.backbone import make_backbone
+from pixelnet.nn.fuse import fused
+from pixelnet.nn.head import Head, TapNorms, head_shape
+from pixelnet.nn.projection import Band, Projection, count_points
+from pixelnet.tasks import TASKS, AnyTask, make_task
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pixelnet.predict import Image
+    from pixelnet.inference.encoded import Encoded, Image
 
 # Of a dense prediction, the pixels that maps are projected for at once, and those whose descriptors exist at once: few
 # enough that they stay near the processor, enough to keep its cores busy.
 BAND, PIECE = 65536, 8192
 
 
-class Maps(list[Tensor]):
-    """A backbone's maps, and what `PixelNet.project` is to know of them.
+@dataclass(frozen=True)
+class FeatureMaps:
+    """A backbone's maps of N images.
 
-    zoom: the factor by which the images were resized before; points are in pixels of the images as they were.
-    unnormed: the taps' batch norms are still to be applied; the head's first layer will have them in it.
+    features: (N, C_l, H_l, W_l), one per tap. zoom: the factor by which the images were resized before; points are in
+    pixels of the images as they were. for_prediction: the taps' batch norms are still to be applied, and the head's
+    first layer will have them in it; nothing is dropped.
     """
 
-    def __init__(self, maps: Sequence[Tensor], zoom: float = 1.0, unnormed: bool = False):
-        super().__init__(maps)
-        self.zoom, self.unnormed = zoom, unnormed
+    features: tuple[Tensor, ...]
+    zoom: float = 1.0
+    for_prediction: bool = False
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.features[0])
 
 
 class PixelNet(nn.Module):
     """Dense prediction as a function of each pixel's hypercolumn.
 
     Args:
-        task: "segmentation", "normals", "edges" or "regression"; or several, with commas between them.
-        classes: number of classes, 2 to 255; of segmentation only (`names` gives it too).
-        backbone: a timm network with `features_only`, or "vgg16" for the paper's.
+        task: "segmentation", "normals", "edges" or "regression"; a `Task` of your own; or several, in a list or with
+            commas between them.
+        num_classes: 2 to 255; of segmentation only (`class_names` gives it too).
+        backbone: a timm network with `features_only`; "vgg16" for the paper's; or a module that returns a list of maps,
+            shallow to deep, with attributes `channels` and `strides` or without (see `ModuleBackbone`).
         pretrained: start from the weights of timm's hub; otherwise from scratch.
         backbone_weights: start from this file instead (.safetensors, or a PyTorch file of plain tensors).
         taps: which maps of the backbone make the hypercolumn, by index from the shallowest; None for all.
-        channels: of the images.
+        in_channels: of the images.
         before_relu: of "vgg16": take the taps before their ReLU.
         conv7: of "vgg16": tap fc6 and fc7, made convolutions, as well.
         head: "linear", "linear-bn" (batch norm on the taps), "mlp" (for every day) or "paper" (2 x 4096).
         hidden: widths of the head's hidden layers, instead of the head's own.
         dropout: share of hidden units dropped in training, instead of the head's own.
-        names: the classes' names.
-        colours: the classes' colours for pictures, RGB of 0..255.
-        size: the longer side, in pixels, that `predict` brings images to before the network sees them; answers are of
-            the image's own pixels. None for images as they are.
+        class_names: one for each class.
+        class_colors: one for each class, for pictures: RGB of 0..255.
+        image_size: the longer side, in pixels, that `predict` brings images to before the network sees them; answers
+            are of the image's own pixels. None for images as they are.
         threshold: of edges: the strength, 0..1, from which on a thinned pixel is an edge; the best on val. Only
             `predict(..., binary=True)` uses it.
 
@@ -75,55 +84,58 @@ class PixelNet(nn.Module):
 
     def __init__(
         self,
-        task: str,
-        classes: int | None = None,
-        backbone: str = "tf_efficientnet_lite0",
+        task: AnyTask,
+        num_classes: int | None = None,
+        backbone: str | nn.Module = "tf_efficientnet_lite0",
         *,
         pretrained: bool = False,
         backbone_weights: str | Path | None = None,
         taps: Sequence[int] | None = None,
-        channels: int = 3,
+        in_channels: int = 3,
         before_relu: bool = False,
         conv7: bool = False,
         head: str = "mlp",
         hidden: Sequence[int] | None = None,
         dropout: float | None = None,
-        names: Sequence[str] = (),
-        colours: Sequence[tuple[int, int, int]] = (),
-        size: int | None = None,
+        class_names: Sequence[str] = (),
+        class_colors: Sequence[tuple[int, int, int]] = (),
+        image_size: int | None = None,
         threshold: float | None = None,
     ):
         super().__init__()
-        if classes is None and names:
-            classes = len(names)
+        self.task = make_task(task, num_classes, class_names, class_colors)
+        own = {
+            "task": any(TASKS.get(name) is not type(part) for name, part in self.task.parts.items()),
+            "backbone": not isinstance(backbone, str),
+        }
         shape = head_shape(head, hidden, dropout)
         self.config = ModelConfig(
-            task=task,
-            classes=classes,
-            backbone=backbone,
+            task=self.task.name,
+            num_classes=self.task.num_classes,
+            backbone=backbone if isinstance(backbone, str) else type(backbone).__name__,
             taps=None if taps is None else tuple(taps),
-            channels=channels,
+            in_channels=in_channels,
             before_relu=before_relu,
             conv7=conv7,
             head=head,
             hidden=shape.hidden,  # as it is: what a head's name stands for may change
             dropout=shape.dropout,
-            names=tuple(names),
-            colours=tuple((int(r), int(g), int(b)) for r, g, b in colours),
-            size=size,
+            class_names=self.task.class_names,
+            class_colors=self.task.class_colors,
+            image_size=image_size,
             threshold=threshold,
+            objects=tuple(name for name, given in own.items() if given),
         )
-        self.task = make_task(task, classes=classes, names=self.config.names, colours=self.config.colours)
         self.backbone = make_backbone(
             backbone,
             taps=taps,
-            channels=channels,
+            channels=in_channels,
             pretrained=pretrained,
             weights=backbone_weights,
             before_relu=before_relu,
             conv7=conv7,
         )
-        self.norms = TapNorms(self.backbone.channels) if shape.normalise else nn.Identity()
+        self.norms = TapNorms(self.backbone.channels) if shape.normalize else nn.Identity()
         self.head = Head(sum(self.backbone.channels), self.task.outputs, shape)
         # With channels last a hypercolumn is one run of memory a map, and convolutions on a CPU take half the time.
         self.to(memory_format=torch.channels_last)
@@ -133,101 +145,186 @@ class PixelNet(nn.Module):
 
         Args:
             images: (N, C, H, W), floats in 0..1, any H and W. They are seen as they are; only `predict` resizes.
-            points: (N, P, 2) as (x, y) in pixels, (0, 0) the centre of the first; None for all pixels. A point
+            points: (N, P, 2) as (x, y) in pixels, (0, 0) the center of the first; None for all pixels. A point
                 outside the image is read at the nearest place inside its maps.
 
         Returns:
             (N, P, K) at points; (N, K, H, W) without.
         """
+        if torch.compiler.is_exporting():
+            return self.by_definition(images, points)
         maps = self.maps(images)
         if points is not None:
             return self.read_head(maps, points)
         height, width = images.shape[-2:]
         return torch.cat(list(self.bands(maps, height, width)), dim=1).permute(0, 3, 1, 2)
 
+    def by_definition(self, images: Tensor, points: Tensor | None = None) -> Tensor:
+        """What `forward` computes, as the paper has it: the hypercolumns at the points, and the head on each.
+
+        `forward` applies the head's first layer to the maps where that costs less, and holds few hypercolumns at once.
+        """
+        features = self.hypercolumns(images, every_pixel(images) if points is None else points)
+        logits: Tensor = self.head(features)
+        if points is not None:
+            return logits
+        return logits.transpose(1, 2).unflatten(2, images.shape[-2:])
+
     def hypercolumns(self, images: Tensor, points: Tensor) -> Tensor:
         """The descriptors themselves: images (N, C, H, W), points (N, P, 2) -> (N, P, D), as the head gets them."""
         maps = self.maps(images)
-        return hypercolumns(maps, self._checked(maps, points), self.backbone.strides)
+        return hypercolumns(maps.features, self._checked(maps, points), self.backbone.strides).to(images.dtype)
 
-    def maps(self, images: Tensor, fuse: bool = False, zoom: float = 1.0) -> Maps:
+    def maps(self, images: Tensor, for_prediction: bool = False, zoom: float = 1.0) -> FeatureMaps:
         """The backbone's maps of images (N, C, H, W), padded right and below to a multiple of the largest stride.
 
-        fuse: let batch norms be part of the layers beside them, the convolutions and the head's first: quicker, for
-            prediction only.
+        for_prediction: as in evaluation mode, whichever the model is in; batch norms are part of the layers beside
+            them, the convolutions and the head's first. Quicker, and not for gradients.
         zoom: the factor by which the images were resized.
         """
-        if images.ndim != 4 or images.shape[1] != self.config.channels or not images.is_floating_point():
+        if images.ndim != 4 or images.shape[1] != self.config.in_channels or not images.is_floating_point():
             raise InputError(
                 f"images are {images.dtype} {tuple(images.shape)}; "
-                f"give floats in 0..1 of (N, {self.config.channels}, H, W), or call predict"
+                f"give floats in 0..1 of (N, {self.config.in_channels}, H, W), or call predict"
             )
         height, width = images.shape[-2:]
         below, right = -height % max(self.backbone.strides), -width % max(self.backbone.strides)
         # The last row and column are repeated: zeros would draw an edge where there is none.
-        padded = F.pad(images, (0, right, 0, below), mode="replicate") if right or below else images
+        whole = not torch.compiler.is_exporting() and not right and not below  # an export is for any size
+        padded = images if whole else F.pad(images, (0, right, 0, below), mode="replicate")
         padded = padded.contiguous(memory_format=torch.channels_last)
-        if fuse:
-            return Maps(fused(self.backbone, padded)(padded), zoom, unnormed=True)
-        return Maps(self.norms(self.backbone(padded)), zoom)
+        if for_prediction:
+            return FeatureMaps(tuple(fused(self.backbone, padded)(padded)), zoom, for_prediction=True)
+        return FeatureMaps(tuple(self.norms(self.backbone(padded))), zoom)
 
-    def bands(self, maps: Maps, height: int, width: int) -> Iterator[Tensor]:
+    def bands(self, maps: FeatureMaps, height: int, width: int) -> Iterator[Tensor]:
         """Dense logits from the top down, a few rows at a time: (N, rows, W, K) each.
 
         No more than a band's hypercolumns exist at once, whatever the size of the image.
         """
         for band in Band(0, height, width).split(max(1, BAND // width)):
-            first = self.project(maps, number(band), band.lines)
+            first = self.project(maps, count_points(band), band.rows)
             # Gradients are of a band's whole table, so they are taken once for all of it.
             pieces = [band] if torch.is_grad_enabled() else band.split(max(1, PIECE // width))
-            logits = [self.head.rest(first(piece)).view(len(maps[0]), -1, width, self.task.outputs) for piece in pieces]
+            logits = [self.rest(maps, first(piece)).view(len(maps), -1, width, self.task.outputs) for piece in pieces]
             yield torch.cat(logits, dim=1)
 
-    def read_head(self, maps: Maps, points: Tensor) -> Tensor:
+    def read_head(self, maps: FeatureMaps, points: Tensor) -> Tensor:
         """Logits (N, P, K) at points (N, P, 2) of images whose maps are known: many cheap questions of one image."""
         points = self._checked(maps, points)
-        logits: Tensor = self.head.rest(self.project(maps, points.shape[1])(points))
+        logits = self.rest(maps, self.project(maps, points.shape[1])(points))
         return logits.view(*points.shape[:2], self.task.outputs)
 
-    def project(self, maps: Maps, points: int, lines: range | None = None) -> Projection:
+    def project(self, maps: FeatureMaps, points: int, rows: range | None = None) -> Projection:
         """The head's first layer, ready to be read at so many points of each image; see `Projection`."""
         first = self.head.first
         weight: Tensor = first.weight
         bias: Tensor = first.bias
-        if maps.unnormed and isinstance(self.norms, TapNorms):
+        if maps.for_prediction and isinstance(self.norms, TapNorms):
             weight, bias = self.norms.within(first)
         strides = [stride / maps.zoom for stride in self.backbone.strides]
-        return Projection(maps, strides, weight, bias, points, lines)
+        return Projection(maps.features, strides, weight, bias, points, rows)
 
-    def _checked(self, maps: Sequence[Tensor], points: Tensor) -> Tensor:
-        if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(maps[0]):
-            raise InputError(f"points are {tuple(points.shape)}; give ({len(maps[0])}, P, 2) as (x, y) in pixels")
+    def rest(self, maps: FeatureMaps, features: Tensor) -> Tensor:
+        """The head's layers after the first, whose output is (..., D'): logits (..., K)."""
+        return self.head.rest(features, drop=not maps.for_prediction)
+
+    def _checked(self, maps: FeatureMaps, points: Tensor) -> Tensor:
+        if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(maps):
+            raise InputError(f"points are {tuple(points.shape)}; give ({len(maps)}, P, 2) as (x, y) in pixels")
         return points if points.is_floating_point() else points.to(torch.float32)
+
+    def encode(self, image: "Image", flip: bool = False) -> "Encoded":
+        """One image, seen once, that can then be asked often: `.at(points)`, `.dense()`, `.hypercolumns(points)`.
+
+        Args:
+            image: as for `predict`.
+            flip: see the mirror image, too, and answer what the two say together; twice the time.
+
+        Raises:
+            InputError: an image that cannot be read, or has not the model's channels.
+        """
+        from pixelnet.inference.encoded import encode
+
+        return encode(self, image, flip)
 
     def predict(
         self,
-        image: "Image",
+        image: "Image | list[Image] | tuple[Image, ...]",
         points: "np.ndarray | Sequence | None" = None,
         probabilities: bool = False,
         adaptive: float | None = None,
         binary: bool = False,
         flip: bool = False,
     ) -> Any:
-        """What the picture shows at each pixel, or at P points only; see `pixelnet.predict.predict`."""
-        from pixelnet.predict import predict
+        """What an image shows at each pixel, or at P points only.
 
-        return predict(self, image, points, probabilities, adaptive, binary, flip)
+        A model with a working size sees the image at that size and is asked at the image's own pixels. The model's mode
+        and gradients do not matter and stay as they are.
+
+        Args:
+            image: a file; a PIL image; an array (H, W) or (H, W, C), uint8 (0..255), uint16 (0..65535) or real values
+                in 0..1; a tensor (H, W) or (C, H, W) of the same; of any size. Or a list of them, or a tensor
+                (N, C, H, W): then the answer is a list. Of a model of three channels, gray is repeated, and
+                transparency is laid on white.
+            points: (P, 2) as (x, y) in pixels; None for every pixel.
+            probabilities: give the distribution instead; of segmentation and edges only.
+            adaptive: 0..1, ask the head at few pixels and fill in between where neighbors agree; the nearer to 1, the
+                nearer to the exact answer. None for every pixel. See `pixelnet.inference.adaptive`.
+            binary: of edges: give lines one pixel wide: the strength suppressed, from the model's threshold on, and
+                thinned, all as the BSDS protocol does it. It trusts no strength at the image's border.
+            flip: ask the mirror image, too, and give what the two say together; twice the time. Not with adaptive.
+
+        Returns:
+            For every pixel, labels (H, W) uint8, or normals (H, W, 3) float32 unit vectors, or edge strength (H, W)
+            float32 in 0..1, or values (H, W) float32; at points, P in place of H, W. With `probabilities`, of
+            segmentation, (H, W, K) float32. With `binary`, bool (H, W), True on edges. Of a model of several tasks, a
+            dict of these by task.
+
+        Raises:
+            InputError: an image that cannot be read or has not the model's channels; points of a wrong shape; options
+                that do not go together, or not with the model.
+        """
+        self.check_options(points, probabilities, adaptive, binary, flip)
+        if isinstance(image, list | tuple) or (isinstance(image, Tensor) and image.ndim == 4):
+            return [self.predict(one, points, probabilities, adaptive, binary, flip) for one in image]
+        encoded = self.encode(image, flip)
+        if points is None:
+            return encoded.dense(probabilities, adaptive, binary)
+        return encoded.at(points, probabilities, adaptive, binary)
+
+    def check_options(
+        self, points: object, probabilities: bool, adaptive: float | None, binary: bool, flip: bool
+    ) -> None:
+        """Raise InputError for options of `predict` that do not go together, or not with the model."""
+        if adaptive is not None and not 0 <= adaptive <= 1:
+            raise InputError(f"adaptive is {adaptive}; give a number from 0 (quick) to 1 (every pixel asked)")
+        if points is not None and (adaptive is not None or binary):
+            name = "binary" if binary else "adaptive"
+            raise InputError(f"{name} is for all pixels, but points were given; leave one of the two out")
+        if flip and adaptive is not None:
+            raise InputError("flip and adaptive do not go together; leave one of the two out")
+        if not binary:
+            return
+        if "edges" not in self.task.parts:
+            raise InputError(f"binary is of edges, but the model's task is {self.config.task}; leave it out")
+        if probabilities:
+            raise InputError("binary edges have no probabilities; leave one of the two out")
+        if self.config.threshold is None:
+            raise InputError(
+                "the model has no threshold for binary edges; set `threshold` in its config.json, under model"
+            )
 
     def only(self, task: str) -> "PixelNet":
-        """Of a model of several tasks, a copy that answers one of them. Raises InputError for one it does not."""
-        if not isinstance(self.task, Joint) or task not in self.task.parts:
-            raise InputError(f"the model answers {self.config.task.replace(',', ', ')}, not {task}")
+        """A copy that answers one of the model's tasks. Raises InputError for one that it does not answer."""
+        if task not in self.task.parts:
+            raise InputError(f"the model answers {', '.join(self.task.parts)}, not {task}")
         one = deepcopy(self)
+        one.task = one.task.parts[task]
         one.config = replace(self.config, task=task)
-        if task != "segmentation":
-            one.config = replace(one.config, classes=None, names=(), colours=())
-        one.task = self.task.parts[task]
-        rows, last = self.task.of_logits[task], one.head.last
+        if not one.task.categorical:
+            one.config = replace(one.config, num_classes=None, class_names=(), class_colors=())
+        rows, last = self.task.logit_slices[task], one.head.last
         last.weight, last.bias = nn.Parameter(last.weight[rows].clone()), nn.Parameter(last.bias[rows].clone())
         last.out_features = one.task.outputs
         return one
@@ -238,26 +335,29 @@ class PixelNet(nn.Module):
         Of the last layer, those for tasks that both answer, segmentation with classes of the same names; what only this
         one answers stays as it is. Raises InputError, with nothing taken, for a model of another shape.
         """
-        given, last = other.state_dict(), f"head.{len(self.head) - 1}."
-        below = {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(last)}
-        if any(name not in given or given[name].shape != tensor.shape for name, tensor in below.items()):
+        own, given = (
+            {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(last)}
+            for model in (self, other)
+            for last in (f"head.{len(model.head) - 1}.",)
+        )
+        shapes = [{name: tensor.shape for name, tensor in state.items()} for state in (own, given)]
+        if shapes[0] != shapes[1] or self.head.last.in_features != other.head.last.in_features:
             raise InputError(
                 f"a {other.config.backbone} with head {other.config.head} cannot start a {self.config.backbone} with "
                 f"head {self.config.head}; their backbones, taps, hidden layers and channels must be the same"
             )
-        self.load_state_dict({name: given[name] for name in below}, strict=False)
+        self.load_state_dict(given, strict=False)
         for name in self.task.parts.keys() & other.task.parts.keys():
-            as_many = self.task.parts[name].outputs == other.task.parts[name].outputs
-            if as_many and (name != "segmentation" or self.config.names == other.config.names):
-                rows, theirs = self.task.of_logits[name], other.task.of_logits[name]
-                for own, source in zip(self.head.last.parameters(), other.head.last.parameters(), strict=True):
-                    own.data[rows] = source.data[theirs]
+            if self.task.parts[name].like(other.task.parts[name]):
+                rows, theirs = self.task.logit_slices[name], other.task.logit_slices[name]
+                for layer, source in zip(self.head.last.parameters(), other.head.last.parameters(), strict=True):
+                    layer.data[rows] = source.data[theirs]
 
     def save(self, folder: str | Path, half: bool = False) -> None:
-        """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.checkpoint.save`.
+        """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.runs.checkpoint.save`.
 
         half: kernels and matrices in half precision, for a file of half the size. It loads as any other.
         """
-        from pixelnet.checkpoint import save
+        from pixelnet.runs.checkpoint import save
 
         save(self, Path(folder), half)

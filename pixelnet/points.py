@@ -1,15 +1,17 @@
 """Where to look: the samplers that choose pixels to learn from, and how much each chosen pixel stands for.
 
-A point is (x, y) in pixels of the image, x to the right, y down, (0, 0) the centre of the first pixel.
+A point is (x, y) in pixels of the image, x to the right, y down, (0, 0) the center of the first pixel.
 
-Neighbouring pixels tell a learner nearly the same thing, so a few of each image do (PixelNet, section 3.1). Every
+Neighboring pixels tell a learner nearly the same thing, so a few of each image do (PixelNet, section 3.1). Every
 sampler here draws a fixed quota from each stratum, without replacement, so that a pixel's chance to be chosen is
-known: quota / size of its stratum. The weight of a point is the inverse of that chance. The weights of an image
-therefore sum to its number of labelled pixels, always, and sum(w * loss) / sum(w) over a batch is an unbiased
-estimate of the loss over all labelled pixels, whichever sampler drew the points.
+known: quota / size of its stratum. The weight of a point is the inverse of that chance. The weights of a draw
+therefore sum to the number of labelled pixels, always, and sum(w * loss) / sum(w) over a batch is an unbiased
+estimate of the loss over all labelled pixels, whichever sampler drew the points. (Several tasks at once have several
+draws side by side, see `tasks.joint.JointSampler`.)
 """
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -17,7 +19,7 @@ from scipy.ndimage import binary_dilation
 
 from pixelnet.errors import InputError
 
-COLOUR_LEVELS = 4  # per channel, when strata are made of colours: 64 at most
+COLOR_LEVELS = 4  # per channel, when strata are made of colors: 64 at most
 REACH = 3  # pixels to either side of a boundary that are beside it
 BEND, STEP = 20, 0.05  # what makes a boundary: degrees between normals; of other values, a share of the larger
 BINS = 8  # strata of like gradients
@@ -79,7 +81,7 @@ class Sampler:
                 for, all are taken; with none, the draw is empty.
             rng: the only source of chance.
             labels: (H, W), class ids or shares, for samplers that look at them.
-            image: (H, W, 3) uint8, for samplers that look at colours.
+            image: (H, W, 3) uint8, for samplers that look at colors.
         """
         available = np.flatnonzero(labelled)
         number = pixel_quota(self.pixels, len(available)) if len(available) else 0
@@ -117,7 +119,7 @@ class All(Sampler):
 
 
 class Stratified(Sampler):
-    """Looks first, and takes a quota of each class, or of each colour when there are no classes to go by.
+    """Looks first, and takes a quota of each class, or of each color when there are no classes to go by.
 
     Args:
         pixels: as everywhere. With fewer points than strata it draws uniformly: a stratum without a point would be
@@ -145,14 +147,14 @@ class Stratified(Sampler):
         if isinstance(self.quotas, Mapping):
             wanted = np.array([self.quotas.get(int(kind), 0) for kind in kinds], np.int64)
             sizes[wanted == 0] = 0
-            quotas = _hand_on(np.minimum(wanted, sizes), sizes, sum(self.quotas.values()))
+            quotas = _redistribute(np.minimum(wanted, sizes), sizes, sum(self.quotas.values()))
         elif number < len(groups):
             return [(available, number)]
         elif self.quotas == "equal":
-            quotas = _hand_on(np.zeros_like(sizes), sizes, number)
+            quotas = _redistribute(np.zeros_like(sizes), sizes, number)
         else:
             share = (number - len(sizes)) / max(sizes.sum() - len(sizes), 1)
-            quotas = _hand_on(1 + np.floor((sizes - 1) * share).astype(np.int64), sizes, number)
+            quotas = _redistribute(1 + np.floor((sizes - 1) * share).astype(np.int64), sizes, number)
         return list(zip(groups, quotas, strict=True))
 
     def _kinds(self, available: np.ndarray, labels: np.ndarray | None, image: np.ndarray | None) -> np.ndarray:
@@ -162,8 +164,8 @@ class Stratified(Sampler):
             raise InputError("quotas for classes need a task with classes; give equal or proportional")
         if image is None:
             raise InputError("a stratified sampler needs class labels or an image to look at")
-        levels = image.reshape(-1, image.shape[-1])[available].astype(np.int64) * COLOUR_LEVELS // 256
-        return levels @ COLOUR_LEVELS ** np.arange(levels.shape[1])
+        levels = image.reshape(-1, image.shape[-1])[available].astype(np.int64) * COLOR_LEVELS // 256
+        return levels @ COLOR_LEVELS ** np.arange(levels.shape[1])
 
 
 class Balanced(Sampler):
@@ -191,7 +193,7 @@ class Balanced(Sampler):
 class Boundary(Sampler):
     """A given share of the points beside a boundary of the labels, where most errors are.
 
-    A boundary runs between two neighbours, across or down, that differ: class ids; normals by more than 20 degrees;
+    A boundary runs between two neighbors, across or down, that differ: class ids; normals by more than 20 degrees;
     other values by more than a twentieth of the larger. None runs along unlabelled pixels. Beside it are the three
     pixels to either side.
 
@@ -223,7 +225,7 @@ class TwoPhase(Sampler):
     pixels, and the estimate is unbiased, exactly, although no pixel's chance over all sets of candidates is known.
 
     candidates: how many there are for each point that is asked for. asks: what the model is asked of each,
-    "certainty" (`Task.certainty` of its logits) or "gradient" (the length of the loss's gradient at its logits).
+    "confidence" (`Task.confidence` of its logits) or "gradient" (the length of the loss's gradient at its logits).
     """
 
     candidates = 3
@@ -263,7 +265,7 @@ class Hard(TwoPhase):
         hardest: share of the points that are the least certain candidates, 0..1; PointRend's beta.
     """
 
-    asks = "certainty"
+    asks = "confidence"
 
     def __init__(self, pixels: int | str = 2000, hardest: float = 0.75):
         super().__init__(pixels)
@@ -294,11 +296,11 @@ class Gradient(TwoPhase):
         share = steepness if steepness.any() else sizes
         ends = np.round(share.cumsum() / share.sum() * (number - len(groups))).astype(np.int64)
         wanted = 1 + np.diff(ends, prepend=0)  # one at least, or a stratum would be left out of the estimate
-        return list(zip(groups, _hand_on(np.minimum(wanted, sizes), sizes, number), strict=True))
+        return list(zip(groups, _redistribute(np.minimum(wanted, sizes), sizes, number), strict=True))
 
 
 def boundary_pixels(labels: np.ndarray) -> np.ndarray:
-    """Which pixels have a neighbour, across or down, on the other side of a boundary: labels (H, W[, 3]) -> (H, W)."""
+    """Which pixels have a neighbor, across or down, on the other side of a boundary: labels (H, W[, 3]) -> (H, W)."""
     found = np.zeros(labels.shape[:2], bool)
     across, down = _differ(labels[:, 1:], labels[:, :-1]), _differ(labels[1:], labels[:-1])
     found[:, 1:] |= across
@@ -325,7 +327,7 @@ def _two_kinds(available: np.ndarray, kind: np.ndarray, number: int, share: floa
         return [(available, number)]
     sizes = np.array([len(members) for members in groups], np.int64)
     wanted = min(max(1, round(number * share)), number - 1)
-    quotas = _hand_on(np.minimum([number - wanted, wanted], sizes), sizes, number)
+    quotas = _redistribute(np.minimum([number - wanted, wanted], sizes), sizes, number)
     return list(zip(groups, quotas, strict=True))
 
 
@@ -336,7 +338,7 @@ def _group(members: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, list[np.
     return found, np.split(members[order], firsts[1:]) if len(found) else []
 
 
-def _hand_on(start: np.ndarray, sizes: np.ndarray, number: int) -> list[int]:
+def _redistribute(start: np.ndarray, sizes: np.ndarray, number: int) -> list[int]:
     """Raise quotas that start below their groups' sizes evenly, until `number` is reached or all groups are empty."""
     quotas = start.copy()
     while (left := number - int(quotas.sum())) > 0 and (open_groups := np.flatnonzero(quotas < sizes)).size:
@@ -368,7 +370,8 @@ def make_sampler(name: str, pixels: int | str = 2000, **options: object) -> Samp
     """
     if name not in SAMPLERS:
         raise InputError(f"there is no sampler {name!r}; choose one of {', '.join(SAMPLERS)}")
-    try:
-        return SAMPLERS[name](pixels, **options)
-    except TypeError:
-        raise InputError(f"the sampler {name} has no option {', '.join(options)}") from None
+    known = signature(SAMPLERS[name]).parameters
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise InputError(f"the sampler {name} has no option {', '.join(unknown)}; it has {', '.join(known)}")
+    return SAMPLERS[name](pixels, **options)

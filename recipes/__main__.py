@@ -1,6 +1,7 @@
 """python -m recipes NAME [--data DIR] [--weights DIR] [--out DIR] [--full]: run a recipe; `results` gathers results.md.
 
-DIR of data holds bsds500, camvid and nyudv2; DIR of weights holds the trained backbones. A recipe that was stopped goes
+DIR of data holds bsds500, camvid and nyudv2; DIR of weights holds the trained backbones
+(`python -m recipes.weights --out DIR` gets them). A recipe that was stopped goes
 on when it is called again. It writes docs/results/NAME.json and NAME.png itself. pixelnet, edges, normals, indoor and
 street are models that ship.
 table1, table4, pixels and samplers are experiments: many runs, reduced to 2 cores, or --full as in the paper.

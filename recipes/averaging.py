@@ -1,4 +1,4 @@
-"""The mean of the weights of runs that started one from another, which generalises better than each of them.
+"""The mean of the weights of runs that started one from another, which generalizes better than each of them.
 
 Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization (2018); for a model and what it
 became, Wortsman et al., Robust Fine-tuning of Zero-shot Models (2022).
@@ -12,13 +12,12 @@ from torch import nn
 
 import pixelnet
 from pixelnet import PixelNet
-from pixelnet.checkpoint import CONFIG
 from pixelnet.config import TrainConfig, from_dict, read_json
-from pixelnet.data import open_dataset
+from pixelnet.data import open_dataset, task_of
 from pixelnet.data.batches import Batches
-from pixelnet.evaluate import task_of
 from pixelnet.points import make_sampler
-from pixelnet.train import make_batches
+from pixelnet.runs.checkpoint import CONFIG
+from pixelnet.training import make_batches
 
 BATCHES = 25  # of a run's training views: hundreds of thousands of cells even of the coarsest map
 

@@ -15,19 +15,21 @@ BACKBONE = "tf_efficientnet_lite0_imagenet.safetensors"
 
 def camvid(data: Path, weights: Path, out: Path) -> None:
     """CamVid, 11 classes, 480x360. Under an hour; mean IoU on val .70 or more."""
-    _train(out, task="segmentation", data=f"camvid:{data / 'camvid'}", weights=weights, steps=2800)
+    _train(out, task="segmentation", data=f"camvid:{data / 'camvid'}", weights=weights, max_steps=2800)
 
 
 def nyudv2(data: Path, weights: Path, out: Path) -> None:
     """NYUv2 surface normals, 280x212, 795 training images. Under ten minutes: three epochs, too few."""
-    _train(out, task="normals", data=f"nyudv2:{data / 'nyudv2'}", weights=weights, steps=300)
+    _train(out, task="normals", data=f"nyudv2:{data / 'nyudv2'}", weights=weights, max_steps=300)
 
 
 def bsds500(data: Path, weights: Path, out: Path) -> None:
     """BSDS500 boundaries, 481x321, 200 training images. Under ten minutes."""
-    _train(out, task="edges", data=f"bsds500:{data / 'bsds500'}", weights=weights, steps=300)
+    _train(out, task="edges", data=f"bsds500:{data / 'bsds500'}", weights=weights, max_steps=300)
 
 
-def _train(out: Path, task: str, data: str, weights: Path, steps: int) -> None:
-    model = pixelnet.train(task, data, out, backbone_weights=str(weights / BACKBONE), steps=steps, seed=0, resume=True)
+def _train(out: Path, task: str, data: str, weights: Path, max_steps: int) -> None:
+    model = pixelnet.train(
+        task, data, out, backbone_weights=str(weights / BACKBONE), max_steps=max_steps, seed=0, resume=True
+    )
     keep(out, pixelnet.evaluate(model, data=data, split="val"))

@@ -13,26 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import pixelnet
-from pixelnet import PixelNet, checkpoint
+from pixelnet import PixelNet
 from pixelnet.files import write_atomic
-from pixelnet.hub import CARD, SHIPPED
+from pixelnet.runs import checkpoint
+from pixelnet.runs.hub import CARD, SHIPPED
 from recipes.averaging import averaged
 from recipes.results import keep
 
 COMMON: dict[str, Any] = {
     "backbone": "tf_efficientnet_lite2",
-    "size": 480,
+    "image_size": 480,
     "crop": (320, 416),
     "scale": (0.8, 1.2),
     "pixels": "1000",
-    "rate": 3e-3,
-    "backbone_rate": 1e-3,
+    "lr": 3e-3,
+    "backbone_lr": 1e-3,
     "checkpoint_every": 100,
     "seed": 0,
 }
-LICENCES = {
+LICENSES = {
     "bsds500": "BSDS500 is given out for non-commercial research and education.",
-    "nyudv2": "NYUv2 asks to be cited (Silberman et al., ECCV 2012); its authors state no licence known to us. Normals "
+    "nyudv2": "NYUv2 asks to be cited (Silberman et al., ECCV 2012); its authors state no license known to us. Normals "
     "were computed from its depth.",
     "camvid": "CamVid is given out for research and education (Brostow et al., 2009).",
 }
@@ -88,9 +89,9 @@ MODELS = {
         "its saucer, but slant a table with the light; in rooms furniture's edges are soft. Edges hold on all of them, "
         "but for lattices and fur, which smear. " + BLUR,
         legs=(
-            {"steps": 3000, "loss": "cross-entropy+lovasz,angular,soft"},
-            {"steps": 3500, "loss": "cross-entropy+lovasz,6*angular,3*soft", "seed": 1},
-            {"steps": 1500, "loss": "cross-entropy+lovasz,6*angular,4*soft", "scale": (0.7, 1.6), "seed": 2},
+            {"max_steps": 3000, "loss": "cross-entropy+lovasz,angular,soft"},
+            {"max_steps": 3500, "loss": "cross-entropy+lovasz,6*angular,3*soft", "seed": 1},
+            {"max_steps": 1500, "loss": "cross-entropy+lovasz,6*angular,4*soft", "scale": (0.7, 1.6), "seed": 2},
         ),
         shares=(1, 2, 2),
     ),
@@ -103,7 +104,7 @@ MODELS = {
         "scikit-image carries: outlines of an astronaut, a cup and a rocket are whole; of a cat's face, all fur, the "
         "eyes, the outline and whiskers pass the threshold, nose and mouth do not; a mast's lattice becomes its "
         "outline and crumbs; the rims of a cup and a saucer are doubled.",
-        {"steps": 1200, "loss": "soft", "crop": (320, 320), "scale": (0.75, 2.0)},
+        {"max_steps": 1200, "loss": "soft", "crop": (320, 320), "scale": (0.75, 2.0)},
         size=640,
         split="trainval",
     ),
@@ -116,7 +117,7 @@ MODELS = {
         "wall above a floor; a cat's face is folded in the middle and its fur is a heap; an astronaut's face is round "
         "but has no features; a table under a cup slants with the light. In rooms furniture's edges are soft and what "
         "lies on shelves melts. " + BLUR,
-        {"steps": 1500, "loss": "angular", "seed": 3},
+        {"max_steps": 1500, "loss": "angular", "seed": 3},
         start="pixelnet",
     ),
     "indoor": Model(
@@ -128,7 +129,7 @@ MODELS = {
         "astronaut's face is otherprop and her suit clothes; a cup from above is a toilet, its table wall and floor; "
         "masts at dusk are otherstructure before a wall; a cat is otherprop. In rooms outlines are ragged, and one "
         "thing is often two (dresser and night stand). " + BLUR,
-        {"steps": 600},
+        {"max_steps": 600},
     ),
     "street": Model(
         "segmentation",
@@ -136,12 +137,12 @@ MODELS = {
         (("segmentation", "camvid", "val"),),
         "11 classes of things in streets, seen from a car.",
         "Of other pictures nothing sensible comes: a cup and a helmet are cars, a cat and an astronaut mostly "
-        "Building. Poles are found in pieces or not at all. Its val frames neighbour training frames in the same "
+        "Building. Poles are found in pieces or not at all. Its val frames neighbor training frames in the same "
         "streets, so expect less in others. " + BLUR,
-        {"steps": 1500},
+        {"max_steps": 1500},
         legs=(
             {"scale": (0.75, 1.5)},
-            {"steps": 600, "size": 640, "crop": (352, 480), "scale": (0.8, 1.3), "seed": 1},
+            {"max_steps": 600, "image_size": 640, "crop": (352, 480), "scale": (0.8, 1.3), "seed": 1},
         ),
         shares=(1, 2),
     ),
@@ -167,7 +168,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
             for (task, source), scores in found.items()
             for key, words in HEADLINES[task]
         ],
-        "licence": "Apache-2.0 (code and starting weights); see the card for the data",
+        "license": "Apache-2.0 (code and starting weights); see the card for the data",
     }
     found_on = {f"{row['score']}, {row['data']}": row["value"] for row in card["scores"]}
     kept = keep(out, found_on, _legs(model, out)[:-1])
@@ -183,7 +184,7 @@ def _trained(model: Model, data: Path, weights: Path, out: Path, split: str) -> 
     """The model as it ships, but for its precision, its threshold and its card."""
     runs = _train(model, data, weights, out, split)
     trained = averaged(dict(zip(runs, model.shares, strict=True))) if model.shares else pixelnet.load(out)
-    trained.config = replace(trained.config, size=model.size or trained.config.size)
+    trained.config = replace(trained.config, image_size=model.size or trained.config.image_size)
     return trained
 
 
@@ -196,7 +197,7 @@ def _train(model: Model, data: Path, weights: Path, out: Path, split: str) -> li
         runs = _train(MODELS[model.start], data, weights, out.with_name(model.start), "train")[-1:]
     spec = ",".join(_spec(source, data) for source in model.sources)
     for leg, run in zip(model.legs, _legs(model, out), strict=True):
-        start = {"backbone_weights": None, "start": str(runs[-1])} if runs else {}
+        start = {"backbone_weights": None, "init_from": str(runs[-1])} if runs else {}
         pixelnet.train(model.task, spec, run, **{**settings, **start, **leg}, split=split, resume=True)
         runs.append(run)
     return runs
@@ -229,21 +230,23 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     start = f"the model {model.start}" if model.start is not None else "ImageNet"
     chosen = "Images of val chose the best of its weights while it trained, so scores are a little flattered."
     if model.size:
-        chosen += f" Val chose, too, that it sees images at {model.size} pixels, after training at {settings['size']}."
+        chosen += (
+            f" Val chose, too, that it sees images at {model.size} pixels, after training at {settings['image_size']}."
+        )
     if model.shares:
         of = "the legs" if model.start is None else f"{model.start} and of the legs"
         shares = " : ".join(f"{share:g}" for share in model.shares)
         chosen += f" What ships is the mean of the weights of {of}, {shares}, which val chose."
     if model.split != "train":
         chosen += f" The weights that ship were trained the same way on {model.split}; the scores are of train alone."
-    licences = "".join(f"- {LICENCES[source]}\n" for source in _learnt_from(model))
+    licenses = "".join(f"- {LICENSES[source]}\n" for source in _learnt_from(model))
     return (
         f"# {name}\n\n{model.summary} {size:.1f} MB.\n\n"
         f"| validation data | score | value | 95 % interval over images |\n|---|---|---|---|\n{''.join(rows)}\n"
         f"Trained by `python -m recipes {name}`: {settings['backbone']} from {start}, {settings['pixels']} pixels of "
-        f"each of {settings['images_per_step']} images, {run['steps']} steps{legs}, {hours:.1f} hours on 2 cores; one "
+        f"each of {settings['batch_size']} images, {run['steps']} steps{legs}, {hours:.1f} hours on 2 cores; one "
         f"seed. "
         f"{chosen}\n\n"
-        f"Weak points: {model.weak}\n\n## Licences\n\n- Weights and code: Apache-2.0; the backbone's starting weights "
-        f"(EfficientNet-lite, ImageNet), too.\n{licences}"
+        f"Weak points: {model.weak}\n\n## Licenses\n\n- Weights and code: Apache-2.0; the backbone's starting weights "
+        f"(EfficientNet-lite, ImageNet), too.\n{licenses}"
     )

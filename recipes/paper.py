@@ -4,7 +4,7 @@ VGG-16 with conv-7 (5,568 channels), an MLP of 2 x 4096 with dropout .5, 5 image
 224x224 views, SGD with momentum .9, rate 1e-3, weight decay 5e-4 (PixelNet, sections 3 and 4; the released solvers).
 The 13 convolutions start from ImageNet and fc6 and fc7 at random, for want of their weights, so its scores are not
 the paper's: the full run, with those weights from the hub, is the same call with pretrained=True, no
-backbone_weights, and steps=96 * len(data) / 5.
+backbone_weights, and max_steps=96 * len(data) / 5.
 """
 
 from pathlib import Path
@@ -19,14 +19,14 @@ SETTINGS = {
     "loss": "cross-entropy",
     "pixels": "2000",
     "sampler": "uniform",
-    "images_per_step": 5,
+    "batch_size": 5,
     "crop": (224, 224),
     "scale": (1.0, 1.0),
-    "colour": 0.3,
-    "optimiser": "sgd",
-    "rate": 1e-3,
-    "backbone_rate": 1e-3,
-    "decay": 5e-4,
+    "color_jitter": 0.3,
+    "optimizer": "sgd",
+    "lr": 1e-3,
+    "backbone_lr": 1e-3,
+    "weight_decay": 5e-4,
     "schedule": "step",
 }
 
@@ -40,8 +40,8 @@ def paper(data: Path, weights: Path, out: Path) -> None:
         source,
         out,
         backbone_weights=vgg16,
-        steps=20,
-        evaluate_images=1,
+        max_steps=20,
+        val_images=1,
         checkpoint_every=20,
         seed=0,
         resume=True,

@@ -11,8 +11,9 @@ import PIL.Image
 import torch
 
 from pixelnet.config import read_json
+from pixelnet.data import sources_in
 from pixelnet.files import write_atomic, write_json
-from pixelnet.report import read_metrics
+from pixelnet.report.plots import read_metrics
 from recipes.experiments.tables import sections as sections_of
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -68,10 +69,10 @@ def _steps(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings of a run with files and folders by their last names: where they were is one machine's business."""
     named = dict(settings)
-    for name in ("data", "out", "backbone_weights", "start"):
+    for name in ("data", "val_data", "out", "backbone_weights", "init_from"):
         value = named.get(name)
         named[name] = value and ",".join(
-            f"{part.split(':')[0]}:" * (":" in part) + Path(part.split(":")[-1]).name for part in value.split(",")
+            f"{part.split(':')[0]}:" * (":" in part) + Path(part.split(":")[-1]).name for part in sources_in(value)
         )
     return named
 
@@ -110,12 +111,12 @@ def _experiment(row: dict[str, Any]) -> str:
 def _run(row: dict[str, Any]) -> str:
     settings = row["settings"]
     numbers = {name: value for name, value in row["scores"].items() if isinstance(value, int | float)}
-    start = f" from the run {settings['start']}" if settings.get("start") else ""
+    start = f" from the run {settings['init_from']}" if settings.get("init_from") else ""
     legs = f" of {len(row['before']) + 1} legs (settings and loss: of the last)" if "before" in row else ""
     memory = f", {row['peak_memory_gib']} GiB at most" if row["peak_memory_gib"] else ""  # older runs did not note it
     return (
         f"{settings['task']} on {settings['data']}: {settings['backbone']}{start}, head {settings['head']}, "
-        f"{settings['pixels']} pixels of each of {settings['images_per_step']} images, {row['steps']} steps{legs} in "
+        f"{settings['pixels']} pixels of each of {settings['batch_size']} images, {row['steps']} steps{legs} in "
         f"{row['training_seconds'] / 60:.0f} minutes on {row['machine']['cores']} cores{memory}; "
         f"loss {row['first_loss']} -> {row['last_loss']} "
         f"(means of its first and last tenth). Seed {settings['seed']}. `{row['command']}`\n\n" + _lines([numbers])

@@ -131,7 +131,7 @@ def nyudv2_mat(tmp_path: Path) -> Path:
     """The folder of a tiny nyu_depth_v2_labeled.mat of 5 pairs, 64x52, splits.mat and classMapping40.mat.
 
     As MATLAB writes them: arrays transposed, deflated in chunks of one item, behind a header of 512 bytes, names as
-    references to arrays of characters; splits and classes in the older format. Item k is a wall k metres ahead, and
+    references to arrays of characters; splits and classes in the older format. Item k is a wall k meters ahead, and
     its labels are the rows' numbers.
     """
     rng, root = np.random.default_rng(4), tmp_path / "nyudv2-mat"

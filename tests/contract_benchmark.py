@@ -10,9 +10,9 @@ from PIL import Image
 
 import pixelnet
 from pixelnet import InputError
-from pixelnet.data import open_dataset
-from pixelnet.predictions import Predictions
-from pixelnet.tasks import make_task
+from pixelnet.data import Dataset, open_dataset
+from pixelnet.inference.predictions import Predictions
+from pixelnet.tasks import Task, make_task
 
 ITEMS = 7
 
@@ -40,6 +40,9 @@ class BenchmarkContract:
     def write(self, path: Path, prediction: np.ndarray) -> None:
         np.save(path.with_suffix(".npy"), prediction)
 
+    def made(self, truth: Dataset) -> Task:
+        return make_task(self.task, num_classes=4 if truth.class_names else None)
+
     def evaluate(self, out: Path, data: str, **options) -> dict:
         return pixelnet.evaluate(predictions=out, task=self.task, data=data, **options)
 
@@ -59,12 +62,13 @@ class BenchmarkContract:
         self.evaluate(out, data, csv=tmp_path / "rows.csv")
         rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
         truth = open_dataset(data, self.task, "val")
-        benchmark = make_task(self.task, **({"classes": 4} if truth.classes else {})).benchmark()
+        task = self.made(truth)
+        benchmark = task.benchmark()
         assert sorted(row["name"] for row in rows) == truth.names
         name, more_is_better = benchmark.headline
         values = [float(row[name]) for row in rows if row[name]]
         assert values == sorted(values, reverse=not more_is_better)
-        single = Predictions(out, truth)
+        single = Predictions(out, truth, task)
         first = truth.names.index(rows[0]["name"])
         benchmark.update(single(first), truth.truth(first))
         assert benchmark.result()[name] == pytest.approx(values[0])
@@ -119,10 +123,10 @@ class BenchmarkContract:
         truth = open_dataset(data, self.task, "val")
         for i in range(ITEMS):
             path = truth.files(i)[1]
-            nothing = np.full_like(truth.labels(i), make_task(self.task, 4 if truth.classes else None).unlabelled)
+            nothing = np.full_like(truth.labels(i), self.made(truth).unlabelled)
             path.unlink()
             np.save(path.with_suffix(".npy"), nothing)
-        if truth.classes:
+        if truth.class_names:
             (path.parents[2] / "classes.json").write_text('{"names": ["a", "b", "c", "d"]}')
         with pytest.raises(InputError, match="has no labelled pixel"):
             self.evaluate(out, data, json=tmp_path / "scores.json")
@@ -131,10 +135,10 @@ class BenchmarkContract:
     def test_a_prediction_of_another_size_is_resized_if_asked(self, out: Path, data: str) -> None:
         exact = self.evaluate(out, data)
         truth = open_dataset(data, self.task, "val")
-        single = Predictions(out, truth)
+        single = Predictions(out, truth, self.made(truth))
         for i, name in enumerate(truth.names):
             self.write(out / name, np.repeat(np.repeat(single(i), 3, axis=0), 3, axis=1))
-        # Half-pixel centres: of three equal pixels the middle one is read, so nothing changes.
+        # Half-pixel centers: of three equal pixels the middle one is read, so nothing changes.
         again = self.evaluate(out, data, resize=True)
         for name, value in exact.items():
             if isinstance(value, float):

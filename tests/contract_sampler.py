@@ -137,7 +137,7 @@ class SamplerContract:
         for array, kept in zip(scene, before, strict=True):
             np.testing.assert_array_equal(array, kept)
 
-    def test_chance_favours_no_pixel_of_a_stratum(self) -> None:
+    def test_chance_favors_no_pixel_of_a_stratum(self) -> None:
         """5,000 draws of 3 of 9 like pixels: each is chosen 1,667 times, give or take 5 deviations."""
         labels = self.labels(np.random.default_rng(0), (3, 3))
         labels[...] = labels[self.labelled(labels)][0]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pixelnet.errors import InputError
 from pixelnet.tasks import make_task
-from pixelnet.tasks.task import Task
+from pixelnet.tasks.task import Loss, Task
 
 SIZE = (24, 30)
 
@@ -35,7 +36,7 @@ class TaskContract:
         labels = self.labels(rng, SIZE)
         return labels, labels
 
-    def task(self, loss: str | None = None) -> Task:
+    def task(self, loss: str | Loss | None = None) -> Task:
         return make_task(self.name, loss=loss, **self.options)
 
     def each_loss(self) -> list[Task]:
@@ -196,9 +197,75 @@ class TaskContract:
         assert picture.shape == (*SIZE, 3)
         assert picture.dtype == np.uint8
         assert len(np.unique(picture[2:4].reshape(-1, 3), axis=0)) == 1
-        known = {tuple(colour) for colour in picture[4:].reshape(-1, 3).tolist()}
+        known = {tuple(color) for color in picture[4:].reshape(-1, 3).tolist()}
         assert len(known) > 1
         assert tuple(picture[2, 0].tolist()) not in known
+
+    def test_one_task_is_its_own_only_part(self) -> None:
+        task, rng = self.task(), np.random.default_rng(0)
+        labels, prediction = self.labels(rng, SIZE), self.prediction(rng, SIZE)
+        logits = torch.from_numpy(rng.normal(size=(5, task.outputs)))
+        assert str(task) == task.name == self.name
+        assert task.parts == {self.name: task}
+        assert task.logit_slices == {self.name: slice(0, task.outputs)}
+        assert task.unpack(labels)[self.name] is labels
+        assert task.split(prediction)[self.name] is prediction
+        assert torch.equal(task.answers(logits)[self.name], task.decode(logits))
+        assert [*task.unpack(labels), *task.split(prediction), *task.answers(logits)] == [self.name] * 3
+        assert task.like(self.task())
+
+    def test_a_loss_may_be_a_function(self) -> None:
+        def mine(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+            return logits.sum() + weights.sum()
+
+        task = self.task()
+        logits, labels, weights = self.points(task)
+        for other in (self.task(mine), task.with_loss(mine)):
+            assert other.loss_name == "mine"
+            torch.testing.assert_close(other.loss(logits, labels, weights), logits.sum() + weights.sum())
+        assert task.with_loss(None) is task
+        assert task.loss_name in task.losses
+
+    def test_a_prediction_is_read_as_it_was_written(self, tmp_path: Path) -> None:
+        task, prediction = self.task(), self.prediction(np.random.default_rng(0), SIZE)
+        path = tmp_path / f"prediction{task.suffix}"
+        task.write(path, prediction)
+        assert list(tmp_path.iterdir()) == [path]
+        np.testing.assert_allclose(task.read_prediction(path), prediction, atol=1e-3)
+        assert len(task.columns()) == int(np.prod(prediction.shape[2:]))
+
+    def test_the_counts_of_images_add_up(self) -> None:
+        scorer, rng = self.task().scorer(), np.random.default_rng(0)
+        pairs = [(self.prediction(rng, SIZE), self.labels(rng, SIZE)) for _ in range(3)]
+        for pair in pairs:
+            scorer.update(*pair)
+        assert len(scorer.counts) == len(scorer.each()) == 3
+        total = scorer.total()
+        for name, nothing in scorer.nothing.items():
+            assert np.shape(total[name]) == np.shape(nothing)
+            np.testing.assert_allclose(total[name], sum(counts[name] for counts in scorer.counts))
+        for pair, scores in zip(pairs, scorer.each(), strict=True):
+            alone = self.task().scorer()
+            alone.update(*pair)
+            assert alone.result() == scores
+        low, high = scorer.intervals()[scorer.headline[0]]
+        assert low <= scorer.result()[scorer.headline[0]] <= high
+
+    def test_a_prediction_of_three_equal_pixels_each_is_brought_back(self) -> None:
+        """Half-pixel centers: of three equal pixels the middle one is read."""
+        task, prediction = self.task(), self.prediction(np.random.default_rng(0), SIZE)
+        larger = prediction.repeat(3, axis=0).repeat(3, axis=1)
+        np.testing.assert_allclose(task.resize(larger, SIZE), prediction, atol=1e-6)
+
+    def test_the_share_of_unlabelled_pixels_is_summarized(self) -> None:
+        task, labels = self.task(), self.labels(np.random.default_rng(0), SIZE)
+        labels[:6] = task.unlabelled
+        known = task.known(labels)
+        counts = {name: np.stack([count, count]) for name, count in task.count_labels(labels[known]).items()}
+        pixels, labelled = np.array([labels[..., 0].size if labels.ndim == 3 else labels.size] * 2), [known.sum()] * 2
+        found = task.summarize(counts | {"pixels": pixels, "labelled": np.array(labelled)})
+        assert found["unlabelled"] == pytest.approx(6 / SIZE[0])
+        assert all(np.isfinite(value) for value in found.values())
 
     def test_an_unknown_loss_is_refused(self) -> None:
         with pytest.raises(InputError, match=re.escape(self.task().loss_name)):

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pixelnet import InputError, PixelNet, adaptive
-from pixelnet.adaptive import adaptive_strips, doubts, twice_as_fine
+from pixelnet import InputError, PixelNet
+from pixelnet.inference import adaptive
+from pixelnet.inference.adaptive import adaptive_strips, twice_as_fine, uncertainty
 from pixelnet.tasks import make_task
 
 CLASSES = {"segmentation": 4, "normals": None, "edges": None, "regression": None}
@@ -16,7 +17,7 @@ CLASSES = {"segmentation": 4, "normals": None, "edges": None, "regression": None
 
 def small(task: str, size: int | None = None) -> PixelNet:
     torch.manual_seed(0)
-    return PixelNet(task, CLASSES[task], "test_resnet", hidden=(8,), size=size).eval()
+    return PixelNet(task, CLASSES[task], "test_resnet", hidden=(8,), image_size=size).eval()
 
 
 def photo(height: int, width: int) -> np.ndarray:
@@ -38,16 +39,16 @@ def test_every_pixel_asked_is_the_exact_answer(task: str, size: tuple[int, int],
 
 
 @pytest.mark.parametrize("task", CLASSES)
-def test_the_dial_trades_questions_for_exactness(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exactness_costs_questions(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, image = small(task), photo(40, 50)
     answered: list[int] = []
     rest = model.head.rest
-    monkeypatch.setattr(model.head, "rest", lambda x: answered.append(x.shape[-2]) or rest(x))
+    monkeypatch.setattr(model.head, "rest", lambda x, drop: answered.append(x.shape[-2]) or rest(x, drop))
     exact = model.predict(image, probabilities=task == "segmentation")
     questions, errors = [], []
-    for dial in (0, 0.5, 0.9, 1):
+    for exactness in (0, 0.5, 0.9, 1):
         answered.clear()
-        found = model.predict(image, probabilities=task == "segmentation", adaptive=dial)
+        found = model.predict(image, probabilities=task == "segmentation", adaptive=exactness)
         questions.append(sum(answered))
         errors.append(float(np.abs(found - exact).mean()))
     assert questions == sorted(questions)
@@ -66,7 +67,7 @@ def test_nothing_outside_the_image_is_asked_but_the_first_grid() -> None:
         return lambda points: asked.append(points[0]) or projection(points)
 
     model.project = watched  # type: ignore[method-assign, assignment]
-    strips = list(adaptive_strips(model, maps, 20, 30, dial=1))
+    strips = list(adaptive_strips(model, maps, 20, 30, exactness=1))
     assert [strip.shape for strip in strips] == [(20, 30, 4)]
     first, *later = asked
     assert len(first) == 4 * 5
@@ -94,9 +95,11 @@ def test_a_finer_grid_is_interpolated(height: int, width: int, channels: int, se
     torch.testing.assert_close(twice_as_fine(grid), expected[0].permute(1, 2, 0))
 
 
-def test_doubts_by_hand() -> None:
+def test_uncertainties_by_hand() -> None:
     sure, other, torn = [9.0, 0.0, -9.0], [0.0, 9.0, -9.0], [0.2, 0.0, -9.0]
-    found = doubts(make_task("segmentation", classes=3), torch.tensor([[sure, sure, other], [sure, torn, torn]]))
+    found = uncertainty(
+        make_task("segmentation", num_classes=3), torch.tensor([[sure, sure, other], [sure, torn, torn]])
+    )
     unsure, certain = 1 - np.tanh(0.1), 1 - np.tanh(4.5)
     expected = [
         [0, certain, 0, 1, 0],
@@ -117,14 +120,14 @@ def test_doubts_by_hand() -> None:
         ("regression", [-1.0], [1.0], 1),
     ],
 )
-def test_real_values_leave_a_doubt_as_large_as_their_difference(task, one, other, expected) -> None:
+def test_real_values_disagree_by_as_much_as_they_differ(task, one, other, expected) -> None:
     judge = make_task(task)
-    signs = judge.signs(torch.tensor([one, other]))
-    assert judge.doubt(*signs).item() == pytest.approx(expected, abs=1e-6)
-    assert judge.doubt(signs[0], signs[0]).item() == 0
+    digests = judge.digest(torch.tensor([one, other]))
+    assert judge.disagreement(*digests).item() == pytest.approx(expected, abs=1e-6)
+    assert judge.disagreement(digests[0], digests[0]).item() == 0
 
 
-def test_a_dial_that_is_none_is_refused() -> None:
+def test_an_exactness_that_is_none_is_refused() -> None:
     model = small("edges")
     with pytest.raises(InputError, match="from 0"):
         model.predict(photo(9, 9), adaptive=1.5)

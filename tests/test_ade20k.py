@@ -39,8 +39,8 @@ def test_zero_is_unlabelled_and_classes_begin_at_one(ade20k: Path) -> None:
     dataset = open_dataset(f"ade20k:{ade20k}", "segmentation")
     stored = np.asarray(Image.open(ade20k / "annotations/training/ADE_train_00000001.png")).astype(int)
     np.testing.assert_array_equal(dataset.labels(0), np.where(stored == 0, 255, stored - 1))
-    assert dataset.classes[0] == "thing0"
-    assert dataset.classes[148:] == ("screen, silver screen", "screen, CRT screen")
+    assert dataset.class_names[0] == "thing0"
+    assert dataset.class_names[148:] == ("screen, silver screen", "screen, CRT screen")
 
 
 def test_check_explains_it(ade20k: Path) -> None:

@@ -10,7 +10,7 @@ from tiny import TINY
 import pixelnet
 from recipes import averaging
 
-HERE = {**TINY, "hidden": (8,), "head": "mlp", "dropout": 0.0, "data": "scenes:8", "steps": 3}
+HERE = {**TINY, "hidden": (8,), "head": "mlp", "dropout": 0.0, "data": "scenes:8", "max_steps": 3}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("runs")
     pixelnet.train(**{**HERE, "task": "segmentation,normals"}, out=folder / "before")
     after = {name: value for name, value in HERE.items() if name not in ("backbone", "head", "hidden", "dropout")}
-    pixelnet.train(**after, out=folder / "run", start=str(folder / "before"))
+    pixelnet.train(**after, out=folder / "run", init_from=str(folder / "before"))
     return folder / "run", folder / "before"
 
 

@@ -10,9 +10,9 @@ from contract_backbone import BackboneContract
 from safetensors.torch import load_file, save_file
 from torchvision.models.vgg import cfgs, make_layers
 
-import pixelnet.backbone
-from pixelnet import InputError
-from pixelnet.backbone import CAFFE_MEAN, VGG16, make_backbone
+import pixelnet.nn.backbone
+from pixelnet import InputError, PixelNet
+from pixelnet.nn.backbone import CAFFE_MEAN, VGG16, Backbone, make_backbone
 
 CAFFE_FILE, LITE0_FILE = "vgg16_imagenet_features_fp16.safetensors", "tf_efficientnet_lite0_imagenet.safetensors"
 CONVOLUTIONS_BEFORE_POOLS = (2, 7, 14, 21, 28)  # in torchvision's vgg16().features
@@ -61,7 +61,7 @@ class TestHierarchicalTransformer(BackboneContract):
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         smaller = partial(timm.create_model, embed_dim=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 2, 4))
-        monkeypatch.setattr(pixelnet.backbone.timm, "create_model", smaller)
+        monkeypatch.setattr(pixelnet.nn.backbone.timm, "create_model", smaller)
 
 
 class TestPlainTransformer(BackboneContract):
@@ -74,6 +74,42 @@ class TestPlainTransformer(BackboneContract):
 
     def indices(self, taps: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(tap + 3 for tap in taps)  # of six blocks, timm taps the last three
+
+
+class Pyramid(torch.nn.Module):
+    """Three maps, of which it says nothing."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        widths = (channels, 6, 8, 10)
+        self.steps = torch.nn.ModuleList(
+            torch.nn.Sequential(
+                torch.nn.Conv2d(widths[k], widths[k + 1], 3, stride=stride, padding=1),
+                torch.nn.BatchNorm2d(widths[k + 1]),
+                torch.nn.ReLU(),
+            )
+            for k, stride in enumerate((2, 2, 4))
+        )
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        maps = [images]
+        for step in self.steps:
+            maps.append(step(maps[-1]))
+        return maps[1:]
+
+
+class TestModule(BackboneContract):
+    channels = (6, 8, 10)
+    strides = (2, 4, 16)
+    some_taps = (0, 2)
+
+    def backbone(self, **options: object) -> Backbone:
+        torch.manual_seed(0)
+        return make_backbone(Pyramid(options.get("channels", 3)), **options)  # type: ignore[arg-type]
+
+    def model(self) -> PixelNet:
+        torch.manual_seed(0)
+        return PixelNet("segmentation", 5, Pyramid(3), hidden=(8,))
 
 
 @pytest.mark.parametrize("name", ["vgg11", "resnet18", "convnext_atto"])
@@ -132,6 +168,29 @@ def test_vgg16_gives_torchvisions_activations(before_relu, source, random_vgg, r
         assert (one.min() < 0) == before_relu
 
 
+def test_vgg16_in_torchvisions_scale_is_found_out(weights: Path, tmp_path: Path) -> None:
+    """Caffe's file, rewritten to take torchvision's range of pixels, is the same network on the same images."""
+    given = {key: value.float() for key, value in load_file(weights / CAFFE_FILE).items()}
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    first = given["features.0.weight"]
+    shift = (255 * (mean - torch.tensor(CAFFE_MEAN)))[:, None, None]
+    given["features.0.bias"] = given["features.0.bias"] + (first * shift).sum((1, 2, 3))
+    given["features.0.weight"] = first * (255 * std)[:, None, None]
+    save_file(given, tmp_path / "torchvision.safetensors")
+    caffe, other = (
+        make_backbone("vgg16", weights=path).eval()
+        for path in (weights / CAFFE_FILE, tmp_path / "torchvision.safetensors")
+    )
+    torch.testing.assert_close(caffe.mean.flatten(), torch.tensor(CAFFE_MEAN))
+    torch.testing.assert_close(other.mean.flatten(), mean)
+    torch.testing.assert_close(other.std.flatten(), std)
+    images = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        one, two = caffe(images)[2], other(images)[2]
+    inside = slice(8, -8)  # zeros beyond the border are another gray in either scale
+    torch.testing.assert_close(two[..., inside, inside], one[..., inside, inside], atol=1e-4 * float(one.max()), rtol=0)
+
+
 def test_vgg16_has_the_papers_widths() -> None:
     assert sum(make_backbone("vgg16").channels) == 1472
     with torch.device("meta"):  # fc6 alone is 400 MB
@@ -155,7 +214,7 @@ def test_conv7_is_fc6_and_fc7_at_stride_32() -> None:
     backbone.features.to_empty(device="cpu")
     for parameter in backbone.features.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
-    backbone.set_normalisation((0.5,), (0.5,), 3)
+    backbone.set_normalization((0.5,), (0.5,), 3)
     assert [tuple(features.shape) for features in backbone(torch.rand(1, 3, 64, 96))] == [(1, 4096, 2, 3)]
 
 
@@ -178,14 +237,14 @@ def test_conv7_and_before_relu_are_vgg16s() -> None:
         make_backbone("test_resnet", before_relu=True)
 
 
-def test_vgg16_of_one_channel_sees_grey_as_colour_saw_grey(weights: Path) -> None:
-    grey = torch.rand(1, 1, 32, 32)
+def test_vgg16_of_one_channel_sees_gray_as_color_saw_gray(weights: Path) -> None:
+    gray = torch.rand(1, 1, 32, 32)
     one = make_backbone("vgg16", channels=1, weights=weights / CAFFE_FILE, taps=(0,)).eval()
     three = make_backbone("vgg16", weights=weights / CAFFE_FILE, taps=(0,)).eval()
     # Caffe's means differ a little between the channels, by at most 11 of 255; one channel has their average.
     three.mean[:] = three.mean.mean()
-    expected = three(grey.expand(-1, 3, -1, -1))[0]
-    torch.testing.assert_close(one(grey)[0], expected, rtol=0, atol=1e-3 * float(expected.abs().max()))
+    expected = three(gray.expand(-1, 3, -1, -1))[0]
+    torch.testing.assert_close(one(gray)[0], expected, rtol=0, atol=1e-3 * float(expected.abs().max()))
 
 
 # ------------------------------------------------------------------------------------------------ weight files
@@ -258,7 +317,7 @@ def test_pretrained_vgg16_is_timms_with_conv7(monkeypatch: pytest.MonkeyPatch) -
         network.pretrained_cfg = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
         return network
 
-    monkeypatch.setattr(pixelnet.backbone.timm, "create_model", create)
+    monkeypatch.setattr(pixelnet.nn.backbone.timm, "create_model", create)
     backbone = make_backbone("vgg16", pretrained=True)
     assert asked == [("vgg16", {"pretrained": True})]
     assert backbone.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])
@@ -269,7 +328,7 @@ def test_pretrained_vgg16_is_timms_with_conv7(monkeypatch: pytest.MonkeyPatch) -
 # --------------------------------------------------------------------------------------------------- bad input
 
 
-def test_an_unknown_network_is_refused_with_its_neighbours() -> None:
+def test_an_unknown_network_is_refused_with_its_neighbors() -> None:
     with pytest.raises(InputError, match=r"resnet_50.*near it: .*resnet"):
         make_backbone("resnet_50")
     with pytest.raises(InputError, match="list_models"):

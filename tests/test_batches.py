@@ -8,28 +8,31 @@ import torch
 
 from pixelnet import PixelNet
 from pixelnet.data.batches import Batch, Batches, collate, stream
-from pixelnet.data.dataset import Dataset
+from pixelnet.data.dataset import Dataset, Window
 from pixelnet.data.transforms import Augmentation
 from pixelnet.points import make_sampler
 from pixelnet.tasks import make_task
-from pixelnet.train import _loss
+from pixelnet.training import _loss
 
-UNCHANGED = Augmentation(crop=None, scale=(1, 1), flip=False, colour=0)
+UNCHANGED = Augmentation(crop=None, scale=(1, 1), flip=False, color_jitter=0)
 
 
 class Numbers(Dataset):
-    """Images of several sizes. The label of each pixel can be told from its colour, and from its image's number."""
+    """Images of several sizes. The label of each pixel can be told from its color, and from its image's number."""
 
     def __init__(self, task: str = "regression", count: int = 5, unlabelled: float = 0.2):
         self.task, self.source, self.split, self.unlabelled = task, "numbers", "train", unlabelled
         self.names = [f"{i}" for i in range(count)]
-        self.classes = tuple("abcde") if task == "segmentation" else ()
+        self.class_names = tuple("abcde") if task == "segmentation" else ()
 
-    def image(self, i: int) -> np.ndarray:
+    def image(self, i: int, window: Window | None = None) -> np.ndarray:
         y, x = np.mgrid[: 24 + 3 * i, : 40 - 2 * i]
-        return np.stack([4 * x, 4 * y, np.full_like(x, 40 * i)], axis=-1).astype(np.uint8)
+        return np.stack([4 * x, 4 * y, np.full_like(x, 40 * i)], axis=-1).astype(np.uint8)[window or ...]
 
-    def labels(self, i: int) -> np.ndarray:
+    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+        return self.whole(i)[window or ...]
+
+    def whole(self, i: int) -> np.ndarray:
         y, x = np.mgrid[: 24 + 3 * i, : 40 - 2 * i]
         hidden = np.random.default_rng(i).random(x.shape) < self.unlabelled
         if self.task == "segmentation":
@@ -53,7 +56,7 @@ def batches(
     **place: int,
 ) -> Batches:
     data = data or Numbers()
-    task = make_task(data.task, classes=len(data.classes) or None)
+    task = make_task(data.task, num_classes=len(data.class_names) or None)
     return Batches(data, task, make_sampler(sampler, pixels), augmentation, images, seed, **place)
 
 
@@ -109,6 +112,28 @@ def test_processes_share_the_images_of_a_step(world: int) -> None:
             assert torch.equal(part.points[:, :5], whole.points[rank::world, :5])
 
 
+def test_no_more_than_the_window_is_read() -> None:
+    asked = []
+
+    class Watched(Numbers):
+        def image(self, i: int, window: Window | None = None) -> np.ndarray:
+            asked.append((i, window))
+            return super().image(i, window)
+
+        def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+            assert asked[-1] == (i, window)
+            return super().labels(i, window)
+
+        def size(self, i: int) -> tuple[int, int]:
+            return 40 - 2 * i, 24 + 3 * i
+
+    augmentation = Augmentation((16, 20), (2, 2), True, 0.3)
+    watched = batches(Watched(), augmentation)
+    assert same(watched[0], batches(augmentation=augmentation)[0])
+    assert len(asked) == 2
+    assert all(rows.stop - rows.start == 8 and columns.stop - columns.start == 10 for _, (rows, columns) in asked)
+
+
 def test_labels_are_read_at_their_own_pixels() -> None:
     batch = batches(images=5)[0]
     for number, points, labels in zip(image_numbers(batch), batch.points, batch.labels, strict=True):
@@ -118,7 +143,7 @@ def test_labels_are_read_at_their_own_pixels() -> None:
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_labels_go_with_their_pixels_through_any_view(flip: bool) -> None:
-    """The label says which pixel it was, and so which colour the view must show at the point."""
+    """The label says which pixel it was, and so which color the view must show at the point."""
     augmentation, checked, mirrored = Augmentation((16, 20), (1, 1), flip, 0), 0, set()
     for step in range(6):
         batch = batches(augmentation=augmentation)[step]
@@ -152,7 +177,7 @@ def test_what_is_padded_has_no_label_and_no_weight(task: str) -> None:
     batch = batches(data, images=5, pixels=2000)[0]  # more than there are
     assert batch.images.dtype == torch.float32
     assert 0 <= batch.images.min() < batch.images.max() <= 1
-    known = make_task(task, classes=5 if task == "segmentation" else None).labelled(batch.labels)
+    known = make_task(task, num_classes=5 if task == "segmentation" else None).labelled(batch.labels)
     assert torch.equal(known, batch.weights > 0)
     assert not known.all()
     labelled = {
@@ -190,7 +215,7 @@ class OneProcess:
 def loss_and_gradients(data: Dataset, change: float = 0.0) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Of a step on all labelled points; padding points are moved by `change`."""
     torch.manual_seed(0)
-    model = PixelNet(data.task, len(data.classes) or None, "test_resnet", hidden=(4,)).double()
+    model = PixelNet(data.task, len(data.class_names) or None, "test_resnet", hidden=(4,)).double()
     batch = batches(data, images=3, sampler="all")[0]
     batch = batch._replace(images=batch.images.double())
     padding = batch.weights == 0

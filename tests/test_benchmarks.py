@@ -13,6 +13,7 @@ from benchmarks import accuracy, adaptive, dense, growth, memory, networks, read
 from pixelnet import InputError
 from pixelnet.config import ModelConfig
 from pixelnet.data import Dataset
+from pixelnet.data.dataset import Window
 from pixelnet.data.transforms import Augmentation
 from pixelnet.hypercolumn import hypercolumns
 from pixelnet.tasks import make_task
@@ -116,19 +117,19 @@ def test_the_peak_is_the_most_that_was_held_at_once() -> None:
 class Noise(Dataset):
     """Two images of noise, with every class and pixels without a label."""
 
-    task, source, split, classes = "segmentation", "noise", "train", tuple("abcdefghijk")
+    task, source, split, class_names = "segmentation", "noise", "train", tuple("abcdefghijk")
     names: ClassVar = ["0", "1"]
 
-    def image(self, index: int) -> np.ndarray:
-        return np.random.default_rng(index).integers(0, 256, (70, 100, 3), dtype=np.uint8)
+    def image(self, index: int, window: Window | None = None) -> np.ndarray:
+        return np.random.default_rng(index).integers(0, 256, (70, 100, 3), dtype=np.uint8)[window or ...]
 
-    def labels(self, index: int) -> np.ndarray:
+    def labels(self, index: int, window: Window | None = None) -> np.ndarray:
         labels = np.random.default_rng(index).integers(0, 12, (70, 100), dtype=np.uint8)
-        return np.where(labels == 11, 255, labels).astype(np.uint8)
+        return np.where(labels == 11, 255, labels).astype(np.uint8)[window or ...]
 
 
-CROP = Augmentation(crop=(64, 96), scale=(1, 1), flip=True, colour=0.3)
-TASK = make_task("segmentation", classes=11)
+CROP = Augmentation(crop=(64, 96), scale=(1, 1), flip=True, color_jitter=0.3)
+TASK = make_task("segmentation", num_classes=11)
 
 
 def test_every_arm_sees_the_same_views_and_dense_ones_every_label() -> None:
@@ -149,7 +150,7 @@ def test_an_arm_that_was_stopped_goes_on_to_the_same_weights(
 
     def go(path: Path, last: int) -> accuracy.Run:
         one = accuracy.learner(arm, weights / accuracy.WEIGHTS)
-        run = accuracy.Run(one, accuracy.optimiser_of(one, 1e-3), path)
+        run = accuracy.Run(one, accuracy.optimizer_of(one, 1e-3), path)
         row = run.to_goal((feed[step] for step in range(run.step, last)), Noise(), limit=float("inf"))
         assert (row["steps"], row["reached"]) == (last, False)
         assert [point[0] for point in run.curve] == list(range(1, last + 1))
@@ -170,7 +171,7 @@ def test_a_goal_counts_when_all_images_confirm_it(
 ) -> None:
     monkeypatch.setattr(accuracy, "CHECK_EVERY", 1)
     one = accuracy.learner("sampled", weights / accuracy.WEIGHTS)
-    run = accuracy.Run(one, accuracy.optimiser_of(one, 1e-3), tmp_path / "run.pt")
+    run = accuracy.Run(one, accuracy.optimizer_of(one, 1e-3), tmp_path / "run.pt")
     answers = iter([0.5, 0.7, 0.6, 0.7, 0.66])  # quick; quick, all; quick, all
     monkeypatch.setattr(run, "miou", lambda *_: next(answers))
     feed = accuracy.batches(Noise(), TASK, "sampled", CROP)
@@ -203,7 +204,7 @@ def test_grid_sample_reads_the_same_hypercolumns() -> None:
     batch, backbone = networks.make_batch((2, 64, 96), pixels=40), networks.ours(SMALL).backbone.eval()
     with torch.no_grad():
         maps = backbone(batch.images)
-        found = reading.sampled(maps, batch.points, torch.tensor([96, 64]))
+        found = reading.from_tables(maps, batch.points, backbone.strides)
         torch.testing.assert_close(found, hypercolumns(maps, batch.points, backbone.strides), atol=1e-4, rtol=1e-4)
 
 

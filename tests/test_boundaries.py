@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude, map_coor
 from pixelnet.errors import InputError
 from pixelnet.metrics.boundaries import (
     _bilinear,
-    binarise,
+    binarize,
     boundary_counts,
     boundary_scores,
     quick_counts,
@@ -137,7 +137,7 @@ def test_binary_edges_are_the_pixels_that_the_protocol_matches():
     strength = gaussian_filter(np.random.default_rng(0).random((40, 50)), 1.5)
     strength = (strength - strength.min()) / np.ptp(strength)
     for index in (0, 3, 6):
-        edges = binarise(strength, (index + 1) / 10)
+        edges = binarize(strength, (index + 1) / 10)
         assert edges.dtype == bool
         counts = boundary_counts(strength, edges[None], 9, 0)[index]
         assert counts.tolist() == [edges.sum()] * 4
@@ -202,7 +202,7 @@ def test_scores_by_hand():
     pooled = counts.sum(axis=0)
     assert pooled.tolist() == [[8, 16, 8, 8], [6, 9, 6, 8], [2, 2, 2, 8]]
     precision, recall = np.array([1 / 2, 2 / 3, 1]), np.array([1, 3 / 4, 1 / 4])
-    # The best F between neighbours, by brute force.
+    # The best F between neighbors, by brute force.
     best, where = 0.0, 0.0
     for k in (0, 1):
         for share in np.linspace(0, 1, 100):
@@ -297,11 +297,11 @@ def test_on_photos_a_person_beats_the_gradient_and_the_gradient_beats_noise():
     counts = dict.fromkeys(("person", "gradient", "noise"), np.zeros((33, 4), dtype=np.int64))
     for path in sorted((data / "groundTruth/val").glob("*.mat"))[:5]:
         drawings = np.stack([one["Boundaries"][0, 0] > 0 for one in loadmat(path)["groundTruth"].flat])
-        grey = np.asarray(Image.open(data / "images/val" / f"{path.stem}.jpg").convert("L"), dtype=float)
+        gray = np.asarray(Image.open(data / "images/val" / f"{path.stem}.jpg").convert("L"), dtype=float)
         counts["person"] = counts["person"] + quick_counts(drawings[0], drawings[1:])
-        gradient = (gaussian_gradient_magnitude(grey, 2) / 40).clip(0, 1)
+        gradient = (gaussian_gradient_magnitude(gray, 2) / 40).clip(0, 1)
         counts["gradient"] = counts["gradient"] + quick_counts(gradient, drawings)
-        counts["noise"] = counts["noise"] + quick_counts(rng.random(grey.shape), drawings)
+        counts["noise"] = counts["noise"] + quick_counts(rng.random(gray.shape), drawings)
     f = {name: quick_scores(count)["quick_f"] for name, count in counts.items()}
     assert 0.7 < f["person"] < 0.95  # the full protocol has .80 for people
     assert 0.5 < f["gradient"] < 0.7

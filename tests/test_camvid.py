@@ -35,8 +35,8 @@ def test_eleven_is_unlabelled_and_the_rest_stays(camvid_data: Path) -> None:
     labels = dataset.labels(0)
     for before, after in zip(stored.flat, labels.flat, strict=True):
         assert after == (255 if before == 11 else before)
-    assert dataset.classes[3] == "Road"
-    assert dataset.colours[3] == (128, 64, 128)
+    assert dataset.class_names[3] == "Road"
+    assert dataset.class_colors[3] == (128, 64, 128)
 
 
 def test_trainval_is_both(camvid_data: Path) -> None:

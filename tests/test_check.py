@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelnet.data import TASKS, Dataset, open_dataset
+from pixelnet.data import Dataset, open_dataset
 from pixelnet.data.check import check, find_problems, overlay, validate
 from pixelnet.errors import InputError
+from pixelnet.tasks import TASKS
 
 
 def opened(root: Path, task: str, split: str = "train") -> Dataset:
@@ -90,7 +91,7 @@ def test_every_problem_is_listed_with_its_file(folder_data) -> None:
     found = problems(opened(root, "segmentation"))
     assert len(found) == 4
     assert found[0] == (
-        "train/labels/0000.png is 16x11 but train/images/0000.png is 16x12; resize the label with nearest neighbour"
+        "train/labels/0000.png is 16x11 but train/images/0000.png is 16x12; resize the label with nearest neighbor"
     )
     assert found[1].startswith("train/labels/0001.png holds the value 9 in 1 pixels, outside the classes 0..3")
     assert f"{root}/train/images/0002.png cannot be read, it is truncated" in found[2]
@@ -98,7 +99,7 @@ def test_every_problem_is_listed_with_its_file(folder_data) -> None:
     assert "4 problems:" in str(check(opened(root, "segmentation")))
 
 
-def test_a_colour_label_map_and_nan_in_normals(folder_data) -> None:
+def test_a_color_label_map_and_nan_in_normals(folder_data) -> None:
     root = folder_data("segmentation", items=1)
     (root / "classes.json").write_text('{"names": ["a", "b"]}')
     Image.new("RGB", (16, 12)).save(root / "train/labels/0000.png")
@@ -159,7 +160,7 @@ class Made(Dataset):
 
 def test_data_without_files_is_checked_but_not_before_training() -> None:
     assert check(Made()).problems == [
-        "made: the labels of b are 4x4 but its image is 5x4; resize the labels with nearest neighbour"
+        "made: the labels of b are 4x4 but its image is 5x4; resize the labels with nearest neighbor"
     ]
     assert find_problems(Made()) == []
 
@@ -177,7 +178,7 @@ def test_overlay_draws_each_task(folder_data, tmp_path: Path, task: str) -> None
 
 def test_overlay_paints_labelled_pixels_only(folder_data, tmp_path: Path) -> None:
     root = folder_data("segmentation", splits=(".",), items=1, classes=2)
-    (root / "classes.json").write_text('{"names": ["a", "b"], "colours": [[200, 0, 0], [0, 200, 0]]}')
+    (root / "classes.json").write_text('{"names": ["a", "b"], "colors": [[200, 0, 0], [0, 200, 0]]}')
     Image.new("RGB", (16, 12), (100, 100, 100)).save(root / "images/0000.png")
     ids = np.full((12, 16), 255, np.uint8)
     ids[:, :8] = 0

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import pixelnet.files
 from pixelnet import InputError, PixelNet, load
-from pixelnet.checkpoint import is_model, load_checkpoint, save, save_checkpoint
+from pixelnet.runs.checkpoint import is_model, load_checkpoint, save, save_checkpoint
 
 
 def small(task: str = "edges", classes: int | None = None, **options: object) -> PixelNet:
@@ -25,15 +25,15 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("task", "classes", "options"),
     [
-        ("segmentation", 2, {"names": ("sky", "road"), "colours": ((1, 2, 3), (4, 5, 6))}),
+        ("segmentation", 2, {"class_names": ("sky", "road"), "class_colors": ((1, 2, 3), (4, 5, 6))}),
         ("normals", None, {"head": "linear", "hidden": None, "taps": (0, 2)}),
-        ("edges", None, {"head": "paper", "hidden": (5, 6), "dropout": 0.1, "channels": 1}),
-        ("regression", None, {"head": "linear-bn", "hidden": None, "size": 64}),
+        ("edges", None, {"head": "paper", "hidden": (5, 6), "dropout": 0.1, "in_channels": 1}),
+        ("regression", None, {"head": "linear-bn", "hidden": None, "image_size": 64}),
     ],
 )
 def test_a_model_comes_back_bit_for_bit(task: str, classes: int | None, options: dict, tmp_path: Path) -> None:
     model = small(task, classes, **options)
-    model.train()(torch.rand(2, model.config.channels, 40, 40))  # running statistics other than the first
+    model.train()(torch.rand(2, model.config.in_channels, 40, 40))  # running statistics other than the first
     model.save(tmp_path / "new" / "model")
     again = load(tmp_path / "new" / "model")
     assert again.config == model.config
@@ -41,9 +41,9 @@ def test_a_model_comes_back_bit_for_bit(task: str, classes: int | None, options:
     assert again.state_dict().keys() == model.state_dict().keys()
     for name, tensor in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
-    images = torch.rand(1, model.config.channels, 37, 41)
+    images = torch.rand(1, model.config.in_channels, 37, 41)
     assert torch.equal(again(images), model.eval()(images))
-    assert again.task.colours == model.task.colours if task == "segmentation" else True
+    assert again.task.palette == model.task.palette if task == "segmentation" else True
 
 
 def test_the_folder_is_two_files_that_others_can_read(folder: Path) -> None:
@@ -57,8 +57,8 @@ def test_the_folder_is_two_files_that_others_can_read(folder: Path) -> None:
 
 
 def test_further_settings_ride_along(tmp_path: Path) -> None:
-    save(small(), tmp_path, train={"steps": 3})
-    assert json.loads((tmp_path / "config.json").read_text())["train"] == {"steps": 3}
+    save(small(), tmp_path, train={"max_steps": 3})
+    assert json.loads((tmp_path / "config.json").read_text())["train"] == {"max_steps": 3}
     load(tmp_path)
 
 
@@ -140,12 +140,12 @@ def test_missing_weights_are_named(folder: Path) -> None:
 def test_a_checkpoint_comes_back_and_damage_is_told(tmp_path: Path) -> None:
     path = tmp_path / "run" / "checkpoint.pt"
     assert load_checkpoint(path) is None
-    state = {"step": 3, "best": None, "model": {"a": torch.rand(3, 4)}, "optimiser": {"groups": [{"lr": 0.1}]}}
+    state = {"step": 3, "best": None, "model": {"a": torch.rand(3, 4)}, "optimizer": {"groups": [{"lr": 0.1}]}}
     save_checkpoint(path, state)
     again = load_checkpoint(path)
     assert again is not None
     assert torch.equal(again["model"]["a"], state["model"]["a"])
-    assert (again["step"], again["best"], again["optimiser"]) == (3, None, state["optimiser"])
+    assert (again["step"], again["best"], again["optimizer"]) == (3, None, state["optimizer"])
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"checkpoint\.pt is damaged.*remove it"):
         load_checkpoint(path)

@@ -40,7 +40,7 @@ def test_every_city_is_in_and_the_19_scored_classes_are_kept(cityscapes: Path) -
     )
     found = open_dataset(f"cityscapes:{cityscapes}", "segmentation", "val").labels(0).ravel()
     assert {number: int(k) for number, k in enumerate(found) if k != 255} == dict(zip(scored, range(19), strict=True))
-    assert dataset.classes[13] == "car"
+    assert dataset.class_names[13] == "car"
 
 
 def test_train_ids_stand_in_for_ids(cityscapes: Path) -> None:

@@ -16,6 +16,8 @@ from pixelnet import PixelNet
 from pixelnet.cli import Convention, main
 from pixelnet.geometry import CONVENTIONS
 
+TRAIN = ["train", "--task", "edges", "--data", "scenes", "--out", "o"]
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
@@ -38,7 +40,7 @@ def flags(options: dict) -> list[str]:
 
 def test_train_evaluate_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, scores = tmp_path / "run", tmp_path / "scores.json"
-    assert main(["train", *flags({**TINY, "steps": 2, "out": run})]) == 0
+    assert main(["train", *flags({**TINY, "max_steps": 2, "out": run})]) == 0
     assert main(["evaluate", str(run), "--data", "scenes:2", "--json", str(scores)]) == 0
     assert json.loads(scores.read_text())["miou"] >= 0
     capsys.readouterr()
@@ -48,15 +50,16 @@ def test_train_evaluate_predict(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert printed[1].split()[0] == "miou"
     picture = image(tmp_path / "a.png")
     assert main(["predict", str(run), str(picture), "--out", str(tmp_path / "out")]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "a.view.png"}
+    out = tmp_path / "out"
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*.*")} == {"segmentation/a.png", "view/a.png"}
     (tmp_path / "points.csv").write_text("1,2\n")
     command = ["predict", str(run), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
     assert main([*command, "--points", str(tmp_path / "points.csv")]) == 0
-    assert (tmp_path / "out" / "a.csv").read_text().startswith("x,y,prediction\n1,2,")
+    assert (out / "points" / "a.csv").read_text().startswith("x,y,segmentation\n1,2,")
     assert main(["evaluate", "--predictions", str(tmp_path / "out"), "--task", "edges", "--data", "scenes:2"]) == 2
-    assert main(["train", *flags({**TINY, "steps": 2, "out": run})]) == 2
+    assert main(["train", *flags({**TINY, "max_steps": 2, "out": run})]) == 2
     assert "--resume" in capsys.readouterr().err
-    assert main(["train", *flags({**TINY, "steps": 2, "out": run}), "--resume"]) == 0
+    assert main(["train", *flags({**TINY, "max_steps": 2, "out": run}), "--resume"]) == 0
 
 
 def test_binary_edges(tmp_path: Path) -> None:
@@ -64,15 +67,20 @@ def test_binary_edges(tmp_path: Path) -> None:
     PixelNet("edges", None, "test_resnet", hidden=(4,), threshold=0.2).save(tmp_path / "model")
     picture = image(tmp_path / "a.png")
     assert main(["predict", str(tmp_path / "model"), str(picture), "--binary", "--out", str(tmp_path / "out")]) == 0
-    assert set(np.unique(Image.open(tmp_path / "out" / "a.png"))) == {0, 255}
+    assert set(np.unique(Image.open(tmp_path / "out" / "edges" / "a.png"))) == {0, 255}
 
 
-def test_check(tmp_path: Path, folder_data, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check(tmp_path: Path, folder_data, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
     data, overlay = folder_data("segmentation"), tmp_path / "check.png"
     assert main(["check", f"folder:{data}", "--task", "segmentation", "--overlay", str(overlay)]) == 0
     assert "no problems found" in capsys.readouterr().out
     assert overlay.is_file()
-    assert main(["check", f"folder:{data}", "--overlay", str(overlay)]) == 0  # there are labels for one task only
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["check", str(data)]) == 0  # there are labels for one task only
+    assert "--overlay" in capsys.readouterr().out
+    assert not list((tmp_path / "here").iterdir())  # without it no picture is drawn
+    assert main(["check", f"folder:{data}", "--overlay", str(overlay)]) == 0
     labels = np.zeros((12, 15), np.uint8)
     Image.fromarray(labels).save(data / "train" / "labels" / "0000.png")
     assert main(["check", f"folder:{data}", "--overlay", str(overlay)]) == 2
@@ -91,7 +99,13 @@ def test_check(tmp_path: Path, folder_data, capsys: pytest.CaptureFixture[str]) 
         (["predict", "MODEL", "--out", "o"], "no image was given"),
         (["predict", "MODEL", "none.png", "--out", "o"], "none.png is not there"),
         (["train", "--task", "edges", "--data", "folder:/no/where", "--out", "o"], "/no/where"),
-        (["train", "--task", "edges", "--data", "scenes", "--out", "o", "--steps", "0"], "--steps is 0"),
+        ([*TRAIN, "--max-steps", "0"], "--max-steps is 0"),
+        ([*TRAIN, "--stepps", "3"], "train has no option --stepps; did you mean --max-steps\\?"),
+        ([*TRAIN, "--learning-rate=1"], "train has no option --learning-rate; did you mean --lr\\?"),
+        ([*TRAIN, "--no-flipp"], "train has no option --no-flipp; did you mean --flip\\?"),
+        ([*TRAIN, "--zzz"], "train has no option --zzz; `pixelnet train --help` lists those that there are"),
+        (["predict", "a.png", "--out", "o", "--tta"], "predict has no option --tta; did you mean --flip\\?"),
+        (["check", "scenes", "--overlayy", "o"], "check has no option --overlayy; did you mean --overlay\\?"),
         (["check", "nosuch:x"], "nosuch"),
         (["check", "folder:/no/where"], "/no/where"),
     ],
@@ -120,11 +134,10 @@ def test_a_misspelt_config_is_exit_code_2(model: Path, capsys: pytest.CaptureFix
         [],
         ["trian"],
         ["train", "--task", "edges"],
-        ["train", "--task", "edges", "--data", "scenes", "--out", "o", "--stepps", "3"],
-        ["train", "--task", "edges", "--data", "scenes", "--out", "o", "--steps", "many"],
+        [*TRAIN, "--max-steps", "many"],
         ["evaluate", "model"],
         ["predict", "model", "image.png"],
-        ["check", "scenes", "--task", "colours"],
+        ["check", "scenes", "--task", "colors"],
     ],
 )
 def test_arguments_that_make_no_command_exit_with_2(arguments: list[str]) -> None:
@@ -152,7 +165,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise KeyError("ours")
 
-    monkeypatch.setattr(sys.modules["pixelnet.evaluate"], "evaluate", broken)
+    monkeypatch.setattr(sys.modules["pixelnet.evaluation"], "evaluate", broken)
     with pytest.raises(KeyError, match="ours"):
         main(["evaluate", "x", "--data", "scenes"])
 

@@ -12,14 +12,14 @@ from pixelnet.config import ModelConfig, TrainConfig, from_dict, read_json, to_d
 MODELS = [
     ModelConfig("edges"),
     ModelConfig("segmentation", 2, "vgg16", (0, 2), 5, True, True, "paper", (8, 9), 0.25, ("a", "b"), ((1, 2, 3),) * 2),
-    ModelConfig("edges", size=480, threshold=0.3),
+    ModelConfig("edges", image_size=480, threshold=0.3),
 ]
 RUNS = [
     TrainConfig("edges", "scenes", Path("run")),
     TrainConfig(
         "segmentation", "camvid:x", Path("/r/n"), backbone_weights=Path("w.pt"), taps=(1,), hidden=(), dropout=0.5,
-        pixels="4%", sampler="stratified", class_weights=(1.0, 0.5), crop=None, optimiser="sgd", precision="bf16",
-        size=480,
+        pixels="4%", sampler="stratified", class_weights=(1.0, 0.5), crop=None, optimizer="sgd", precision="bf16",
+        image_size=480,
     ),
 ]  # fmt: skip
 
@@ -39,8 +39,8 @@ def test_they_cannot_be_changed() -> None:
 
 
 def test_whole_numbers_serve_as_real_ones() -> None:
-    config = from_dict(TrainConfig, {"task": "edges", "data": "scenes", "out": "r", "rate": 1, "scale": [1, 2]}, "here")
-    assert isinstance(config.rate, float)
+    config = from_dict(TrainConfig, {"task": "edges", "data": "scenes", "out": "r", "lr": 1, "scale": [1, 2]}, "here")
+    assert isinstance(config.lr, float)
     assert config.scale == (1.0, 2.0)
 
 
@@ -52,18 +52,18 @@ def test_pixels_may_be_a_number() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"task": "edges", "clases": 3}, "here: unknown key 'clases'; did you mean 'classes'"),
-        ({"task": "edges", "zzz": 3}, "here: unknown key 'zzz'; known are task, classes"),
-        ({"classes": 3}, "here: the key 'task' is missing"),
+        ({"task": "edges", "num_clases": 3}, "here: unknown key 'num_clases'; did you mean 'num_classes'"),
+        ({"task": "edges", "zzz": 3}, "here: unknown key 'zzz'; known are task, num_classes"),
+        ({"num_classes": 3}, "here: the key 'task' is missing"),
         ({"task": [3]}, r"here: task is \[3\], not str"),
-        ({"task": "edges", "classes": "3"}, "here: classes is '3'"),
-        ({"task": "edges", "classes": True}, "here: classes is True"),
+        ({"task": "edges", "num_classes": "3"}, "here: num_classes is '3'"),
+        ({"task": "edges", "num_classes": True}, "here: num_classes is True"),
         ({"task": "edges", "conv7": 1}, "here: conv7 is 1, not bool"),
         ({"task": "edges", "taps": [1.5]}, r"here: taps is \[?1.5"),
         ({"task": "edges", "taps": 3}, "here: taps is 3"),
-        ({"task": "edges", "channels": None}, "here: channels is None"),
+        ({"task": "edges", "in_channels": None}, "here: in_channels is None"),
         ({"task": "edges", "dropout": "much"}, "here: dropout is 'much'"),
-        ({"task": "edges", "colours": [[1, 2]]}, "here: colours is"),
+        ({"task": "edges", "class_colors": [[1, 2]]}, "here: class_colors is"),
     ],
 )
 def test_a_wrong_key_or_value_is_named(values: dict, message: str) -> None:
@@ -72,7 +72,7 @@ def test_a_wrong_key_or_value_is_named(values: dict, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("optimiser", "adam"), ("crop", [1, 2, 3]), ("scale", 1.0), ("steps", 2.5), ("out", 7)]
+    ("key", "value"), [("optimizer", "adam"), ("crop", [1, 2, 3]), ("scale", 1.0), ("max_steps", 2.5), ("out", 7)]
 )
 def test_a_wrong_setting_of_a_run_is_named(key: str, value: object) -> None:
     with pytest.raises(InputError, match=f"here: {key}"):

@@ -15,7 +15,11 @@ def test_small_data_is_half_the_image_and_every_second_label(camvid_data: Path, 
     source = small("segmentation", camvid_data.parent, tmp_path / "out")
     assert source == f"folder:{tmp_path / 'out' / 'small-camvid'}"
     whole, half = (open_dataset(spec, "segmentation") for spec in (f"camvid:{camvid_data}", source))
-    assert (half.names, half.classes, half.colours) == (whole.names, whole.classes, whole.colours)
+    assert (half.names, half.class_names, half.class_colors) == (
+        whole.names,
+        whole.class_names,
+        whole.class_colors,
+    )
     for item in range(len(whole)):
         np.testing.assert_array_equal(half.labels(item), whole.labels(item)[::2, ::2])
         means = whole.image(item).reshape(6, 2, 8, 2, 3).mean(axis=(1, 3))
@@ -39,7 +43,7 @@ def test_small_normals_and_edges_are_as_they_were(nyudv2_data: Path, bsds500_dat
 
 
 def test_correlation_of_labels_is_that_of_the_whole_maps() -> None:
-    """Of neighbours, by all pairs across and down; and of two pixels of an image, by the images' means."""
+    """Of neighbors, by all pairs across and down; and of two pixels of an image, by the images' means."""
     dataset = open_dataset("scenes:6", "segmentation")
     found = correlation.correlation(dataset, PixelNet("segmentation", 7, "test_resnet", head="linear").eval())
     maps = np.stack([np.eye(7)[dataset.labels(item)] for item in range(6)])

@@ -13,8 +13,8 @@ from pixelnet.config import TrainConfig
 from pixelnet.errors import InputError
 from pixelnet.tasks import make_task
 
-TINY = {"backbone": "test_resnet", "hidden": (8,), "taps": (0, 1), "steps": 2, "images_per_step": 2, "workers": 0}
-WATCH = {"evaluate_every": 1, "evaluate_images": 2}
+TINY = {"backbone": "test_resnet", "hidden": (8,), "taps": (0, 1), "max_steps": 2, "batch_size": 2, "num_workers": 0}
+WATCH = {"val_every": 1, "val_images": 2}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_scores_in_words():
 def test_the_command_line_says_what_was_done(name, monkeypatch):
     """Read by the command line itself, it gives the demo's own configuration, but for the data and the watching."""
     seen: list[TrainConfig] = []
-    monkeypatch.setattr(importlib.import_module("pixelnet.train"), "run", seen.append)
+    monkeypatch.setattr(importlib.import_module("pixelnet.training"), "run", seen.append)
     assert cli.main(shlex.split(demo.command_line(name))[1:]) == 0
     for key, value in demo.SETTINGS.items():
         if key not in demo.WATCHING:
@@ -90,7 +90,7 @@ def test_the_command_line_says_what_was_done(name, monkeypatch):
     assert (seen[0].task, seen[0].data) == (name, "folder:MY_DATA")
 
 
-def test_the_colour_key_shows_what_normals_look_like():
+def test_the_color_key_shows_what_normals_look_like():
     normals = make_task("normals")
     key = Reader(demo.LEGENDS["normals"](normals, {})).pictures()[0]
     half, last = key.shape[0] // 2, key.shape[0] - 1

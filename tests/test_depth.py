@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pixelnet.errors import InputError
+from pixelnet.metrics.bootstrap import add_up
 from pixelnet.metrics.depth import scores, tally
 
 
@@ -29,7 +30,8 @@ def test_scores_are_those_of_a_loop():
         "rmse": (sum((p - t) ** 2 for p, t in pairs) / len(pairs)) ** 0.5,
         "delta1": sum(p > 0 and max(p / t, t / p) < 1.25 for p, t in positive) / len(positive),
     }
-    joint = tally(prediction[0], truth[0]) + tally(prediction[1], truth[1])
+    tallies = [tally(prediction[0], truth[0]), tally(prediction[1], truth[1])]
+    joint = add_up(tallies, tally(np.empty(0), np.empty(0)))
     assert scores(joint) == pytest.approx(expected)
 
 

@@ -10,7 +10,7 @@ from contract_task import SIZE, TaskContract
 from scipy.ndimage import gaussian_filter
 
 from pixelnet.errors import InputError
-from pixelnet.evaluate import evaluate
+from pixelnet.evaluation import evaluate
 from pixelnet.metrics.boundaries import boundary_counts, boundary_scores
 from pixelnet.tasks import make_task
 
@@ -72,8 +72,10 @@ def test_a_share_is_scored_as_one_annotator():
     by_share, by_map = make_task("edges").scorer(), make_task("edges").scorer()
     by_share.update(strength, share)
     by_map.update(strength, (share >= 0.5)[None])
-    assert np.array_equal(by_share.counts, by_map.counts)
-    assert np.any(by_share.counts)
+    assert len(by_share.counts) == len(by_map.counts) == 1
+    assert by_share.counts[0].keys() == by_map.counts[0].keys() == {"thresholds"}
+    assert np.array_equal(by_share.counts[0]["thresholds"], by_map.counts[0]["thresholds"])
+    assert np.any(by_share.counts[0]["thresholds"])
 
 
 def pairs(number):
@@ -94,7 +96,8 @@ def test_the_benchmark_in_other_processes_is_that_in_this_one_and_that_of_its_fu
         shared.update(*pair)
     expected = np.array([boundary_counts(*pair, 7, 0.05, "exact", thinned=True) for pair in pairs(5)])
     result = shared.result()
-    assert np.array_equal(shared.counts, expected)
+    assert {name for counts in shared.counts for name in counts} == {"thresholds"}
+    assert np.array_equal([counts["thresholds"] for counts in shared.counts], expected)
     assert result == alone.result() == shared.result()
     assert {key: value for key, value in result.items() if key != "settings"} == boundary_scores(expected.sum(axis=0))
     assert 0 < result["ods"] <= result["ois"] < 1
@@ -156,4 +159,4 @@ def test_evaluate_scores_files_by_the_protocol(folder_data, bsds500_data, tmp_pa
 def test_paint_dark_on_white():
     picture = make_task("edges").paint(np.array([[0, 1, 0.5, np.nan]]))
     assert picture[0, :3].tolist() == [[255] * 3, [0] * 3, [128] * 3]
-    assert len(set(picture[0, 3].tolist())) > 1  # not a grey
+    assert len(set(picture[0, 3].tolist())) > 1  # not a gray

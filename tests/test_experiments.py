@@ -9,14 +9,15 @@ from PIL import Image
 from scipy import stats
 from tiny import TINY
 
-import pixelnet.record
+import pixelnet
 from pixelnet import InputError
 from pixelnet.data import open_dataset
+from pixelnet.runs import record
 from recipes import results
 from recipes.experiments import claims, correlation, pictures, runs, tables
 from recipes.experiments.runs import Arm, Experiment
 
-COMMON = {key: value for key, value in TINY.items() if key != "task"} | {"schedule": "step", "steps": 12}
+COMMON = {key: value for key, value in TINY.items() if key != "task"} | {"schedule": "step", "max_steps": 12}
 ARMS = (
     Arm("segmentation", "all pixels", {"sampler": "all"}),
     Arm("segmentation", "few", {"pixels": "9"}, "all pixels", "IoU 44.6"),
@@ -43,11 +44,11 @@ def made_up(settings: dict[str, Any], seconds: float = 1.0, gain: float = 0.0) -
     seed = settings["seed"]
     curve = [
         {"step": step, "images": 2 * step, "seconds": step * seconds, "score": 0.05 * step - 0.01 * seed**2 + gain}
-        for step in range(2, settings["steps"] + 1, 2)
+        for step in range(2, settings["max_steps"] + 1, 2)
     ]
     return {
-        "seed": seed, "settings": runs.identity(settings), "steps": settings["steps"],
-        "seconds": settings["steps"] * seconds, "curve": curve, "peak_memory_gib": 0.5,
+        "seed": seed, "settings": runs.identity(settings), "steps": settings["max_steps"],
+        "seconds": settings["max_steps"] * seconds, "curve": curve, "peak_memory_gib": 0.5,
         "scores": {"miou": curve[-1]["score"], "iou_per_class": {"a": 0.2 + gain, "b": None}},
     }  # fmt: skip
 
@@ -123,7 +124,7 @@ def test_what_was_done_before_there_was_an_option_is_done(tmp_path: Path, carrie
     path = tmp_path / "made-up.json"
     result = runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)
     for run in result["runs"]:
-        del run["settings"]["start"]
+        del run["settings"]["init_from"]
     path.write_text(json.dumps(result))
     count = len(carried_out)
     runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)
@@ -132,7 +133,7 @@ def test_what_was_done_before_there_was_an_option_is_done(tmp_path: Path, carrie
 
 def test_a_run_is_known_by_all_its_settings_and_by_no_path() -> None:
     one = {**COMMON, "task": "edges", "seed": 1, "data": "folder:/here/small", "backbone_weights": Path("/here/net.pt")}
-    other = {**one, "data": "folder:/there/small", "backbone_weights": "/there/net.pt", "workers": 7}
+    other = {**one, "data": "folder:/there/small", "backbone_weights": "/there/net.pt", "num_workers": 7}
     assert runs.identity(one) == runs.identity(other)
     assert runs.identity(one)["data"] == "folder:small"
     assert "/here" not in json.dumps(runs.identity(one))
@@ -148,7 +149,7 @@ def test_a_summary_counts_steps_at_their_median_and_takes_the_last_scores() -> N
         {"step": 3, "loss": 0.9, "pixels": 3, "seconds": 0.75},
         {"step": 3, "scores": {"miou": 0.3, "iou_per_class": [0.3, None], "dice_per_class": [0.2, None]}},
     ]
-    config = {"model": {"task": "segmentation", "names": ["a", "b"]}, "train": {"images_per_step": 5}}
+    config = {"model": {"task": "segmentation", "class_names": ["a", "b"]}, "train": {"batch_size": 5}}
     assert runs.summary(lines, config) == {
         "steps": 3,
         "seconds": 2.25,
@@ -162,7 +163,7 @@ def test_a_summary_counts_steps_at_their_median_and_takes_the_last_scores() -> N
 
 def test_a_run_that_was_killed_goes_on_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {**COMMON, "task": "segmentation", "seed": 0, "sampler": "hard", "pixels": "20"}
-    step = pixelnet.record.Record.step
+    step = record.Record.step
     with monkeypatch.context() as patch:
 
         def stop_after_five(self: Any, done: int, *rest: Any) -> None:
@@ -170,13 +171,13 @@ def test_a_run_that_was_killed_goes_on_in_a_process_of_its_own(tmp_path: Path, m
             if done == 5:
                 raise KeyboardInterrupt
 
-        patch.setattr(pixelnet.record.Record, "step", stop_after_five)
+        patch.setattr(record.Record, "step", stop_after_five)
         with pytest.raises(KeyboardInterrupt):
             pixelnet.train(**settings, out=tmp_path / "run")
     run = runs.run_apart(settings, tmp_path / "run")
     assert run["steps"] == 12
     assert [point["step"] for point in run["curve"]] == [3, 6, 9, 12]
-    assert run["scores"]["iou_per_class"].keys() == set(open_dataset("scenes:6", "segmentation").classes)
+    assert run["scores"]["iou_per_class"].keys() == set(open_dataset("scenes:6", "segmentation").class_names)
     assert run["peak_memory_gib"] > 0.05
     assert not (tmp_path / "run").exists()
     json.dumps(run, allow_nan=False)
@@ -307,7 +308,7 @@ def test_claims_are_plans_that_training_takes(name: str, full: bool, tmp_path: P
     assert len(set(known)) == len(known) == len(names) * len(made.seeds)
     for settings in map(json.loads, known):
         assert settings["schedule"] == "step"  # comparisons on the way need a part at the full rate
-        assert settings["steps"] * tables.FULL_RATE >= settings["evaluate_every"]
+        assert settings["max_steps"] * tables.FULL_RATE >= settings["val_every"]
 
 
 def test_table4_varies_pixels_and_images_apart_and_all_see_as_many_images(tmp_path: Path, monkeypatch) -> None:
@@ -316,7 +317,7 @@ def test_table4_varies_pixels_and_images_apart_and_all_see_as_many_images(tmp_pa
     monkeypatch.setattr(claims, "carry_out", lambda experiment, out: planned.append(experiment))
     claims.table4(tmp_path, tmp_path, tmp_path)
     settings = [settings for arm, settings in runs.plan(planned[0]) if (arm.task, settings["seed"]) == ("normals", 0)]
-    assert [(own["images_per_step"], own["pixels"]) for own in settings] == [
+    assert [(own["batch_size"], own["pixels"]) for own in settings] == [
         (1, "4%"), (1, "20%"), (1, "80%"), (5, "4%"), (5, "16%"),
     ]  # fmt: skip
-    assert {own["images_per_step"] * own["steps"] for own in settings} == {1440}
+    assert {own["batch_size"] * own["max_steps"] for own in settings} == {1440}

@@ -12,11 +12,11 @@ from pixelnet.data import open_dataset
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("size", [None, 80])
 def test_flip_is_the_mean_of_an_image_and_its_mirror_image(task: str, size: int | None) -> None:
-    model, image = small(task, size=size), picture()
+    model, image = small(task, image_size=size), picture()
     found = model.predict(image, flip=True)
 
     def logits(pixels: np.ndarray) -> np.ndarray:
-        one = PixelNet("regression", backbone="test_resnet", hidden=(8,), size=size).eval()
+        one = PixelNet("regression", backbone="test_resnet", hidden=(8,), image_size=size).eval()
         values = []
         for k in range(model.task.outputs):  # each output by itself, as the values of a model of values
             one.load_state_dict(model.state_dict() | own(k))
@@ -57,7 +57,7 @@ def test_flip_does_not_go_with_adaptive() -> None:
 
 
 def test_evaluation_scores_what_flip_predicts(folder_data) -> None:
-    spec, model = f"folder:{folder_data('segmentation')}", small(size=20)
+    spec, model = f"folder:{folder_data('segmentation')}", small(image_size=20)
     dataset = open_dataset(spec, "segmentation", "val")
     hits = known = 0
     for i in range(len(dataset)):

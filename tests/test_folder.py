@@ -7,8 +7,9 @@ import pytest
 from contract_dataset import DatasetContract
 from PIL import Image
 
-from pixelnet.data import TASKS, Dataset, has_split, open_dataset
+from pixelnet.data import Dataset, has_split, open_dataset
 from pixelnet.errors import InputError
+from pixelnet.tasks import TASKS
 
 
 class TestFolder(DatasetContract):
@@ -89,24 +90,24 @@ def test_classes_are_counted_over_every_split(folder_data) -> None:
     ids = np.zeros((12, 16), np.uint8)
     ids[0, 0] = 6
     save_ids(root / "val/labels/0000.png", ids)
-    assert opened(root).classes == opened(root, "val").classes == tuple("0123456")
+    assert opened(root).class_names == opened(root, "val").class_names == tuple("0123456")
 
 
-def test_classes_json_names_colours_and_ignores(folder_data) -> None:
+def test_classes_json_names_colors_and_ignores(folder_data) -> None:
     root = folder_data("segmentation", classes=4)
-    settings = {"names": ["a", "b", "c"], "ignore": 3, "colours": [[1, 2, 3], [4, 5, 6], [7, 8, 9]]}
+    settings = {"names": ["a", "b", "c"], "ignore": 3, "colors": [[1, 2, 3], [4, 5, 6], [7, 8, 9]]}
     (root / "classes.json").write_text(json.dumps(settings))
     for name in ("0000", "0001", "0002"):
         ids = np.asarray(Image.open(root / f"train/labels/{name}.png")).copy()
         ids[ids == 255] = 3
         save_ids(root / f"train/labels/{name}.png", ids)
     dataset = opened(root)
-    assert dataset.classes == ("a", "b", "c")
-    assert dataset.colours == ((1, 2, 3), (4, 5, 6), (7, 8, 9))
+    assert dataset.class_names == ("a", "b", "c")
+    assert dataset.class_colors == ((1, 2, 3), (4, 5, 6), (7, 8, 9))
     for before, after in zip(ids.flat, dataset.labels(2).flat, strict=True):
         assert after == (255 if before == 3 else before)
     (root / "train/classes.json").write_text(json.dumps({**settings, "names": ["x", "y", "z"]}))
-    assert opened(root).classes == ("x", "y", "z")  # the split's own comes first
+    assert opened(root).class_names == ("x", "y", "z")  # the split's own comes first
 
 
 @pytest.mark.parametrize(("ignore", "kind"), [(0, np.uint8), (65535, np.uint16), (-1, np.int64), (1000, np.int32)])
@@ -118,22 +119,22 @@ def test_any_id_may_be_the_ignored_one(folder_data, ignore: int, kind) -> None:
     np.save(root / "labels/0000.npy", ids)
     (root / "classes.json").write_text(json.dumps({"ignore": ignore}))
     dataset = opened(root)
-    assert dataset.classes == ("0", "1", "2")
+    assert dataset.class_names == ("0", "1", "2")
     np.testing.assert_array_equal(dataset.labels(0), np.where(ids == ignore, 255, ids))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"colors": [[0, 0, 0]]}', r"classes.json: unknown key 'colors'; did you mean 'colours'"),
+        ('{"colours": [[0, 0, 0]]}', r"classes.json: unknown key 'colours'; did you mean 'colors'"),
         ('{"name": ["a", "b"]}', r"classes.json: unknown key 'name'; did you mean 'names'"),
         ('{"names": "wall"}', r"classes.json: names is 'wall', not "),
         ('{"names": ["a", "b"', r"classes.json cannot be read as JSON"),
         ('["a", "b"]', r"classes.json holds a list, not an object"),
         ('{"names": ["a"]}', r"has 1 classes, expected 2 to 255"),
         ('{"names": ["a", "b", "a", "d"]}', r"classes.json names a class twice"),
-        ('{"names": ["a", "b", "c", "d"], "colours": [[0, 0, 0]]}', r"classes.json has 1 colours for 4 classes"),
-        ('{"names": ["a", "b"], "colours": [[0, 0, 0], [0, 0, 256]]}', r"a colour outside 0..255"),
+        ('{"names": ["a", "b", "c", "d"], "colors": [[0, 0, 0]]}', r"classes.json has 1 colors for 4 classes"),
+        ('{"names": ["a", "b"], "colors": [[0, 0, 0], [0, 0, 256]]}', r"a color outside 0..255"),
     ],
 )
 def test_a_wrong_classes_json_is_refused(folder_data, content: str, message: str) -> None:
@@ -227,7 +228,7 @@ def test_sizes_are_compared_when_an_item_is_read(folder_data) -> None:
     root = folder_data("edges")
     Image.new("L", (16, 11)).save(root / "train/edges/0000.png")
     expected = (
-        "train/edges/0000.png is 16x11 but train/images/0000.png is 16x12; resize the label with nearest neighbour"
+        "train/edges/0000.png is 16x11 but train/images/0000.png is 16x12; resize the label with nearest neighbor"
     )
     with pytest.raises(InputError) as caught:
         open_dataset(f"folder:{root}", "edges").labels(0)

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pixelnet import PixelNet, fuse
-from pixelnet.backbone import Backbone, make_backbone
-from pixelnet.fuse import fused
+from pixelnet import PixelNet
+from pixelnet.nn import fuse
+from pixelnet.nn.backbone import Backbone, make_backbone
+from pixelnet.nn.fuse import fused
 
 
 def trained(backbone: Backbone) -> Backbone:
@@ -58,7 +59,7 @@ class Forked(Backbone):
     def __init__(self) -> None:
         super().__init__()
         self.convolution, self.norm = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)
-        self.set_normalisation((0.5,), (0.5,), 3)
+        self.set_normalization((0.5,), (0.5,), 3)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         features = self.convolution(images)
@@ -84,18 +85,32 @@ def test_it_is_made_once_and_anew_when_weights_change() -> None:
     agree(fused(backbone, images)(images), backbone.eval()(images))
 
 
-def test_an_optimisers_step_is_a_change() -> None:
+def test_an_optimizers_step_is_a_change() -> None:
     model = PixelNet("edges", backbone="test_resnet")
     image = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8).numpy()
     before = model.predict(image)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=0.1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     model(torch.rand(2, 3, 32, 32), torch.zeros(2, 1, 2)).sum().backward()
-    optimiser.step()
+    optimizer.step()
     after = model.predict(image)
     with torch.no_grad():
         logits = model.eval()(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
     assert abs(before - after).max() > 1e-3
     torch.testing.assert_close(torch.from_numpy(after), logits[0, 0].sigmoid(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_it_is_of_evaluation_mode_and_the_backbone_keeps_its_own(inference: bool) -> None:
+    """Of weights made in inference mode, too, which are not fused: their changes are not counted."""
+    with torch.inference_mode(inference):
+        backbone, images = trained(make_backbone("test_resnet")), torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        expected = backbone(images)
+        backbone.train()
+        before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+        agree(fused(backbone, images)(images), expected)
+    assert all(module.training for module in backbone.modules())
+    assert all(torch.equal(backbone.state_dict()[name], tensor) for name, tensor in before.items())
 
 
 def test_it_goes_with_its_backbone_and_is_not_saved() -> None:
@@ -118,5 +133,5 @@ def test_the_taps_norms_are_in_the_heads_first_layer(head: str) -> None:
     trained(model.norms)  # type: ignore[arg-type]
     model.eval()
     images, points = torch.rand(1, 3, 50, 70, dtype=torch.float64), torch.rand(1, 40, 2, dtype=torch.float64) * 49
-    found, expected = (model.read_head(model.maps(images, fuse=fuse), points) for fuse in (True, False))
+    found, expected = (model.read_head(model.maps(images, for_prediction=way), points) for way in (True, False))
     torch.testing.assert_close(found, expected, atol=1e-6 * float(expected.abs().max()), rtol=0)

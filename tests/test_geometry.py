@@ -35,12 +35,12 @@ def plane(direction, point):
     return np.where((depth > 0) & (depth < 50), depth, 0), facing
 
 
-def sphere(centre, radius):
+def sphere(center, radius):
     """Depth (H, W), 0 beside it, its normals (H, W, 3), and the cosine of the angle it is seen at."""
-    square, along = (RAYS**2).sum(-1), RAYS @ np.array(centre)
-    inside = along**2 - square * (np.dot(centre, centre) - radius**2)
+    square, along = (RAYS**2).sum(-1), RAYS @ np.array(center)
+    inside = along**2 - square * (np.dot(center, center) - radius**2)
     depth = np.where(inside > 0, (along - np.sqrt(abs(inside))) / square, 0)
-    normals = (RAYS * depth[..., None] - centre) / radius * (inside > 0)[..., None]
+    normals = (RAYS * depth[..., None] - center) / radius * (inside > 0)[..., None]
     return depth, normals, -(normals * RAYS).sum(-1) / np.sqrt(square)
 
 
@@ -132,7 +132,7 @@ def test_steps_between_a_few_constant_depths_are_no_rounding():
     assert errors(normals_from_depth(depth, CAMERA), truth).max() < 1e-4
 
 
-def test_holes_have_no_normal_and_spoil_no_neighbour():
+def test_holes_have_no_normal_and_spoil_no_neighbor():
     depth, truth = plane((0.3, 0.8, 1), np.array([0, 0, 3.0]))
     rng = np.random.default_rng(1)
     hole = (rng.random(ROWS.shape) < 0.3) | ((abs(COLUMNS - 80) < 20) & (abs(ROWS - 60) < 20))

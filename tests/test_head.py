@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pixelnet import InputError
-from pixelnet.head import HEADS, Head, TapNorms, head_shape
+from pixelnet.nn.head import HEADS, Head, TapNorms, head_shape
 
 
 def layers(head: Head) -> list[str]:
@@ -17,8 +17,8 @@ def test_linear_is_one_layer() -> None:
     head = Head(7, 3, head_shape("linear"))
     assert layers(head) == ["Linear"]
     assert head[0].weight.shape == (3, 7)
-    assert not HEADS["linear"].normalise
-    assert HEADS["linear-bn"].normalise
+    assert not HEADS["linear"].normalize
+    assert HEADS["linear-bn"].normalize
 
 
 def test_the_papers_head_is_two_by_4096_with_relu_and_dropout() -> None:
@@ -42,6 +42,20 @@ def test_the_forward_pass_is_that_of_matrices(name: str) -> None:
         expected = expected @ weight.T
         expected = expected.clip(0) if number < 2 else expected
     np.testing.assert_allclose(head(torch.from_numpy(x)).detach().numpy(), expected, rtol=1e-12)
+
+
+def test_the_rest_is_what_follows_the_first_layer_with_dropout_or_without() -> None:
+    torch.manual_seed(0)
+    head, x = Head(6, 3, head_shape("paper", hidden=(50, 40))), torch.randn(2, 8, 6)
+    torch.nn.init.normal_(head.last.weight)
+    assert torch.equal(head.rest(head.first(x), drop=False), head.eval()(x))
+    assert torch.equal(head.rest(head.first(x)), head(x))
+    head.train()
+    assert torch.equal(head.rest(head.first(x), drop=False), head.eval()(x))
+    head.train()
+    dropped = head.rest(head.first(x))
+    assert not torch.allclose(dropped, head.rest(head.first(x)))
+    assert not torch.allclose(dropped, head.rest(head.first(x), drop=False))
 
 
 def test_weights_start_from_the_gaussian_they_should() -> None:

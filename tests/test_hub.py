@@ -19,9 +19,11 @@ import torch
 from huggingface_hub.errors import RepositoryNotFoundError
 from PIL import Image
 
-from pixelnet import InputError, PixelNet, checkpoint, evaluate, hub, load
+import pixelnet
+from pixelnet import InputError, PixelNet, evaluate, load
 from pixelnet.cli import main, model_and_images
-from pixelnet.hub import card, default, describe, folder_of, shipped
+from pixelnet.runs import checkpoint, hub
+from pixelnet.runs.hub import card, default, describe, folder_of, shipped
 
 CARD = {
     "summary": "Contours as people draw them.",
@@ -30,7 +32,7 @@ CARD = {
         {"data": "BSDS500 val, 100 images", "score": "ODS", "value": 0.77, "low": 0.76, "high": 0.7812},
         {"data": "own photos", "score": "mean", "value": 22.13},
     ],
-    "licence": "Apache-2.0",
+    "license": "Apache-2.0",
 }
 
 
@@ -131,7 +133,7 @@ def test_a_name_of_no_model(name: str, message: str, ships: Path, monkeypatch: p
 
 def test_the_package_carries_the_models(tmp_path: Path) -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
-    assert Path(hub.__file__).with_name("shipped") == hub.SHIPPED
+    assert Path(pixelnet.__file__).with_name("shipped") == hub.SHIPPED
     write(tmp_path / "shipped" / "edges")
     carried = {path for pattern in project["tool"]["setuptools"]["package-data"]["pixelnet"]
                for path in tmp_path.glob(pattern)}  # fmt: skip
@@ -286,7 +288,7 @@ def test_predict_by_name_and_by_no_name(ships: Path, capsys: pytest.CaptureFixtu
     (ships / "edges").rename(ships / "pixelnet")
     assert default() == ships / "pixelnet"
     assert main(["predict", picture, "--out", "default"]) == 0
-    assert Path("default/a.png").read_bytes() == Path("named/a.png").read_bytes()
+    assert Path("default/edges/a.png").read_bytes() == Path("named/edges/a.png").read_bytes()
 
 
 @pytest.mark.parametrize(

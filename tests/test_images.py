@@ -1,70 +1,20 @@
-"""Files are written by Pillow, by NumPy or byte by byte from the PNG specification, and read back."""
+"""Pictures are written by Pillow, or byte by byte from the PNG specification, and read back as people expect them."""
 
-import io
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageOps
+from test_files import png, saved
 
-from pixelnet.data.images import (
-    read_image,
-    read_labels,
-    read_normals,
-    read_share,
-    read_size,
-    read_values,
-    to_array,
-    write_normals,
-)
+from pixelnet.data.images import read_image, to_array, view_of
 from pixelnet.errors import InputError
+from pixelnet.files import read_size
 
-SMALL = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
-BYTES = SMALL.flatmap(lambda shape: arrays(np.uint8, shape))
-WORDS = SMALL.flatmap(lambda shape: arrays(np.uint16, shape))
-READERS = [read_image, read_labels, read_normals, read_share, read_values]
-
-
-def filtered(kind: int, row: bytes, above: bytes, step: int) -> bytes:
-    """A row of bytes through PNG filter 0 none, 1 sub, 2 up, 3 average or 4 Paeth (specification, section 9)."""
-    found = [kind]
-    for k, value in enumerate(row):
-        a, b, c = row[k - step] if k >= step else 0, above[k], above[k - step] if k >= step else 0
-        paeth = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
-        found.append((value - (0, a, b, (a + b) // 2, paeth)[kind]) % 256)
-    return bytes(found)
-
-
-def png(array: np.ndarray, bits: int = 16) -> bytes:
-    """A PNG of grey (H, W) or RGB (H, W, 3) with so many bits a sample, after the specification, filters in turn."""
-    rows, step = [], max(1, bits * (3 if array.ndim == 3 else 1) // 8)
-    above = b""
-    for y, row in enumerate(array.reshape(len(array), -1)):
-        if bits == 16:
-            packed = row.astype(">u2").tobytes()
-        else:
-            text = "".join(f"{value:0{bits}b}" for value in row)
-            text += "0" * (-len(text) % 8)
-            packed = bytes(int(text[k : k + 8], 2) for k in range(0, len(text), 8))
-        rows.append(filtered(y % 5, packed, above or bytes(len(packed)), step))
-        above = packed
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", array.shape[1], array.shape[0], bits, 2 if array.ndim == 3 else 0, 0, 0, 0)
-    data = zlib.compress(b"".join(rows))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def saved(path: Path, image: Image.Image, **options) -> Path:
-    image.save(path, **options)
-    return path
+BYTES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9).flatmap(lambda shape: arrays(np.uint8, shape))
 
 
 # ------------------------------------------------------------------------------------------------ images
@@ -72,25 +22,25 @@ def saved(path: Path, image: Image.Image, **options) -> Path:
 
 @given(BYTES)
 @settings(max_examples=20)
-def test_grey_is_repeated(tmp_path: Path, grey: np.ndarray) -> None:
-    image = read_image(saved(tmp_path / "a.png", Image.fromarray(grey)))
+def test_gray_is_repeated(tmp_path: Path, gray: np.ndarray) -> None:
+    image = read_image(saved(tmp_path / "a.png", Image.fromarray(gray)))
     assert image.dtype == np.uint8
     for channel in range(3):
-        np.testing.assert_array_equal(image[..., channel], grey)
+        np.testing.assert_array_equal(image[..., channel], gray)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path, name: str) -> None:
-    grey = np.array([[0, 128, 129, 257, 32767, 65406, 65407, 65535]], np.uint16)
-    image = read_image(saved(tmp_path / name, Image.fromarray(grey)))
-    np.testing.assert_array_equal(image[0, :, 0], [round(int(v) / 257) for v in grey[0]])
+def test_sixteen_bit_gray_is_scaled_not_clipped(tmp_path: Path, name: str) -> None:
+    gray = np.array([[0, 128, 129, 257, 32767, 65406, 65407, 65535]], np.uint16)
+    image = read_image(saved(tmp_path / name, Image.fromarray(gray)))
+    np.testing.assert_array_equal(image[0, :, 0], [round(int(v) / 257) for v in gray[0]])
     assert image.shape == (1, 8, 3)
 
 
-def test_sixteen_bit_colour_is_within_a_level(tmp_path: Path) -> None:
-    colour = np.random.default_rng(0).integers(0, 65536, (5, 6, 3)).astype(np.uint16)
-    (tmp_path / "a.png").write_bytes(png(colour))
-    assert abs(read_image(tmp_path / "a.png") - colour / 257).max() <= 1
+def test_sixteen_bit_color_is_within_a_level(tmp_path: Path) -> None:
+    color = np.random.default_rng(0).integers(0, 65536, (5, 6, 3)).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(png(color))
+    assert abs(read_image(tmp_path / "a.png") - color / 257).max() <= 1
 
 
 def test_real_values_in_0_to_1(tmp_path: Path) -> None:
@@ -103,7 +53,7 @@ def test_real_values_in_0_to_1(tmp_path: Path) -> None:
 
 def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
     pixels = np.array([[[200, 100, 0, 255], [200, 100, 0, 0], [200, 100, 0, 51]]], np.uint8)
-    expected = [[200, 100, 0], [255, 255, 255], [244, 224, 204]]  # 0.2 x colour + 0.8 x 255
+    expected = [[200, 100, 0], [255, 255, 255], [244, 224, 204]]  # 0.2 x color + 0.8 x 255
     np.testing.assert_array_equal(read_image(saved(tmp_path / "a.png", Image.fromarray(pixels)))[0], expected)
     np.testing.assert_array_equal(to_array(pixels)[0], expected)
 
@@ -140,223 +90,11 @@ def test_exif_rotation_is_applied(tmp_path: Path, orientation: int, name: str) -
         np.testing.assert_array_equal(to_array(image), expected)
 
 
-def test_sixteen_bit_grey_is_rotated_too(tmp_path: Path) -> None:
+def test_sixteen_bit_gray_is_rotated_too(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise
     path = saved(tmp_path / "a.png", Image.fromarray(np.array([[257, 514]], np.uint16)), exif=exif)
     assert read_image(path)[..., 0].tolist() == [[1], [2]]
-
-
-# ------------------------------------------------------------------------------------------------ labels
-
-
-@given(BYTES)
-@settings(max_examples=20)
-def test_ids_come_back_from_grey_and_from_palettes(tmp_path: Path, ids: np.ndarray) -> None:
-    np.testing.assert_array_equal(read_labels(saved(tmp_path / "a.png", Image.fromarray(ids))), ids)
-    palette = Image.fromarray(ids, "L").convert("P")
-    palette.putpalette(np.random.default_rng(0).integers(0, 256, 768, dtype=np.uint8).tobytes())
-    np.testing.assert_array_equal(read_labels(saved(tmp_path / "b.png", palette)), ids)
-
-
-@given(WORDS)
-@settings(max_examples=20)
-def test_sixteen_bit_ids_and_arrays_come_back(tmp_path: Path, ids: np.ndarray) -> None:
-    np.testing.assert_array_equal(read_labels(saved(tmp_path / "a.png", Image.fromarray(ids))), ids)
-    np.testing.assert_array_equal(read_values(tmp_path / "a.png"), ids.astype(np.float32))
-    np.save(tmp_path / "a.npy", ids)
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.npy"), ids)
-    assert read_size(tmp_path / "a.npy") == (ids.shape[1], ids.shape[0])
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_grey_of_few_bits_is_not_stretched(tmp_path: Path, bits: int) -> None:
-    ids = np.random.default_rng(bits).integers(0, 2**bits, (5, 7)).astype(np.uint8)
-    (tmp_path / "a.png").write_bytes(png(ids, bits))
-    np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), ids)
-    np.testing.assert_allclose(read_share(tmp_path / "a.png"), ids / (2**bits - 1), rtol=1e-6)
-    assert (read_image(tmp_path / "a.png")[..., 0] == ids * (255 // (2**bits - 1))).all()  # but a picture is
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_a_colour_label_map_is_refused(tmp_path: Path, mode: str) -> None:
-    with pytest.raises(InputError, match=f"a.png is a picture of mode {mode}, but class ids are expected"):
-        read_labels(saved(tmp_path / "a.png", Image.new(mode, (4, 3))))
-
-
-def test_real_values_are_no_ids(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.zeros((3, 4)))
-    with pytest.raises(InputError, match=r"an array of float64, shape \(3, 4\), but class ids are expected"):
-        read_labels(tmp_path / "a.npy")
-
-
-@pytest.mark.parametrize("reader", READERS[1:])
-def test_a_turned_label_map_is_refused(tmp_path: Path, reader) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    with pytest.raises(InputError, match="EXIF rotation; save it upright"):
-        reader(saved(tmp_path / "a.png", Image.new("RGB", (4, 3)), exif=exif))
-
-
-# ------------------------------------------------------------------------------- normals, edges, values
-
-
-def unit_vectors(seed: int, shape: tuple[int, int]) -> np.ndarray:
-    vectors = np.random.default_rng(seed).normal(size=(*shape, 3))
-    return vectors / np.linalg.norm(vectors, axis=2, keepdims=True)
-
-
-@given(st.integers(0, 1000), SMALL, st.sampled_from([8, 16]))
-@settings(max_examples=30)
-def test_normals_come_back_from_png(tmp_path: Path, seed: int, shape: tuple[int, int], bits: int) -> None:
-    normals, top = unit_vectors(seed, shape), 2**bits - 1
-    stored = np.round((normals + 1) / 2 * top).astype(np.uint16)
-    stored[0, 0] = 0
-    (tmp_path / "a.png").write_bytes(png(stored, bits))
-    found = read_normals(tmp_path / "a.png")
-    assert found.dtype == np.float32
-    assert not found[0, 0].any()
-    for y, x in np.ndindex(shape):
-        if (y, x) != (0, 0):
-            vector = [2 * int(v) / top - 1 for v in stored[y, x]]
-            length = sum(v * v for v in vector) ** 0.5
-            np.testing.assert_allclose(found[y, x], [v / length for v in vector], atol=2e-6)
-            assert abs(found[y, x] - normals[y, x]).max() <= 2.1 / top + 1e-6
-
-
-@given(st.integers(0, 1000), SMALL, st.sampled_from([np.float16, np.float32, np.float64]))
-@settings(max_examples=20)
-def test_normals_come_back_from_npy_at_unit_length(tmp_path: Path, seed: int, shape: tuple[int, int], kind) -> None:
-    normals = unit_vectors(seed, shape)
-    normals[0, 0] = 0
-    np.save(tmp_path / "a.npy", (2 * normals).astype(kind))
-    found = read_normals(tmp_path / "a.npy")
-    np.testing.assert_allclose(found, normals, atol=2e-3 if kind == np.float16 else 1e-6)
-    assert not found[0, 0].any()
-
-
-@pytest.mark.parametrize("grey", [127, 128])
-def test_mid_grey_is_no_normal(tmp_path: Path, grey: int) -> None:
-    assert not read_normals(saved(tmp_path / "a.png", Image.new("RGB", (3, 2), (grey, grey, grey)))).any()
-
-
-@pytest.mark.parametrize("ending", ["png", "npy"])
-@pytest.mark.parametrize(("convention", "signs"), [("pixelnet", (1, 1, 1)), ("opengl", (1, -1, -1))])
-def test_normals_are_written_and_read_in_any_axes(tmp_path: Path, ending: str, convention: str, signs: tuple) -> None:
-    normals, path = unit_vectors(0, (6, 7)).astype(np.float32), tmp_path / f"a.{ending}"
-    normals[2, 3] = 0
-    write_normals(path, normals, convention)
-    tolerance = 0.02 if ending == "png" else 2e-3
-    np.testing.assert_allclose(read_normals(path, convention), normals, atol=tolerance)
-    np.testing.assert_allclose(read_normals(path), normals * signs, atol=tolerance)
-    assert not read_normals(path)[2, 3].any()
-    if ending == "png":
-        stored = np.asarray(Image.open(path)).astype(float)
-        np.testing.assert_allclose(stored[0] / 127.5 - 1, (normals * signs)[0], atol=0.5 / 127.5 + 1e-6)
-
-
-def test_normals_go_to_no_other_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.jpg is to hold normals, which are written to \.png or \.npy"):
-        write_normals(tmp_path / "a.jpg", np.zeros((2, 2, 3)))
-    with pytest.raises(InputError, match="no convention 'left' of normals"):
-        write_normals(tmp_path / "a.png", np.zeros((2, 2, 3)), "left")
-    assert not any(tmp_path.iterdir())
-
-
-def test_nan_in_normals_is_counted(tmp_path: Path) -> None:
-    normals = unit_vectors(0, (4, 5))
-    normals[1, 2], normals[3, 3, 0] = np.nan, np.inf
-    np.save(tmp_path / "a.npy", normals)
-    with pytest.raises(InputError, match=r"a.npy holds NaN in 2 pixels; write \(0, 0, 0\)"):
-        read_normals(tmp_path / "a.npy")
-
-
-def test_normals_need_three_channels_and_a_format_that_keeps_them(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="normals need three channels"):
-        read_normals(saved(tmp_path / "a.png", Image.new("L", (4, 3))))
-    with pytest.raises(InputError, match=r"read from \.png or \.npy"):
-        read_normals(saved(tmp_path / "a.tif", Image.new("RGB", (4, 3))))
-
-
-@given(BYTES.filter(lambda a: a.max() != 1), WORDS.filter(lambda a: a.max() != 1))
-@settings(max_examples=20)
-def test_shares_are_parts_of_the_maximum(tmp_path: Path, low: np.ndarray, high: np.ndarray) -> None:
-    for stored, top in ((low, 255), (high, 65535)):
-        share = read_share(saved(tmp_path / "a.png", Image.fromarray(stored)))
-        assert share.dtype == np.float32
-        np.testing.assert_allclose(share, stored.astype(np.float64) / top, rtol=1e-6)
-
-
-def test_shares_as_arrays_and_in_one_bit(tmp_path: Path) -> None:
-    share = np.array([[0, 0.25, 1, np.nan]])
-    np.save(tmp_path / "a.npy", share)
-    np.testing.assert_array_equal(read_share(tmp_path / "a.npy"), share.astype(np.float32))
-    np.save(tmp_path / "b.npy", share == 1)
-    np.testing.assert_array_equal(read_share(tmp_path / "b.npy"), [[0, 0, 1, 0]])
-    path = saved(tmp_path / "c.png", Image.fromarray(share == 1))
-    np.testing.assert_array_equal(read_share(path), [[0, 0, 1, 0]])
-
-
-def test_shares_beyond_one_and_masks_of_ones_are_refused(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.array([[0, 5.0]]))
-    with pytest.raises(InputError, match=r"a.npy holds 0..5, but an edge map is the share"):
-        read_share(tmp_path / "a.npy")
-    with pytest.raises(InputError, match="holds only 0 and 1 where 255 means an edge"):
-        read_share(saved(tmp_path / "b.png", Image.fromarray(np.array([[0, 1]], np.uint8))))
-    with pytest.raises(InputError, match="a palette picture, but an edge map has one number a pixel"):
-        read_share(saved(tmp_path / "c.png", Image.new("P", (4, 3))))
-
-
-def test_values_keep_nan_and_refuse_infinity(tmp_path: Path) -> None:
-    values = np.array([[1.5, np.nan, -3]], np.float32)
-    np.testing.assert_array_equal(read_values(saved(tmp_path / "a.tif", Image.fromarray(values))), values)
-    np.save(tmp_path / "a.npy", values.astype(np.float16))
-    np.testing.assert_array_equal(read_values(tmp_path / "a.npy"), values)
-    np.save(tmp_path / "b.npy", np.array([[1, np.inf]]))
-    with pytest.raises(InputError, match=r"b.npy is infinite in 1 pixels"):
-        read_values(tmp_path / "b.npy")
-
-
-# ------------------------------------------------------------------------------------------- bad files
-
-
-def test_a_file_cut_anywhere_is_refused_or_whole(tmp_path: Path) -> None:
-    """No cut gives other pixels than the whole file: Pillow's lenient mode would grey out the rest."""
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG")
-    for name, whole, reader in (
-        ("a.png", png(pixels, 8), read_image),
-        ("a.jpg", buffer.getvalue(), read_image),
-        ("b.png", png(pixels.astype(np.uint16) * 257), read_normals),
-    ):
-        path, refused = tmp_path / name, 0
-        path.write_bytes(whole)
-        expected = reader(path)
-        for end in range(0, len(whole), 7):
-            path.write_bytes(whole[:end])
-            try:
-                np.testing.assert_array_equal(reader(path), expected)
-            except InputError as error:
-                refused += str(error).startswith(f"{path} cannot be read, it is truncated")
-        assert refused > 0.9 * len(whole) / 7
-
-
-@pytest.mark.parametrize("reader", [*READERS, read_size])
-@pytest.mark.parametrize("name", ["a.png", "a.npy"])
-def test_what_is_no_image_is_named(tmp_path: Path, reader, name: str) -> None:
-    (tmp_path / name).write_text("not at all")
-    with pytest.raises(InputError, match=f"{name} cannot be read, it is truncated or in another format"):
-        reader(tmp_path / name)
-    (tmp_path / "gone").symlink_to("nowhere.png")
-    with pytest.raises(InputError, match="is not there, or is a link to nothing"):
-        reader(tmp_path / "gone")
-
-
-def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.array([[{}]], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match=r"a.npy cannot be read"):
-        read_labels(tmp_path / "a.npy")
 
 
 # --------------------------------------------------------------------------------------------- to_array
@@ -369,16 +107,55 @@ def test_every_way_to_give_an_image_is_the_same(tmp_path: Path) -> None:
         found = to_array(given_as)
         np.testing.assert_array_equal(found, pixels)
         assert found.flags.c_contiguous
-    for grey in (pixels[..., 0], pixels[..., :1]):
-        np.testing.assert_array_equal(to_array(grey), np.stack([pixels[..., 0]] * 3, axis=2))
+    for gray in (pixels[..., 0], pixels[..., :1]):
+        np.testing.assert_array_equal(to_array(gray), np.stack([pixels[..., 0]] * 3, axis=2))
+
+
+def every_form(pixels: np.ndarray) -> list[np.ndarray | torch.Tensor]:
+    """An array (H, W, C), and the same as a tensor (C, H, W)."""
+    return [pixels, torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_values_of_any_known_type_stay_what_they_are(kind: type, channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    real = np.issubdtype(kind, np.floating)
+    shape = (4, 5, channels)
+    pixels = (rng.random(shape) if real else rng.integers(0, np.iinfo(kind).max, shape)).astype(kind)
+    for given_as in every_form(pixels):
+        found = to_array(given_as, channels)
+        np.testing.assert_array_equal(found, pixels.astype(np.float32) if real else pixels)
+        assert found.dtype == (np.float32 if real else kind)
+        assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize(("kind", "top"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_gray_is_repeated_and_transparency_laid_on_white_in_every_type(kind: type, top: int) -> None:
+    gray = np.array([[0, 0.25, 1]]) * top
+    for given_as in (gray.astype(kind), torch.from_numpy(gray.astype(kind)), torch.from_numpy(gray.astype(kind))[None]):
+        np.testing.assert_array_equal(to_array(given_as), np.stack([gray.astype(kind)] * 3, axis=2))
+    pixels = np.array([[[0.8, 0.4, 0, 1], [0.8, 0.4, 0, 0], [0.8, 0.4, 0, 0.2]]]) * top
+    pixels = (pixels if top == 1 else pixels.round()).astype(kind)
+    expected = np.array([[[0.8, 0.4, 0], [1, 1, 1], [0.96, 0.88, 0.8]]]) * top
+    for given_as in every_form(pixels):
+        found = to_array(given_as)
+        assert found.dtype == kind
+        np.testing.assert_allclose(found, expected, atol=1 if top > 1 else 1e-6)
+    np.testing.assert_array_equal(to_array(pixels, 4), pixels)  # a model of four channels means what it is given
 
 
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((4, 4, 3), np.float32), "is float32, expected uint8; multiply 0..1 by 255"),
-        (np.zeros((4, 4, 3), np.uint16), "is uint16, expected uint8; scale it"),
+        (np.full((4, 4, 3), 255, np.float32), r"holds real values 255\.\.255, expected 0\.\.1; divide them"),
+        (np.full((4, 4, 3), -0.5), r"holds real values -0\.5\.\.-0\.5, expected 0\.\.1; divide them"),
+        (np.full((4, 4, 3), np.nan, np.float32), r"holds real values nan\.\.nan, expected 0\.\.1"),
+        (torch.full((3, 4, 4), 7.5), r"holds real values 7\.5\.\.7\.5, expected 0\.\.1; divide them"),
+        (np.zeros((4, 4, 3), np.int64), "is int64; give uint8, uint16, or real values in 0..1"),
+        (torch.zeros((3, 4, 4), dtype=torch.int32), "is int32; give uint8, uint16, or real values in 0..1"),
         (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\), expected \(H, W\)"),
+        (torch.zeros((6, 7, 3)), r"shape \(7, 3, 6\).*tensors are \(C, H, W\)"),
         (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\)"),
         ([[1, 2]], "an image is a list"),
     ],
@@ -386,3 +163,25 @@ def test_every_way_to_give_an_image_is_the_same(tmp_path: Path) -> None:
 def test_other_arrays_are_refused(image, message: str) -> None:
     with pytest.raises(InputError, match=message):
         to_array(image)
+
+
+def test_other_numbers_of_channels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"shape \(4, 4, 3\), expected \(H, W, 5\)"):
+        to_array(np.zeros((4, 4, 3), np.uint8), 5)
+    for picture in (saved(tmp_path / "a.png", Image.new("RGB", (4, 3))), Image.new("RGB", (4, 3))):
+        with pytest.raises(InputError, match=r"takes 5 channels, which no picture has; give an array \(H, W, C\)"):
+            to_array(picture, 5)
+
+
+# ---------------------------------------------------------------------------------------------- view_of
+
+
+def test_people_see_the_first_channels_in_bytes() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 7), dtype=np.uint8)
+    np.testing.assert_array_equal(view_of(pixels), pixels[..., :3])
+    for channels in (1, 2):
+        np.testing.assert_array_equal(view_of(pixels[..., :channels]), np.stack([pixels[..., 0]] * 3, axis=2))
+    for scaled in (pixels.astype(np.uint16) * 257, pixels.astype(np.float32) / 255):
+        found = view_of(scaled)
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, pixels[..., :3])

@@ -11,9 +11,10 @@ from tiny import TINY, assert_same_outcome
 
 import pixelnet
 from pixelnet import InputError, PixelNet
-from pixelnet.answers import legend, overview
 from pixelnet.data import has_split, open_dataset
-from pixelnet.predict import predict_files
+from pixelnet.inference.answers import overview
+from pixelnet.inference.bulk import predict_files
+from pixelnet.runs import record
 from pixelnet.tasks import Joint, make_task
 from pixelnet.tasks.joint import JointSampler
 
@@ -21,7 +22,7 @@ THREE = "segmentation,normals,edges"
 
 
 def joint(loss: str | None = None) -> Joint:
-    task = make_task(THREE, classes=4, loss=loss)
+    task = make_task(THREE, num_classes=4, loss=loss)
     assert isinstance(task, Joint)
     return task
 
@@ -95,14 +96,14 @@ def test_each_part_decodes_its_own_outputs_and_doubts_add_no_certainty() -> None
     torch.testing.assert_close(found["segmentation"], logits[..., :4].argmax(-1))
     torch.testing.assert_close(found["normals"], torch.nn.functional.normalize(logits[..., 4:7], dim=-1))
     torch.testing.assert_close(found["edges"], logits[..., 7].sigmoid())
-    signs = task.signs(logits)
+    signs = task.digest(logits)
     expected = torch.stack(
         [
-            part.doubt(part.signs(logits[0][:, own]), part.signs(logits[1][:, own]))
-            for part, own in zip(task.parts.values(), task.of_logits.values(), strict=True)
+            part.disagreement(part.digest(logits[0][:, own]), part.digest(logits[1][:, own]))
+            for part, own in zip(task.parts.values(), task.logit_slices.values(), strict=True)
         ]
     )
-    torch.testing.assert_close(task.doubt(signs[0], signs[1]), expected.amax(0))
+    torch.testing.assert_close(task.disagreement(signs[0], signs[1]), expected.amax(0))
 
 
 def test_scores_are_the_parts_and_the_headline_their_mean() -> None:
@@ -126,9 +127,9 @@ def test_tasks_and_losses_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match="each task once"):
         make_task("edges,edges")
     with pytest.raises(InputError, match="2 losses are given"):
-        make_task(THREE, classes=4, loss="dice,angular")
-    with pytest.raises(InputError, match="has no classes"):
-        make_task("normals,edges", classes=4)
+        make_task(THREE, num_classes=4, loss="dice,angular")
+    with pytest.raises(InputError, match="has no num_classes"):
+        make_task("normals,edges", num_classes=4)
     for factor in ("0", "-1", "nan", "inf", "x", ""):
         with pytest.raises(InputError, match=r"counts .* times; write a number above 0"):
             make_task("normals,edges", loss=f"{factor}*angular,soft")
@@ -167,9 +168,9 @@ def test_each_image_has_the_labels_that_its_source_has(sources: str) -> None:
     assert data.image(2).shape == (60, 80, 3)
     assert np.isnan(data.labels(0)[..., 1]).all()
     assert (data.labels(2)[..., 0] == 255).all()
-    assert len(data.classes) == 3
+    assert len(data.class_names) == 3
     assert [file.parent.name for file in data.files(2)] == ["images", "edges"]
-    assert [member.task for member in data.members] == ["segmentation", "edges"]
+    assert [member.task_name for member in data.members] == ["segmentation", "edges"]
     assert not has_split(sources, "segmentation,edges", "val")
     twice = open_dataset(f"{sources},{sources.split(',')[1]}", "segmentation,edges")
     assert len(twice) == 4
@@ -180,7 +181,7 @@ def test_generated_scenes_are_labelled_for_all() -> None:
     data = open_dataset("scenes:2", THREE)
     labels = data.truth(0)
     assert list(labels) == THREE.split(",")
-    for name, own in make_task(THREE, len(data.classes)).unpack(data.labels(0)).items():  # type: ignore[attr-defined]
+    for name, own in make_task(THREE, len(data.class_names)).unpack(data.labels(0)).items():  # type: ignore[attr-defined]
         np.testing.assert_array_equal(own, open_dataset("scenes:2", name).labels(0))
 
 
@@ -226,7 +227,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_of_three_tasks_goes_on_as_any_other(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: dict[str, Any] = {**TINY, "task": THREE, "data": "scenes:4,scenes:6", "out": tmp_path / "run"}
-    step = pixelnet.record.Record.step
+    step = record.Record.step
 
     def stop_after_five(self: Any, done: int, *rest: Any) -> None:
         step(self, done, *rest)
@@ -234,7 +235,7 @@ def test_a_run_of_three_tasks_goes_on_as_any_other(run: Path, tmp_path: Path, mo
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pixelnet.record.Record, "step", stop_after_five)
+        patch.setattr(record.Record, "step", stop_after_five)
         with pytest.raises(KeyboardInterrupt):
             pixelnet.train(**settings)
     pixelnet.train(**settings, resume=True)
@@ -285,14 +286,15 @@ def test_files_and_tables_hold_every_answer(run: Path, tmp_path: Path) -> None:
     model, image = pixelnet.load(run), open_dataset("scenes:2", "edges", "val").image(0)
     Image.fromarray(image).save(tmp_path / "a.png")
     written = predict_files(model, [tmp_path / "a.png"], tmp_path / "out")
-    names = ["a.segmentation.png", "a.normals.npy", "a.edges.png", "a.view.png"]
-    assert [path.name for path in written] == names
+    names = ["segmentation/a.png", "normals/a.npy", "edges/a.png", "view/a.png"]
+    assert written == [tmp_path / "out" / name for name in names]
     found = model.predict(image)
     np.testing.assert_array_equal(np.asarray(Image.open(written[0])), found["segmentation"])
     np.testing.assert_allclose(np.load(written[1]), found["normals"], atol=1e-3)
     np.testing.assert_allclose(np.asarray(Image.open(written[2])) / 65535, found["edges"], atol=1e-5)
     (tmp_path / "points.csv").write_text("x,y\n3,4\n")
     (table,) = predict_files(model, [tmp_path / "a.png"], tmp_path / "out", tmp_path / "points.csv")
+    assert table == tmp_path / "out" / "points" / "a.csv"
     titles, row = table.read_text().splitlines()
     assert titles == "x,y,segmentation,x_normal,y_normal,z_normal,edges"
     values = [found["segmentation"][4, 3], *found["normals"][4, 3], found["edges"][4, 3]]
@@ -314,13 +316,13 @@ def test_a_legend_names_the_classes_that_are_there_largest_first() -> None:
     labels = np.full((10, 30), 2, np.uint8)
     labels[:, :10] = 0
     labels[0, 0] = 1  # a third of a percent
-    task = make_task("segmentation", classes=4, names=("a", "b", "c", "d"))
-    assert [name for name, _ in legend(labels, task)] == ["c", "a"]
+    task = make_task("segmentation", num_classes=4, class_names=("a", "b", "c", "d"))
+    assert [name for name, _ in task.legend(labels)] == ["c", "a"]
 
 
 def test_a_model_without_names_says_its_classes_numbers() -> None:
     labels = np.ones((4, 4), np.uint8)
-    assert [name for name, _ in legend(labels, make_task("segmentation", classes=3))] == ["1"]
+    assert [name for name, _ in make_task("segmentation", num_classes=3).legend(labels)] == ["1"]
 
 
 def test_a_plain_model_has_no_parts() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from pixelnet.linear import Linear, linear
+from pixelnet.nn.linear import Linear, linear
 
 
 @pytest.fixture(params=[1, 2])

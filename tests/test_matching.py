@@ -19,7 +19,7 @@ reaches = st.sampled_from([0.0, 0.05, 0.08, 0.12, 0.16, 0.25])
 
 
 def cheapest(predicted, truth, max_dist):
-    """Pairs and total distance of the benchmark's assignment: leaving a pixel out costs 100 times the limit."""
+    """PairedFiles and total distance of the benchmark's assignment: leaving a pixel out costs 100 times the limit."""
     ours, theirs = np.argwhere(predicted), np.argwhere(truth)
     reach = max_dist * np.hypot(*predicted.shape)
     distance = np.hypot(*(ours[:, None] - theirs[None]).reshape(-1, 2).T).reshape(len(ours), len(theirs))

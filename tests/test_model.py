@@ -58,7 +58,8 @@ def test_points_between_pixels_are_grid_samples_of_the_padded_maps() -> None:
     points = torch.rand(2, 50, 2, dtype=torch.float64) * torch.tensor([110, 80]) - 8  # some of them outside
     grid = (2 * points + 1) / torch.tensor([96, 64]) - 1
     with torch.no_grad():
-        read = [F.grid_sample(m, grid[:, None], padding_mode="border", align_corners=False) for m in model.maps(images)]
+        maps = model.maps(images).features
+        read = [F.grid_sample(m, grid[:, None], padding_mode="border", align_corners=False) for m in maps]
         expected = torch.cat(read, dim=1)[:, :, 0].permute(0, 2, 1)
         torch.testing.assert_close(model.hypercolumns(images, points), expected, atol=1e-9, rtol=0)
         torch.testing.assert_close(model(images, points), model.head(expected), atol=1e-12, rtol=1e-9)
@@ -67,6 +68,26 @@ def test_points_between_pixels_are_grid_samples_of_the_padded_maps() -> None:
 def test_hypercolumns_are_what_the_head_gets() -> None:
     model, images, points = small(), torch.rand(2, 3, 40, 40), torch.rand(2, 12, 2) * 39
     torch.testing.assert_close(model.head(model.hypercolumns(images, points)), model(images, points))
+
+
+@pytest.mark.parametrize("head", ["linear", "linear-bn", "mlp", "paper"])
+@pytest.mark.parametrize("training", [False, True])
+def test_what_is_computed_is_the_definition(head: str, training: bool) -> None:
+    """Hypercolumns first, then the head on each."""
+    hidden = None if head.startswith("linear") else (8, 6)
+    model = small(head=head, hidden=hidden, dropout=0.0).double().train(training)
+    images, points = torch.rand(2, 3, 41, 39, dtype=torch.float64), torch.rand(2, 30, 2, dtype=torch.float64) * 44 - 3
+    for given in (points, None):
+        found, expected = model(images, given), model.by_definition(images, given)
+        assert found.shape == expected.shape
+        torch.testing.assert_close(found, expected, atol=1e-9 * float(expected.detach().abs().max()), rtol=0)
+
+
+def test_maps_of_a_resized_image_are_read_in_the_images_own_pixels() -> None:
+    model = small().double()
+    seen, points = torch.rand(1, 3, 64, 64, dtype=torch.float64), torch.rand(1, 20, 2, dtype=torch.float64) * 128
+    found = model.read_head(model.maps(seen, zoom=0.5), points)
+    torch.testing.assert_close(found, model(seen, (points + 0.5) * 0.5 - 0.5))
 
 
 @pytest.mark.parametrize("band", [1, 7, 50, 100_000])
@@ -96,12 +117,12 @@ def test_each_image_of_a_batch_is_read_in_its_own_maps() -> None:
     torch.testing.assert_close(model(images, points), alone)
 
 
-def test_images_are_normalised_by_the_backbones_statistics() -> None:
+def test_images_are_normalized_by_the_backbones_statistics() -> None:
     model = small()
     with torch.no_grad():
         expected = model.backbone.network((torch.full((1, 3, 32, 32), 0.3) - model.backbone.mean) / model.backbone.std)
         found = model.norms.norms[0](expected[0])
-        torch.testing.assert_close(model.maps(torch.full((1, 3, 32, 32), 0.3))[0], found)
+        torch.testing.assert_close(model.maps(torch.full((1, 3, 32, 32), 0.3)).features[0], found)
 
 
 def test_it_is_differentiable_in_either_mode() -> None:
@@ -116,9 +137,11 @@ def test_it_is_differentiable_in_either_mode() -> None:
 
 
 def test_names_give_the_number_of_classes() -> None:
-    model = PixelNet("segmentation", backbone="test_resnet", names=("sky", "road"), colours=((0, 0, 255), (9, 9, 9)))
-    assert model.config.classes == model.task.outputs == 2
-    assert model.config.names == ("sky", "road")
+    model = PixelNet(
+        "segmentation", backbone="test_resnet", class_names=("sky", "road"), class_colors=((0, 0, 255), (9, 9, 9))
+    )
+    assert model.config.num_classes == model.task.outputs == 2
+    assert model.config.class_names == ("sky", "road")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +169,7 @@ def test_wrong_shapes_are_refused(images: torch.Tensor, points: torch.Tensor | N
         (("edges", None, "no_such_network"), {}, "no_such_network"),
         (("edges", None, "test_resnet"), {"head": "deep"}, "mlp"),
         (("edges", None, "test_resnet"), {"taps": (7,)}, "7"),
-        (("segmentation", 3, "test_resnet"), {"names": ("a", "b")}, "2 names"),
+        (("segmentation", 3, "test_resnet"), {"class_names": ("a", "b")}, "2 class names"),
     ],
 )
 def test_what_cannot_be_built_is_refused(arguments: tuple, options: dict, message: str) -> None:

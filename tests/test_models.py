@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 import pixelnet
-from pixelnet import checkpoint, hub
 from pixelnet.config import read_json
 from pixelnet.data import NAMES
+from pixelnet.runs import checkpoint, hub
 from recipes import models, results
 
 
@@ -43,12 +43,12 @@ def halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> models.Model:
         "Halves.",
         "It knows halves only.",
         {
-            "backbone": "test_resnet", "backbone_weights": None, "steps": 3, "images_per_step": 2, "pixels": "50",
-            "crop": (48, 64), "evaluate_every": 3, "workers": 0, "size": 64,
+            "backbone": "test_resnet", "backbone_weights": None, "max_steps": 3, "batch_size": 2, "pixels": "50",
+            "crop": (48, 64), "val_every": 3, "num_workers": 0, "image_size": 64,
         },
     )  # fmt: skip
     monkeypatch.setattr(models, "MODELS", {"halves": model})
-    monkeypatch.setitem(models.LICENCES, "folder", "Made up, and free.")
+    monkeypatch.setitem(models.LICENSES, "folder", "Made up, and free.")
     for module in (models, hub):
         monkeypatch.setattr(module, "SHIPPED", tmp_path / "shipped")
     monkeypatch.setattr(results, "RESULTS", tmp_path)
@@ -61,11 +61,11 @@ def test_a_model_that_ships_may_learn_from_val_too_and_its_scores_do_not(
     monkeypatch.setattr(models, "MODELS", {"halves": replace(halves, split="val", size=72)})
     models.train_model("halves", data, tmp_path, tmp_path / "runs/halves")
     card = hub.card(tmp_path / "shipped/halves")
-    assert pixelnet.load("halves").config.size == 72
+    assert pixelnet.load("halves").config.image_size == 72
     assert "sees images at 72 pixels, after training at 64" in hub.describe("halves")
     half = tmp_path / "half"
     alone = pixelnet.load(tmp_path / "runs/halves")
-    alone.config = replace(alone.config, size=72)
+    alone.config = replace(alone.config, image_size=72)
     alone.save(half, half=True)
     before = alone.state_dict()
     spec = f"folder:{data / 'folder'}"
@@ -81,7 +81,7 @@ def test_a_model_is_trained_scored_as_it_ships_and_described(halves: models.Mode
     models.train_model("halves", data, tmp_path, tmp_path / "runs/halves")
 
     shipped = pixelnet.load("halves")
-    assert shipped.config.size == 64
+    assert shipped.config.image_size == 64
     scores = {
         task: pixelnet.evaluate("halves", data=f"folder:{data / 'folder'}", task=task) for task in shipped.task.parts
     }
@@ -111,7 +111,9 @@ def test_a_model_is_trained_scored_as_it_ships_and_described(halves: models.Mode
 def test_a_model_may_have_legs_and_its_card_counts_all(
     halves: models.Model, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "MODELS", {"halves": replace(halves, legs=({"steps": 2, "loss": "lovasz,soft"}, {}))})
+    monkeypatch.setattr(
+        models, "MODELS", {"halves": replace(halves, legs=({"max_steps": 2, "loss": "lovasz,soft"}, {}))}
+    )
     models.train_model("halves", data, tmp_path, tmp_path / "runs/halves")
     text = hub.describe("halves")
     assert "5 steps in 2 legs" in text
@@ -119,8 +121,8 @@ def test_a_model_may_have_legs_and_its_card_counts_all(
     assert row["steps"] == 5
     assert row["peak_memory_gib"] > 0.05
     assert (row["before"][0]["loss"], row["settings"]["loss"]) == ("lovasz,soft", None)
-    assert row["settings"]["start"] == "halves-1"
-    assert read_json(tmp_path / "runs/halves-1/config.json")["train"]["steps"] == 2
+    assert row["settings"]["init_from"] == "halves-1"
+    assert read_json(tmp_path / "runs/halves-1/config.json")["train"]["max_steps"] == 2
 
 
 def test_a_model_may_start_from_another_model(
@@ -132,7 +134,7 @@ def test_a_model_may_start_from_another_model(
     monkeypatch.setattr(models, "MODELS", {"halves": halves, "edges": edges})
     models.train_model("edges", data, tmp_path, tmp_path / "runs/edges")
     assert "test_resnet from the model halves" in hub.describe("edges")
-    assert read_json(tmp_path / "edges.json")["settings"]["start"] == "halves"
+    assert read_json(tmp_path / "edges.json")["settings"]["init_from"] == "halves"
     assert pixelnet.load(tmp_path / "runs/halves").config.task == "segmentation,edges"
     shipped = pixelnet.load("edges")
     assert shipped.config.task == "edges"
@@ -146,7 +148,7 @@ def test_a_model_may_start_from_another_model(
 def test_each_recipe_is_scored_on_every_task_by_data_it_is_licensed_for() -> None:
     for model in models.MODELS.values():
         assert {task for task, _, _ in model.tests} == set(model.task.split(","))
-        assert set(model.sources) <= models.LICENCES.keys() & NAMES.keys()
+        assert set(model.sources) <= models.LICENSES.keys() & NAMES.keys()
 
 
 @pytest.mark.parametrize("name", sorted(hub.shipped()))
@@ -155,7 +157,7 @@ def test_a_model_that_ships_is_small_and_says_what_it_is(name: str) -> None:
     assert (folder / checkpoint.WEIGHTS).stat().st_size <= 16e6
     card = hub.card(folder)
     assert card["summary"]
-    assert card["licence"]
+    assert card["license"]
     assert all(score["low"] <= score["value"] <= score["high"] for score in card["scores"])
     model = pixelnet.load(name)
     found = model.predict(np.zeros((40, 60, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""Normals: the paper's loss, the angular one at its awkward places, and the colours."""
+"""Normals: the paper's loss, the angular one at its awkward places, and the colors."""
 
 import math
 

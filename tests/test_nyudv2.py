@@ -32,7 +32,7 @@ class TestRealNYUDv2(DatasetContract):
         assert dataset.files(0)[0].parent.parent.name == "test"
         assert dataset.image(0).shape == (212, 280, 3)
 
-    def test_normals_face_the_camera_and_depth_is_in_metres(self, dataset: Dataset) -> None:
+    def test_normals_face_the_camera_and_depth_is_in_meters(self, dataset: Dataset) -> None:
         labels = dataset.labels(0)
         if dataset.task == "normals":
             assert (labels[..., 2] <= 0).mean() > 0.9
@@ -46,14 +46,14 @@ def stored(root: Path, kind: str) -> np.ndarray:
 
 def test_forty_classes(nyudv2_data: Path) -> None:
     dataset = open_dataset(f"nyudv2:{nyudv2_data}", "segmentation")
-    assert dataset.classes == tuple(map(str, range(1, 41)))
+    assert dataset.class_names == tuple(map(str, range(1, 41)))
     for before, after in zip(stored(nyudv2_data, "labels40").flat, dataset.labels(0).flat, strict=True):
         assert after == (255 if before == 0 else before - 1)
 
 
 def test_thirteen_classes_by_the_table(nyudv2_data: Path) -> None:
     dataset = open_dataset(f"nyudv2-13:{nyudv2_data}", "segmentation")
-    assert dataset.classes == tuple("abcdefghijklm")
+    assert dataset.class_names == tuple("abcdefghijklm")
     table = json.loads((nyudv2_data / "classes.json").read_text())["map40to13"]
     for before, after in zip(stored(nyudv2_data, "labels40").flat, dataset.labels(0).flat, strict=True):
         assert after == (255 if before == 0 else table[before] - 1)
@@ -62,7 +62,7 @@ def test_thirteen_classes_by_the_table(nyudv2_data: Path) -> None:
 def test_forty_classes_are_scored_as_thirteen(nyudv2_data: Path) -> None:
     torch.manual_seed(0)
     coarse, fine = (open_dataset(f"nyudv2{kind}:{nyudv2_data}", "segmentation", "val") for kind in ("-13", ""))
-    model = PixelNet("segmentation", 40, "test_resnet", hidden=(8,), names=fine.classes).eval()
+    model = PixelNet("segmentation", 40, "test_resnet", hidden=(8,), class_names=fine.class_names).eval()
     scores = evaluate(model, data=coarse.source)
     table = json.loads((nyudv2_data / "classes.json").read_text())["map40to13"][1:]
     hits = known = 0
@@ -73,16 +73,16 @@ def test_forty_classes_are_scored_as_thirteen(nyudv2_data: Path) -> None:
         known += (truth != 255).sum()
     assert scores["pixel_accuracy"] == pytest.approx(hits / known)
     assert len(scores["iou_per_class"]) == 13
-    assert coarse.merge(coarse.classes) is None
-    assert fine.merge(coarse.classes) is None
+    assert coarse.merge(coarse.class_names) is None
+    assert fine.merge(coarse.class_names) is None
 
 
-def test_depth_in_metres_and_zero_unlabelled(nyudv2_data: Path) -> None:
+def test_depth_in_meters_and_zero_unlabelled(nyudv2_data: Path) -> None:
     depth = open_dataset(f"nyudv2:{nyudv2_data}", "regression").labels(0)
-    millimetres = stored(nyudv2_data, "depth")
+    millimeters = stored(nyudv2_data, "depth")
     assert np.isnan(depth[0, 0])
     assert np.isnan(depth).sum() == 1
-    assert depth[3, 4] == pytest.approx(int(millimetres[3, 4]) / 1000, rel=1e-6)
+    assert depth[3, 4] == pytest.approx(int(millimeters[3, 4]) / 1000, rel=1e-6)
 
 
 def test_val_is_test_and_there_is_no_other(nyudv2_data: Path) -> None:

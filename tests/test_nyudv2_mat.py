@@ -69,7 +69,7 @@ def test_holes_in_depth_are_unlabelled(nyudv2_mat: Path) -> None:
 
 def test_forty_classes_by_the_table(nyudv2_mat: Path) -> None:
     dataset = open_dataset(f"nyudv2:{nyudv2_mat}", "segmentation")
-    assert dataset.classes == CLASSES
+    assert dataset.class_names == CLASSES
     assert len(CLASSES) == 40
     labels = dataset.labels(0)
     assert (labels[0] == 255).all()
@@ -78,7 +78,7 @@ def test_forty_classes_by_the_table(nyudv2_mat: Path) -> None:
 
 
 def test_the_classes_are_those_of_the_folder(real_data: Path) -> None:
-    assert open_dataset(f"nyudv2:{real_data}/nyudv2", "segmentation").classes == CLASSES
+    assert open_dataset(f"nyudv2:{real_data}/nyudv2", "segmentation").class_names == CLASSES
 
 
 def test_normals_are_geometrys_inside_the_crop(nyudv2_mat: Path) -> None:

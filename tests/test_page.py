@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import PIL.Image
 
-from pixelnet import page
-from pixelnet.page import Picture, Score
+from pixelnet.report import page
+from pixelnet.report.page import Picture, Score
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -64,7 +64,7 @@ def whole_page(words: str) -> str:
         page.command(words),
         page.comparison((words, words), [(picture, picture)]),
         page.figures([picture]),
-        page.colour_key(picture),
+        page.color_key(picture),
         page.legend([((1, 2, 3), words)]),
         page.score_table([Score(words, words, words)]),
         page.image(Picture(page.png(checks()), words, "plot")),
@@ -110,7 +110,7 @@ def test_dots_lie_on_their_pixels():
     picture = page.dots(black, np.array([[2.0, 1.0]]), np.array([[255, 0, 0]], np.uint8), zoom=10, radius=4)
     assert picture.shape == (40, 60, 3)
     rows, columns = np.nonzero((picture == (255, 0, 0)).all(-1))
-    # The centre of pixel (2, 1) is at (2.5, 1.5) pixels from the corner.
+    # The center of pixel (2, 1) is at (2.5, 1.5) pixels from the corner.
     assert abs(columns.mean() - 25) <= 0.5
     assert abs(rows.mean() - 15) <= 0.5
     assert 30 < len(rows) < 60

@@ -46,7 +46,7 @@ def test_classes_are_mapped_by_name_and_the_rest_is_unlabelled(context: Path) ->
     savemat(context / "trainval/2008_000007.mat", {"LabelMap": ids})
     Image.fromarray(np.zeros((1, 10, 3), np.uint8)).save(context / "VOC2010/JPEGImages/2008_000007.jpg")
     dataset = open_dataset(f"pascal-context:{context}", "segmentation", "val")
-    assert dataset.classes == tuple(SHORT)
+    assert dataset.class_names == tuple(SHORT)
     assert dataset.labels(0).tolist() == [[255, 255, 0, 255, 2, 5, 3, 4, 1, 6]]
 
 
@@ -55,7 +55,7 @@ def test_33_are_those_of_the_users_list(context: Path) -> None:
         open_dataset(f"pascal-context-33:{context}", "segmentation", "val")
     (context / "33_labels.txt").write_text("grass\nair conditioner\n\n")
     dataset = open_dataset(f"pascal-context-33:{context}", "segmentation", "val")
-    assert dataset.classes == ("grass", "airconditioner")
+    assert dataset.class_names == ("grass", "airconditioner")
     stored = open_dataset(f"pascal-context:{context}", "segmentation", "val").labels(0)
     assert np.array_equal(dataset.labels(0) == 0, stored == 4)
     (context / "33_labels.txt").write_text("grass\nbanana\n")

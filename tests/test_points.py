@@ -30,8 +30,8 @@ class TestProportional(SamplerContract):
     options = {"quotas": "proportional"}  # noqa: RUF012
 
 
-class TestStratifiedByColour(SamplerContract):
-    """Edges and normals have no classes: the colours of the image stand in."""
+class TestStratifiedByColor(SamplerContract):
+    """Edges and normals have no classes: the colors of the image stand in."""
 
     name = "stratified"
 
@@ -254,14 +254,14 @@ def test_a_boundary_of_nothing_is_drawn_uniformly() -> None:
 
 
 def test_hard_takes_the_least_certain_and_the_rest_uniformly() -> None:
-    sampler, certainty = make_sampler("hard", 20), np.random.default_rng(3).permutation(60).astype(np.float32)
+    sampler, confidence = make_sampler("hard", 20), np.random.default_rng(3).permutation(60).astype(np.float32)
     first = np.full(60, 10, np.float32)  # 60 candidates of 600 pixels
-    drawn = [sampler.narrow(certainty, first, np.random.default_rng(seed)) for seed in range(400)]
+    drawn = [sampler.narrow(confidence, first, np.random.default_rng(seed)) for seed in range(400)]
     for weights in drawn:
-        assert (weights[certainty < 15] == 10).all()  # taken whole: each stands for what it stood for
-        others = weights[certainty >= 15]
+        assert (weights[confidence < 15] == 10).all()  # taken whole: each stands for what it stood for
+        others = weights[confidence >= 15]
         assert sorted(others.tolist()) == [0] * 40 + [90] * 5  # 5 of 45
-    counts = np.sum([weights > 0 for weights in drawn], axis=0)[certainty >= 15]
+    counts = np.sum([weights > 0 for weights in drawn], axis=0)[confidence >= 15]
     assert abs(counts - 400 / 9).max() < 5 * np.sqrt(400 * 1 / 9 * 8 / 9)
 
 

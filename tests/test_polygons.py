@@ -120,20 +120,20 @@ def test_two_years_of_coco_keep_their_names(tmp_path: Path) -> None:
     assert opened(root, "train2014").names == ["a"]
 
 
-# ---------------------------------------------------------------------------------------------- rasterising
+# ---------------------------------------------------------------------------------------------- rasterizing
 
 
 @given(st.lists(st.tuples(*[st.floats(-8, 24)] * 2), min_size=3, max_size=9))
-def test_a_pixel_is_inside_if_its_centre_is(points: list) -> None:
+def test_a_pixel_is_inside_if_its_center_is(points: list) -> None:
     outline = np.array(points)
     y, x = np.mgrid[:H, :W] + 0.5
-    centres = np.stack([x.ravel(), y.ravel()], axis=1)
-    expected = Outline(np.vstack([outline, outline[:1]])).contains_points(centres)
-    # A centre within rounding of an edge may fall on either side.
+    centers = np.stack([x.ravel(), y.ravel()], axis=1)
+    expected = Outline(np.vstack([outline, outline[:1]])).contains_points(centers)
+    # A center within rounding of an edge may fall on either side.
     start, along = outline, np.roll(outline, -1, axis=0) - outline
     length = np.maximum((along**2).sum(axis=1), 1e-30)
-    share = np.clip(((centres[:, None] - start) * along).sum(axis=2) / length, 0, 1)
-    distance = np.linalg.norm(centres[:, None] - start - share[..., None] * along, axis=2).min(axis=1)
+    share = np.clip(((centers[:, None] - start) * along).sum(axis=2) / length, 0, 1)
+    distance = np.linalg.norm(centers[:, None] - start - share[..., None] * along, axis=2).min(axis=1)
     clear = distance > 1e-6
     np.testing.assert_array_equal(fill(outline, W, H, "").ravel()[clear], expected[clear])
 
@@ -193,7 +193,7 @@ def test_run_lengths_in_both_forms(seed: int, share: float, height: int, width: 
 def test_labelme_later_shapes_cover_earlier_ones_and_splits_agree(tmp_path: Path) -> None:
     labelme(tmp_path, shape("ape", SMALL), split="val")
     dataset = opened(labelme(tmp_path, shape("cat", SQUARE), shape("bee", SMALL)))
-    assert dataset.classes == opened(tmp_path, "val").classes == ("background", "ape", "bee", "cat")
+    assert dataset.class_names == opened(tmp_path, "val").class_names == ("background", "ape", "bee", "cat")
     expected = np.zeros((H, W), np.uint8)
     expected[2:10, 2:10] = 3
     expected[4:6, 4:6] = 2
@@ -207,7 +207,7 @@ def test_coco_small_shapes_stay_visible_and_crowds_are_unlabelled(tmp_path: Path
     runs = {"size": [H, W], "counts": naive_text(naive_runs(crowd))}
     small, large = annotation(3, [flat(SMALL)]), annotation(9, [flat(SQUARE)])
     dataset = opened(coco(tmp_path, small, large, annotation(3, runs, iscrowd=1)))
-    assert dataset.classes == ("background", "zebra", "ant")  # by id
+    assert dataset.class_names == ("background", "zebra", "ant")  # by id
     expected = np.zeros((H, W), np.uint8)
     expected[2:10, 2:10] = 2
     expected[4:6, 4:6] = 1
@@ -221,7 +221,7 @@ def test_coco_small_shapes_stay_visible_and_crowds_are_unlabelled(tmp_path: Path
 def test_names_decide_what_no_shape_covers(tmp_path: Path, names: list, outside: int) -> None:
     (labelme(tmp_path, shape("cat", SQUARE)) / "classes.json").write_text(json.dumps({"names": names}))
     dataset = opened(tmp_path)
-    assert dataset.classes == tuple(names)
+    assert dataset.class_names == tuple(names)
     assert (dataset.labels(0)[0, 0], dataset.labels(0)[5, 5]) == (outside, 0)
 
 

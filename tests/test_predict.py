@@ -1,6 +1,5 @@
-"""Predictions of images in memory and on disk, and the files they become."""
+"""Predictions of one image: whole, at points, encoded once and asked often; and of several in a row."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +8,9 @@ import torch
 from PIL import Image
 
 from pixelnet import InputError, PixelNet
-from pixelnet.data.images import read_normals
 from pixelnet.data.transforms import bring_to
 from pixelnet.metrics.boundaries import thin
 from pixelnet.metrics.morphology import thin_mask
-from pixelnet.predict import image_files, predict_files, read_points
 
 TASKS = {"segmentation": 4, "normals": None, "edges": None, "regression": None}
 
@@ -72,10 +69,65 @@ def test_a_path_a_picture_and_an_array_are_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(model.predict(given), expected)
 
 
-def test_a_grey_picture_is_read_as_a_colour_one() -> None:
-    model, grey = small(), picture()[..., 0]
+FORMS = {
+    "words": lambda image: image.astype(np.uint16) * 257,
+    "reals": lambda image: image.astype(np.float32) / 255,
+    "doubles": lambda image: image / 255,
+    "a tensor of bytes": lambda image: torch.from_numpy(image).permute(2, 0, 1),
+    "a tensor of words": lambda image: torch.from_numpy(image.astype(np.uint16) * 257).permute(2, 0, 1),
+    "a tensor of reals": lambda image: torch.from_numpy(image).permute(2, 0, 1).float() / 255,
+    "one that learns": lambda image: (torch.from_numpy(image).permute(2, 0, 1).double() / 255).requires_grad_(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("size", [None, 31])
+def test_an_image_is_the_same_in_any_numbers(form: str, size: int | None) -> None:
+    model, image = small("regression", image_size=size), picture()
+    expected, found = model.predict(image), model.predict(FORMS[form](image))
+    # Bytes are rounded to bytes where the image is resized, along either axis.
+    np.testing.assert_allclose(found, expected, atol=1e-5 if size is None else 0.02 * np.abs(expected).max())
+    if size is not None:
+        exact = model.predict(FORMS["reals"](image))
+        np.testing.assert_allclose(found, expected if form.endswith("bytes") else exact, atol=1e-5)
+
+
+def test_several_images_are_several_answers() -> None:
+    model, images = small("regression"), [picture(), picture(20, 31), picture(12, 70)]
+    for several in (images, tuple(images)):
+        found = model.predict(several, adaptive=0.5)
+        assert isinstance(found, list)
+        for one, image in zip(found, images, strict=True):
+            np.testing.assert_array_equal(one, model.predict(image, adaptive=0.5))
+    batch = torch.from_numpy(np.stack([picture(), picture()[::-1]])).permute(0, 3, 1, 2)
+    found = model.predict(batch, points=[(3, 4)])
+    for one, image in zip(found, batch, strict=True):
+        np.testing.assert_array_equal(one, model.predict(image, points=[(3, 4)]))
+    assert model.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (picture().astype(np.float32), r"0\.\.255, expected 0\.\.1.*divide"),
+        (np.full((9, 9, 3), np.nan), r"expected 0\.\.1"),
+        (picture() / 255 - 0.1, r"expected 0\.\.1"),
+        (picture().astype(np.int64), "int64"),
+        (picture(9, 9, 5), r"\(9, 9, 5\), expected \(H, W\)"),
+        (np.zeros((0, 9, 3), np.uint8), r"\(0, 9, 3\)"),
+        (torch.zeros(9, 9, 3, dtype=torch.uint8), r"tensors are \(C, H, W\)"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_image_is_refused(image: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        small().predict(image)  # type: ignore[arg-type]
+
+
+def test_a_gray_picture_is_read_as_a_color_one() -> None:
+    model, gray = small(), picture()[..., 0]
     np.testing.assert_array_equal(
-        model.predict(Image.fromarray(grey)), model.predict(np.repeat(grey[..., None], 3, axis=2))
+        model.predict(Image.fromarray(gray)), model.predict(np.repeat(gray[..., None], 3, axis=2))
     )
 
 
@@ -85,16 +137,23 @@ def test_any_size_will_do(size: tuple[int, int]) -> None:
 
 
 def test_other_channels_come_as_arrays() -> None:
-    model = small(channels=5)
+    model = small(in_channels=5)
     assert model.predict(picture(20, 30, 5)).shape == (20, 30)
-    for wrong in (picture(20, 30, 3), "image.png", picture(20, 30, 5).astype(np.float32)):
-        with pytest.raises(InputError, match=r"uint8 array \(H, W, 5\)"):
+    tensor = torch.from_numpy(picture(20, 30, 5)).permute(2, 0, 1)
+    np.testing.assert_array_equal(model.predict(tensor), model.predict(picture(20, 30, 5)))
+    for wrong, message in (
+        (picture(20, 30, 3), r"\(20, 30, 3\), expected \(H, W, 5\)"),
+        ("image.png", r"takes 5 channels.*give an array \(H, W, C\)"),
+        (Image.fromarray(picture()), r"takes 5 channels.*give an array \(H, W, C\)"),
+        (picture(20, 30, 5).astype(np.float32), r"expected 0\.\.1"),
+    ):
+        with pytest.raises(InputError, match=message):
             model.predict(wrong)
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_the_model_is_left_as_it_was(training: bool) -> None:
-    model = small().train(training)
+    model = small(dropout=0.5).train(training)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     found = model.predict(picture())
     assert model.training == training
@@ -102,6 +161,7 @@ def test_the_model_is_left_as_it_was(training: bool) -> None:
         model.predict(picture(), points=[[1, 2, 3]])
     assert model.training == training
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     np.testing.assert_array_equal(found, model.eval().predict(picture()))
 
 
@@ -129,25 +189,25 @@ SIZES = [((37, 53), 80), ((37, 53), 31), ((90, 41), 33), ((20, 200), 64), ((2, 9
 @pytest.mark.parametrize(("shape", "size"), SIZES)
 @pytest.mark.parametrize("channels", [3, 5])
 def test_a_sized_model_sees_the_image_at_its_size_and_answers_at_its_pixels(shape, size, channels) -> None:
-    model = small("regression", size=size, channels=channels)
+    model = small("regression", image_size=size, in_channels=channels)
     image, (height, width) = picture(*shape, channels), shape
     resized, factor = bring_to(image, size)
     pixels = torch.tensor([[x, y] for y in range(height) for x in range(width)], dtype=torch.float64)
     with torch.no_grad():
         places = ((pixels + 0.5) * factor - 0.5).float()
-        expected = model(resized[None].float() / 255, places[None]).view(height, width).numpy()
+        expected = model(resized[None], places[None]).view(height, width).numpy()
     found = model.predict(image)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
     points = np.random.default_rng(0).uniform(-3, 200, (50, 2)).astype(np.float32)
     with torch.no_grad():
         places = torch.from_numpy((points + 0.5) * factor - 0.5).float()
-        expected = model(resized[None].float() / 255, places[None]).view(50).numpy()
+        expected = model(resized[None], places[None]).view(50).numpy()
     np.testing.assert_allclose(model.predict(image, points), expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("shape", "size"), SIZES)
 def test_points_of_a_sized_model_are_answered_as_the_whole_image_is(shape: tuple[int, int], size: int) -> None:
-    model, image = small("normals", size=size), picture(*shape)
+    model, image = small("normals", image_size=size), picture(*shape)
     whole = model.predict(image)
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     found = model.predict(image, np.stack([columns.ravel(), rows.ravel()], axis=1))
@@ -158,15 +218,15 @@ def test_an_image_of_the_size_itself_is_not_touched() -> None:
     model, image = small("regression"), picture()
     expected = model.predict(image)
     for size in (None, 53):
-        sized = small("regression", size=size)
+        sized = small("regression", image_size=size)
         sized.load_state_dict(model.state_dict())
         np.testing.assert_array_equal(sized.predict(image), expected)
         np.testing.assert_array_equal(sized.predict(image, adaptive=0.5), model.predict(image, adaptive=0.5))
 
 
 def test_a_size_that_is_none_is_refused() -> None:
-    with pytest.raises(InputError, match="the size is 0"):
-        small(size=0)
+    with pytest.raises(InputError, match="the image size is 0"):
+        small(image_size=0)
 
 
 # ------------------------------------------------------------------------------------------------ binary edges
@@ -189,17 +249,6 @@ def test_binary_edges_are_the_benchmarks_at_the_models_threshold() -> None:
     )
 
 
-def test_binary_edges_are_written_in_black_and_white(images: Path, tmp_path: Path) -> None:
-    model = small("edges", threshold=0.3)
-    predict_files(model, [images / "a.png"], tmp_path, binary=True)
-    expected = model.predict(images / "a.png", binary=True)
-    assert expected.any()
-    stored, view = Image.open(tmp_path / "a.png"), Image.open(tmp_path / "a.view.png")
-    assert stored.mode == "L"
-    np.testing.assert_array_equal(np.array(stored), np.where(expected, 255, 0))
-    np.testing.assert_array_equal(np.array(view), np.where(expected, 0, 255)[..., None].repeat(3, axis=2))
-
-
 @pytest.mark.parametrize(
     ("task", "threshold", "options", "message"),
     [
@@ -210,14 +259,10 @@ def test_binary_edges_are_written_in_black_and_white(images: Path, tmp_path: Pat
         ("edges", 0.5, {"adaptive": 2}, "from 0"),
     ],
 )
-def test_binary_edges_that_cannot_be_are_refused(task, threshold, options, message, images, tmp_path) -> None:
+def test_binary_edges_that_cannot_be_are_refused(task, threshold, options, message) -> None:
     model = small(task, threshold=threshold)
     with pytest.raises(InputError, match=message):
         model.predict(picture(), binary=True, **options)
-    if not options:
-        with pytest.raises(InputError, match=message):
-            predict_files(model, [images], tmp_path / "out", binary=True)
-        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("threshold", [0, -0.1, 1.1])
@@ -235,119 +280,72 @@ def test_points_that_are_none_are_refused(points: list) -> None:
         small().predict(picture(), points=points)
 
 
-# ------------------------------------------------------------------------------------------------------- files
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for number, (name, size) in enumerate((("a.png", (37, 53)), ("b.JPG", (20, 31)))):
-        Image.fromarray(picture(*size) // (number + 1)).save(folder / name)
-    (folder / "notes.txt").write_text("no image")
-    return folder
+# ----------------------------------------------------------------------------------------------------- encoded
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_files_hold_the_predictions(task: str, images: Path, tmp_path: Path) -> None:
-    model, out = small(task), tmp_path / "out"
-    written = predict_files(model, [images], out)
-    suffix = "png" if task in ("segmentation", "edges") else "npy"
-    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in written)
-    assert {path.name for path in written} == {f"{n}.{s}" for n in "ab" for s in (suffix, "view.png")}
-    for name in ("a.png", "b.JPG"):
-        expected = model.predict(images / name)
-        path = out / f"{name[0]}.{suffix}"
-        stored = np.load(path) if suffix == "npy" else np.array(Image.open(path))
-        if task == "segmentation":
-            assert stored.dtype == np.uint8
-            np.testing.assert_array_equal(stored, expected)
-        elif task == "edges":
-            assert Image.open(path).mode.startswith("I;16")
-            np.testing.assert_allclose(stored / 65535, expected, atol=0.51 / 65535)
-        else:
-            assert stored.dtype == (np.float16 if task == "normals" else np.float32)
-            np.testing.assert_allclose(stored, expected, atol=5e-4 if task == "normals" else 0)
-        view = np.array(Image.open(out / f"{name[0]}.view.png"))
-        np.testing.assert_array_equal(view, model.task.paint(expected))
+@pytest.mark.parametrize("flip", [False, True])
+def test_an_image_that_is_encoded_answers_as_it_does_when_predicted(task: str, flip: bool) -> None:
+    model, image, points = small(task, image_size=40), picture(), [(0, 0), (51.5, 36), (7, 20.25)]
+    encoded = model.encode(image, flip)
+    assert (encoded.width, encoded.height) == (53, 37)
+    np.testing.assert_array_equal(encoded.dense(), model.predict(image, flip=flip))
+    np.testing.assert_array_equal(encoded.at(points), model.predict(image, points, flip=flip))
+    if task in ("segmentation", "edges"):
+        np.testing.assert_array_equal(encoded.dense(probabilities=True), model.predict(image, None, True, flip=flip))
+        np.testing.assert_array_equal(encoded.at(points, True), model.predict(image, points, True, flip=flip))
+    if not flip:
+        np.testing.assert_array_equal(encoded.dense(adaptive=0.5), model.predict(image, adaptive=0.5))
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_points_from_a_table_go_to_a_table(task: str, images: Path, tmp_path: Path) -> None:
-    (tmp_path / "points.csv").write_text("x,y\n3,4\n\n10.5, 7.25\n")
-    model, out = small(task), tmp_path / "out"
-    written = predict_files(model, [images / "a.png"], out, tmp_path / "points.csv")
-    assert [path.name for path in written] == [path.name for path in out.iterdir()] == ["a.csv"]
-    rows = list(csv.DictReader((out / "a.csv").open()))
-    assert [(float(row["x"]), float(row["y"])) for row in rows] == [(3, 4), (10.5, 7.25)]
-    values = [[float(value) for key, value in row.items() if key not in "xy"] for row in rows]
-    expected = model.predict(images / "a.png", [(3, 4), (10.5, 7.25)]).reshape(2, -1)
-    np.testing.assert_allclose(values, expected, rtol=1e-5)
-    assert ("prediction" in rows[0]) == (task != "normals")
+def test_an_encoded_image_is_seen_once() -> None:
+    model, seen = small(), []
+    model.maps, maps = (lambda *given, **options: seen.append(1) or maps(*given, **options)), model.maps  # type: ignore
+    encoded = model.encode(picture())
+    encoded.dense()
+    encoded.dense(adaptive=0.5)
+    for x in range(5):
+        encoded.at([(x, 3)])
+        encoded.hypercolumns([(x, 3)])
+    assert len(seen) == 1
 
 
-def test_normals_are_written_in_the_axes_asked_for(images: Path, tmp_path: Path) -> None:
-    model, table = small("normals"), tmp_path / "points.csv"
-    table.write_text("3,4\n")
-    expected = model.predict(images / "a.png") * (1, -1, -1)
-    predict_files(model, [images / "a.png"], tmp_path / "out", normals="opengl")
-    np.testing.assert_allclose(np.load(tmp_path / "out/a.npy"), expected, atol=5e-4)
-    np.testing.assert_allclose(read_normals(tmp_path / "out/a.npy", "opengl") * (1, -1, -1), expected, atol=1e-3)
-    view = np.array(Image.open(tmp_path / "out/a.view.png"))
-    np.testing.assert_array_equal(view, model.task.paint(model.predict(images / "a.png")))
-    predict_files(model, [images / "a.png"], tmp_path / "out", table, normals="opengl")
-    (row,) = csv.DictReader((tmp_path / "out/a.csv").open())
-    np.testing.assert_allclose([float(row[f"{axis}_normal"]) for axis in "xyz"], expected[4, 3], atol=1e-5)
+@pytest.mark.parametrize("head", ["linear", "linear-bn", "mlp", "paper"])
+@pytest.mark.parametrize("size", [None, 80, 31])
+@pytest.mark.parametrize("training", [False, True])
+def test_hypercolumns_of_an_encoded_image_are_what_the_head_gets(head: str, size: int | None, training: bool) -> None:
+    model = small("regression", head=head, hidden=() if head.startswith("linear") else (8,), image_size=size)
+    for norm in model.norms.modules():  # as after some training: not 0 and 1
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.5, 2)
+    image, points = picture(), np.random.default_rng(0).uniform(-3, 60, (50, 2)).astype(np.float32)
+    resized, factor = bring_to(image, size)
+    with torch.no_grad():
+        places = torch.from_numpy((points + 0.5) * factor - 0.5).float()
+        expected = model.hypercolumns(resized[None], places[None])[0].numpy()
+    encoded = model.train(training).encode(image)
+    found = encoded.hypercolumns(points)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    with torch.no_grad():
+        values = model.eval().head(torch.from_numpy(found))[:, 0].numpy()
+    answers = encoded.at(points)
+    np.testing.assert_allclose(values, answers, atol=1e-4 * np.abs(answers).max())
 
 
-def test_a_convention_that_will_not_do_is_refused_at_once(images: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no convention 'directx' of normals; known are pixelnet, opengl"):
-        predict_files(small("normals"), [images], tmp_path / "out", normals="directx")
-    with pytest.raises(InputError, match="the model's task is edges; leave it out"):
-        predict_files(small("edges"), [images], tmp_path / "out", normals="opengl")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("text", ["3,4\n5,6\n", "x,y\n3,4\n5,6", "X, Y ,note\n3,4,a\n5,6,b\n", "\ufeffx,y\n3,4\n5,6\n"])
-def test_tables_of_points(text: str, tmp_path: Path) -> None:
-    (tmp_path / "points.csv").write_text(text, encoding="utf-8")
-    assert read_points(tmp_path / "points.csv").tolist() == [[3, 4], [5, 6]]
-
-
-@pytest.mark.parametrize("content", [b"", b"x,y\n", b"3;4\n", b"3,four\n", b"3,nan\n", b"\xff\xfe3,4"])
-def test_tables_that_are_none_are_named(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "points.csv").write_bytes(content)
-    with pytest.raises(InputError, match=r"points\.csv"):
-        read_points(tmp_path / "points.csv")
-    with pytest.raises(InputError, match=r"none\.csv"):
-        read_points(tmp_path / "none.csv")
-
-
-def test_inputs_that_will_not_do_are_named(images: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="empty holds no image"):
-        image_files([tmp_path / "empty"])
-    with pytest.raises(InputError, match=r"c\.png is not there"):
-        image_files([images / "c.png"])
-    with pytest.raises(InputError, match="no image was given"):
-        image_files([])
-    Image.fromarray(picture()).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="both be written as a"):
-        image_files([images, tmp_path / "a.png"])
-    assert image_files([images, images / "a.png"]) == [images / "a.png", images / "b.JPG"]
-
-
-def test_a_broken_image_is_named_and_what_was_written_stays(images: Path, tmp_path: Path) -> None:
-    (images / "c.png").write_bytes((images / "a.png").read_bytes()[:200])
-    with pytest.raises(InputError, match=r"c\.png"):
-        predict_files(small(), [images], tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "a.view.png", "b.png", "b.view.png"}
-
-
-def test_the_images_themselves_are_not_written_over(images: Path) -> None:
-    before = {path.name: path.read_bytes() for path in images.iterdir()}
-    with pytest.raises(InputError, match="--out"):
-        predict_files(small(), [images], images)
-    with pytest.raises(InputError, match="--out"):
-        predict_files(small(), [images / "a.png"], images / ".." / images.name)
-    assert {path.name: path.read_bytes() for path in images.iterdir()} == before
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda encoded: encoded.at([(1, 2)], adaptive=0.5), "adaptive is for all pixels"),
+        (lambda encoded: encoded.at([(1, 2)], binary=True), "binary is for all pixels"),
+        (lambda encoded: encoded.at([1, 2]), r"\(P, 2\)"),
+        (lambda encoded: encoded.hypercolumns([1, 2]), r"\(P, 2\)"),
+        (lambda encoded: encoded.dense(adaptive=-0.1), "from 0"),
+        (lambda encoded: encoded.dense(binary=True), "no threshold"),
+        (lambda encoded: encoded.model.encode(picture(), flip=True).dense(adaptive=0.5), "do not go together"),
+    ],
+)
+def test_an_encoded_image_refuses_what_predict_refuses(ask, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ask(small("edges").encode(picture()))

@@ -8,9 +8,10 @@ import pytest
 from contract_benchmark import BenchmarkContract, save
 
 from pixelnet import InputError
-from pixelnet.data import open_dataset
+from pixelnet.data import open_dataset, task_of
 from pixelnet.geometry import CONVENTIONS, convert_normals
-from pixelnet.predictions import Predictions, resized
+from pixelnet.inference.predictions import Predictions
+from pixelnet.tasks import make_task
 
 
 class TestSegmentation(BenchmarkContract):
@@ -26,7 +27,7 @@ class TestSegmentation(BenchmarkContract):
     def test_probabilities_score_as_their_largest(self, out: Path, data: str) -> None:
         ids = self.evaluate(out, data)
         truth = open_dataset(data, self.task, "val")
-        single = Predictions(out, truth)
+        single = Predictions(out, truth, task_of(truth))
         for i, name in enumerate(truth.names):
             np.save(out / f"{name}.npy", (np.eye(4)[single(i)] * 0.6 + 0.1).astype(np.float16))
             (out / f"{name}.png").unlink()
@@ -41,7 +42,9 @@ class TestSegmentation(BenchmarkContract):
     def test_the_calibration_is_of_the_images_with_probabilities(self, out: Path, data: str, tmp_path: Path) -> None:
         truth = open_dataset(data, self.task, "val")
         last = truth.names[-1]
-        np.save(out / f"{last}.npy", np.eye(4, dtype=np.float32)[Predictions(out, truth)(len(truth) - 1)])
+        np.save(
+            out / f"{last}.npy", np.eye(4, dtype=np.float32)[Predictions(out, truth, task_of(truth))(len(truth) - 1)]
+        )
         (out / f"{last}.png").unlink()
         scores = self.evaluate(out, data, csv=tmp_path / "rows.csv", report=tmp_path / "page.html")
         rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
@@ -73,8 +76,9 @@ class TestNormals(BenchmarkContract):
         assert self.evaluate(out, data)["mean"] > expected["mean"] + 1
 
     def test_other_tasks_have_no_axes(self, folder_data, tmp_path: Path) -> None:
+        truth = open_dataset(f"folder:{folder_data('edges')}", "edges", "val")
         with pytest.raises(InputError, match="--normals"):
-            Predictions(tmp_path, open_dataset(f"folder:{folder_data('edges')}", "edges", "val"), normals="nosuch")
+            Predictions(tmp_path, truth, make_task("edges"), normals="nosuch")
 
 
 class TestEdges(BenchmarkContract):
@@ -91,18 +95,24 @@ class TestRegression(BenchmarkContract):
         return (np.nan_to_num(labels, nan=5) + rng.normal(0, 0.1 + amount, labels.shape)).astype(np.float32)
 
 
-def test_ids_are_resized_to_the_nearest_centre() -> None:
-    ids = np.array([[0, 1, 2, 3]], np.uint8)
-    assert resized(ids, (2, 2), "segmentation").tolist() == [[1, 3], [1, 3]]
-    assert resized(ids, (1, 8), "segmentation").tolist() == [[0, 0, 1, 1, 2, 2, 3, 3]]
+def test_ids_are_resized_to_the_nearest_center() -> None:
+    ids, task = np.array([[0, 1, 2, 3]], np.uint8), make_task("segmentation", 4)
+    assert task.resize(ids, (2, 2)).tolist() == [[1, 3], [1, 3]]
+    assert task.resize(ids, (1, 8)).tolist() == [[0, 0, 1, 1, 2, 2, 3, 3]]
+    assert task.resize(ids, (1, 8)).dtype == np.uint8
 
 
-def test_strengths_are_resized_between_centres() -> None:
-    np.testing.assert_allclose(resized(np.array([[0.0, 1.0]]), (1, 4), "edges"), [[0, 0.25, 0.75, 1]])
+def test_strengths_are_resized_between_centers() -> None:
+    np.testing.assert_allclose(make_task("edges").resize(np.array([[0.0, 1.0]]), (1, 4)), [[0, 0.25, 0.75, 1]])
+
+
+def test_probabilities_are_resized_between_centers() -> None:
+    new = make_task("segmentation", 2).resize(np.eye(2)[[[0, 1]]], (1, 4))
+    np.testing.assert_allclose(new[0], [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
 
 
 def test_resized_normals_are_unit_vectors() -> None:
     normals = np.array([[[1, 0, 0], [0, 1, 0]]], np.float32)
-    new = resized(normals, (1, 4), "normals")
+    new = make_task("normals").resize(normals, (1, 4))
     np.testing.assert_allclose(np.linalg.norm(new, axis=-1), 1, rtol=1e-6)
     np.testing.assert_allclose(new[0, 1], np.array([3, 1, 0]) / 10**0.5, rtol=1e-6)

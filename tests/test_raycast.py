@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pixelnet.data.raycast import SKY, Box, Cone, Cylinder, Floor, Sphere, cast
+from pixelnet.data.scenes.raycast import SKY, Box, Cone, Cylinder, Floor, Sphere, cast
 
 
 def in_own_frame(solid, points):
@@ -14,7 +14,7 @@ def in_own_frame(solid, points):
 
 
 def inside(solid, points, grow=0.0):
-    """Whether world points (..., 3) are inside a solid made larger by `grow` metres."""
+    """Whether world points (..., 3) are inside a solid made larger by `grow` meters."""
     x, y, z = np.moveaxis(in_own_frame(solid, points), -1, 0)
     wide, tall, deep = solid.size
     upright = (-tall - grow < y) & (y < grow)

@@ -10,14 +10,14 @@ from pixelnet import PixelNet, load
 from pixelnet.config import TrainConfig, from_dict
 from pixelnet.data import open_dataset
 from pixelnet.data.batches import Batch
-from pixelnet.record import Record
+from pixelnet.runs.record import Record
 
 BATCH = Batch(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 2), torch.zeros(1, 3), torch.tensor([[1.0, 2.0, 0.0]]))
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    return TrainConfig("edges", "scenes:4", tmp_path / "run", steps=9, evaluate_images=3)
+    return TrainConfig("edges", "scenes:4", tmp_path / "run", max_steps=9, val_images=3)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_less_is_better_for_angles(tmp_path: Path) -> None:
 @pytest.mark.parametrize("images", [1, 3, 32])
 def test_images_for_validation_are_spread_evenly(images: int, config: TrainConfig, model: PixelNet, tmp_path) -> None:
     validation = open_dataset("scenes:10", "edges", "val")
-    wanted = TrainConfig("edges", "scenes", tmp_path, evaluate_images=images)
+    wanted = TrainConfig("edges", "scenes", tmp_path, val_images=images)
     items = Record(wanted, model, validation, True, None).items
     assert len(items) == len(set(items)) == min(images, 10)
     assert items[0] == 0

@@ -1,4 +1,4 @@
-"""Regression: L1 and the scale-invariant loss, and the colours."""
+"""Regression: L1 and the scale-invariant loss, and the colors."""
 
 import math
 

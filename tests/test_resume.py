@@ -14,13 +14,13 @@ from tiny import TINY, assert_same_outcome, outcome
 
 import pixelnet
 import pixelnet.files
-import pixelnet.record
+from pixelnet.runs import record
 
 OPTIONS = {
     "adamw": {},
-    "sgd": {"optimiser": "sgd", "schedule": "step", "rate": 1e-3, "backbone_rate": 1e-3, "workers": 1},
+    "sgd": {"optimizer": "sgd", "schedule": "step", "lr": 1e-3, "backbone_lr": 1e-3, "num_workers": 1},
     "hard, weighted": {"sampler": "hard", "weighted": True},
-    "gradient": {"sampler": "gradient", "workers": 1},
+    "gradient": {"sampler": "gradient", "num_workers": 1},
     "no val split": {"task": "edges", "head": "mlp", "hidden": (8,), "schedule": "poly", "dropout": 0.2},
 }
 
@@ -74,7 +74,7 @@ def test_killed_at_random_steps(kind: str, tmp_path: Path, request, monkeypatch:
     pixelnet.train(**options, out=tmp_path / "whole")
     for step in np.random.default_rng(len(kind)).integers(1, 4, 3):  # at 2, 3 steps or so at a time
         with monkeypatch.context() as patch:
-            killing(patch, pixelnet.record.Record, "step", int(step) + 1, before=False)
+            killing(patch, record.Record, "step", int(step) + 1, before=False)
             with pytest.raises(Killed):
                 pixelnet.train(**options, out=tmp_path / "killed", resume=True)
     pixelnet.train(**options, out=tmp_path / "killed", resume=True)
@@ -90,8 +90,8 @@ def test_killed_at_random_steps(kind: str, tmp_path: Path, request, monkeypatch:
         (pixelnet.files.os, "fsync", 8),
         (pixelnet.files.Path, "replace", 3),
         (pixelnet.files.Path, "replace", 5),
-        (pixelnet.record, "draw_panel", 1),
-        (pixelnet.record, "draw_curves", 2),
+        (record, "draw_panel", 1),
+        (record, "draw_curves", 2),
     ],
 )
 def test_killed_while_writing(owner, name, call, before, undisturbed, tmp_path, monkeypatch) -> None:
@@ -106,7 +106,7 @@ def test_killed_while_writing(owner, name, call, before, undisturbed, tmp_path, 
 
 def test_half_a_line_of_metrics_is_written_again(undisturbed: Path, tmp_path: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
-        killing(patch, pixelnet.record.Record, "step", 4, before=False)
+        killing(patch, record.Record, "step", 4, before=False)
         with pytest.raises(Killed):
             pixelnet.train(**TINY, out=tmp_path / "killed")
     metrics = tmp_path / "killed" / "metrics.jsonl"
@@ -126,10 +126,10 @@ def test_a_finished_run_stays_as_it_is(undisturbed: Path, tmp_path: Path) -> Non
 
 def test_how_a_run_is_fed_may_change(undisturbed: Path, tmp_path: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
-        killing(patch, pixelnet.record.Record, "step", 4, before=False)
+        killing(patch, record.Record, "step", 4, before=False)
         with pytest.raises(Killed):
             pixelnet.train(**TINY, out=tmp_path / "killed")
-    pixelnet.train(**{**TINY, "workers": 1, "checkpoint_every": 1}, out=tmp_path / "killed", resume=True)
+    pixelnet.train(**{**TINY, "num_workers": 1, "checkpoint_every": 1}, out=tmp_path / "killed", resume=True)
     assert_same_outcome(tmp_path / "killed", undisturbed)
 
 

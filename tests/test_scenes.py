@@ -13,9 +13,9 @@ from contract_dataset import DatasetContract
 from scipy.spatial.transform import Rotation
 from test_raycast import inside
 
-from pixelnet.data.raycast import SKY, Box, Camera, Cone, Cylinder, Floor, Solid, Sphere
-from pixelnet.data.render import Light, Scene, Texture, _sunlight, render
-from pixelnet.data.scenes import CLASSES, COLOURS, Scenes, outlines
+from pixelnet.data.scenes import CLASSES, COLORS, Scenes, outlines
+from pixelnet.data.scenes.raycast import SKY, Box, Camera, Cone, Cylinder, Floor, Solid, Sphere
+from pixelnet.data.scenes.render import Light, Scene, Texture, _sunlight, render
 from pixelnet.errors import InputError
 
 TASKS = ("segmentation", "normals", "edges", "regression")
@@ -265,7 +265,7 @@ def test_tasks_describe_the_same_view():
         i = next(i for i in range(12) if (data.view(i).surface == SKY).any())
         image[task], labels[task] = data.image(i), data.labels(i)
         assert (image[task] == image["segmentation"]).all()
-        assert data.classes == (CLASSES if task == "segmentation" else ())
+        assert data.class_names == (CLASSES if task == "segmentation" else ())
     sky = labels["segmentation"] == CLASSES.index("sky")
     assert sky.any()
     assert (np.isnan(labels["regression"]) == sky).all()
@@ -289,7 +289,7 @@ def test_items_are_fit_to_learn_from():
     assert np.percentile(sizes, 5) > 144  # solids of a dozen pixels across, nearly all
     assert min(depths) > 1
     assert max(depths) < 12
-    assert len(COLOURS) == len(CLASSES)
+    assert len(COLORS) == len(CLASSES)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (97, 131), (160, 90)])
@@ -301,7 +301,7 @@ def test_any_size_shows_the_same_scene(size):
     assert small.size(0) == (size[1], size[0])
 
 
-def test_labels_are_the_centre_rays(data):
+def test_labels_are_the_center_rays(data):
     # A picture three times as large has, at the middle of each 3 x 3 block, the same ray.
     scene = replace(data.scene(0), noise=0.0)
     small = render(scene, (32, 40), np.random.default_rng(0))
@@ -326,7 +326,7 @@ def test_names_and_source():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Scenes("colours"), "segmentation, normals, edges, regression, not colours"),
+        (lambda: Scenes("colors"), "segmentation, normals, edges, regression, not colors"),
         (lambda: Scenes("edges", "test"), "no split 'test'; choose one of train, val"),
         (lambda: Scenes("edges", count=0), "0 items"),
         (lambda: Scenes("edges", size=(8, 160)), "8x160"),

@@ -16,7 +16,7 @@ CLASSES = 5
 
 class TestSegmentation(TaskContract):
     name = "segmentation"
-    options = {"classes": CLASSES}  # noqa: RUF012
+    options = {"num_classes": CLASSES}  # noqa: RUF012
     perfect = {"miou": 1, "mean_accuracy": 1, "pixel_accuracy": 1, "iou_per_class": [1] * CLASSES}  # noqa: RUF012
     unweighted = ("lovasz", "cross-entropy+lovasz")
     distribution = True
@@ -39,7 +39,7 @@ def test_cross_entropy_is_the_weighted_mean_of_minus_log_p():
     assert task.loss(logits, labels, weights) == pytest.approx(expected)
 
 
-def test_class_weights_are_normalised_as_torch_does():
+def test_class_weights_are_normalized_as_torch_does():
     logits, labels, _ = points()
     class_weights = [0.0, 1, 2, 0.5, 3]
     task = make_task("segmentation", 5, loss="cross-entropy", class_weights=class_weights)
@@ -114,11 +114,12 @@ def test_the_benchmark_adds_contours_and_for_probabilities_calibration():
         by_ids.update(np.full((9, 7, 2), 0.5), truth)
 
 
-def test_paint_uses_the_classes_own_colours():
-    task = make_task("segmentation", 2, names=["sky", "road"], colours=[[1, 2, 3], [4, 5, 6]])
+def test_paint_uses_the_classes_own_colors():
+    task = make_task("segmentation", 2, class_names=["sky", "road"], class_colors=[[1, 2, 3], [4, 5, 6]])
     picture = task.paint(np.array([[0, 1, 255]], dtype=np.uint8))
     assert picture.tolist() == [[[1, 2, 3], [4, 5, 6], [0, 0, 0]]]
-    assert (task.names, task.colours) == (("sky", "road"), ((1, 2, 3), (4, 5, 6)))
+    assert (task.class_names, task.class_colors) == (("sky", "road"), ((1, 2, 3), (4, 5, 6)))
+    assert task.palette == task.class_colors
 
 
 def test_the_default_palette_tells_255_classes_apart():
@@ -128,28 +129,29 @@ def test_the_default_palette_tells_255_classes_apart():
     assert apart.min() > 10
     assert apart[:20, :20].min() > 30
     assert np.linalg.norm(palette, axis=1).min() > 80  # none looks like black, which is unlabelled
-    assert make_task("segmentation", 255).colours == default_palette()
+    task = make_task("segmentation", 255)
+    assert (task.palette, task.class_colors) == (default_palette(), ())
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "flow"}, "segmentation, normals, edges, regression"),
-        ({"name": "segmentation"}, "number of classes"),
-        ({"name": "segmentation", "classes": 1}, "2 to 255"),
-        ({"name": "segmentation", "classes": 256}, "2 to 255"),
-        ({"name": "segmentation", "classes": 3, "names": ["a"]}, "1 names given for 3"),
-        ({"name": "segmentation", "classes": 2, "colours": [(0, 0, 0)]}, "1 colours given for 2"),
-        ({"name": "segmentation", "classes": 2, "colours": [(0, 0, 0), (0, 300, 0)]}, "300"),
-        ({"name": "segmentation", "classes": 2, "class_weights": [1]}, "1 class weights given for 2"),
-        ({"name": "segmentation", "classes": 2, "class_weights": []}, "0 class weights given for 2"),
-        ({"name": "segmentation", "classes": 2, "class_weights": [1, -1]}, "0 or more"),
-        ({"name": "segmentation", "classes": 2, "class_weights": [0, 0]}, "not all 0"),
-        ({"name": "segmentation", "classes": 2, "class_weights": [1, 2], "loss": "dice"}, "not of 'dice'"),
-        ({"name": "normals", "classes": 3}, "normals has no classes"),
-        ({"name": "edges", "classes": 0}, "edges has no classes"),
-        ({"name": "regression", "names": ["a"]}, "regression has no names"),
-        ({"name": "edges", "class_weights": [1]}, "edges has no class_weights"),
+        ({"task": "flow"}, "segmentation, normals, edges, regression"),
+        ({"task": "segmentation"}, "number of classes"),
+        ({"task": "segmentation", "num_classes": 1}, "2 to 255"),
+        ({"task": "segmentation", "num_classes": 256}, "2 to 255"),
+        ({"task": "segmentation", "num_classes": 3, "class_names": ["a"]}, "1 class names given for 3"),
+        ({"task": "segmentation", "num_classes": 2, "class_colors": [(0, 0, 0)]}, "1 class colors given for 2"),
+        ({"task": "segmentation", "num_classes": 2, "class_colors": [(0, 0, 0), (0, 300, 0)]}, "300"),
+        ({"task": "segmentation", "num_classes": 2, "class_weights": [1]}, "1 class weights given for 2"),
+        ({"task": "segmentation", "num_classes": 2, "class_weights": []}, "0 class weights given for 2"),
+        ({"task": "segmentation", "num_classes": 2, "class_weights": [1, -1]}, "0 or more"),
+        ({"task": "segmentation", "num_classes": 2, "class_weights": [0, 0]}, "not all 0"),
+        ({"task": "segmentation", "num_classes": 2, "class_weights": [1, 2], "loss": "dice"}, "not of 'dice'"),
+        ({"task": "normals", "num_classes": 3}, "normals has no num_classes, found 3"),
+        ({"task": "edges", "num_classes": 0}, "edges has no num_classes, found 0"),
+        ({"task": "regression", "class_names": ["a"]}, r"regression has no class_names, found \['a'\]"),
+        ({"task": "edges", "class_weights": [1]}, r"edges has no class_weights, found \[1\]"),
     ],
 )
 def test_make_task_refuses(arguments, message):
@@ -159,6 +161,6 @@ def test_make_task_refuses(arguments, message):
 
 @pytest.mark.parametrize("name", ["normals", "edges", "regression"])
 def test_make_task_takes_the_empty_names_of_a_data_set_without_classes(name):
-    task = make_task(name, names=(), colours=[])
+    task = make_task(name, class_names=(), class_colors=[])
     assert isinstance(task, TASKS[name])
     assert task.loss_name == next(iter(task.losses))

@@ -8,7 +8,7 @@ from tiny import TINY, assert_same_outcome
 
 import pixelnet
 from pixelnet import InputError, PixelNet
-from pixelnet.record import Record
+from pixelnet.runs.record import Record
 
 NETWORK = ("backbone", "head", "hidden", "dropout")
 OWN = {name: value for name, value in TINY.items() if name not in NETWORK}
@@ -16,13 +16,13 @@ OWN = {name: value for name, value in TINY.items() if name not in NETWORK}
 
 def tiny(task: str, seed: int, **options: object) -> PixelNet:
     torch.manual_seed(seed)
-    if "segmentation" in task and "names" not in options:
-        options = {"names": ("ground", "box", "ball"), **options}
+    if "segmentation" in task and "class_names" not in options:
+        options = {"class_names": ("ground", "box", "ball"), **options}
     return PixelNet(task, backbone="test_resnet", hidden=(8,), **options)
 
 
 def last(model: PixelNet, task: str) -> torch.Tensor:
-    return model.head.last.weight[model.task.of_logits[task]]
+    return model.head.last.weight[model.task.logit_slices[task]]
 
 
 def same_below(one: PixelNet, other: PixelNet) -> bool:
@@ -50,14 +50,14 @@ def test_from_one_task_to_several() -> None:
 
 
 def test_other_classes_begin_anew() -> None:
-    model, other = tiny("segmentation", 0, names=("sky", "road", "tree")), tiny("segmentation", 1)
+    model, other = tiny("segmentation", 0, class_names=("sky", "road", "tree")), tiny("segmentation", 1)
     before = model.head.last.weight.clone()
     model.start_from(other)
     assert same_below(model, other)
     assert torch.equal(model.head.last.weight, before)
 
 
-@pytest.mark.parametrize("options", [{"channels": 1}, {"taps": (0, 1)}])
+@pytest.mark.parametrize("options", [{"in_channels": 1}, {"taps": (0, 1)}])
 def test_another_shape_is_refused_with_nothing_taken(options: dict) -> None:
     model, other = tiny("edges", 0), tiny("edges", 1, **options)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -74,8 +74,8 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_has_the_network_it_starts_from_and_goes_on_from_there(first: Path, tmp_path: Path) -> None:
-    frozen = {**OWN, "rate": 1e-9, "backbone_rate": 0.0, "steps": 1}
-    model, began = pixelnet.train(**frozen, out=tmp_path / "run", start=str(first)), pixelnet.load(first)
+    frozen = {**OWN, "lr": 1e-9, "backbone_lr": 0.0, "max_steps": 1}
+    model, began = pixelnet.train(**frozen, out=tmp_path / "run", init_from=str(first)), pixelnet.load(first)
     assert (model.config.backbone, model.config.hidden, model.config.dropout) == ("test_resnet", (8, 8), 0.5)
     for name, value in began.head.state_dict().items():
         assert torch.allclose(model.head.state_dict()[name], value, atol=1e-6), name
@@ -84,7 +84,7 @@ def test_a_run_has_the_network_it_starts_from_and_goes_on_from_there(first: Path
 
 
 def test_it_resumes_as_if_it_had_not_stopped(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {**OWN, "start": str(first)}
+    options = {**OWN, "init_from": str(first)}
     pixelnet.train(**options, out=tmp_path / "whole")
     step = Record.step
 
@@ -107,12 +107,12 @@ def test_it_resumes_as_if_it_had_not_stopped(first: Path, tmp_path: Path, monkey
         ({"backbone": "resnet18"}, "has backbone test_resnet, not resnet18; leave out --backbone"),
         ({"hidden": (16,)}, "has hidden"),
         ({"pretrained": True}, "leave out --backbone-weights and --pretrained"),
-        ({"start": "nobody-knows-it"}, "nobody-knows-it"),
+        ({"init_from": "nobody-knows-it"}, "nobody-knows-it"),
     ],
 )
 def test_what_does_not_go_together_is_said_before_anything_is_written(
     first: Path, tmp_path: Path, options: dict, says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
-        pixelnet.train(**{**OWN, "start": str(first), **options}, out=tmp_path / "run")
+        pixelnet.train(**{**OWN, "init_from": str(first), **options}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -1,7 +1,8 @@
-"""Views: where a pixel goes, its colour must be found; and what a view may look like."""
+"""Views: where a pixel goes, its color must be found; and what a view may look like."""
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,9 +12,17 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pixelnet import InputError
-from pixelnet.data.transforms import Augmentation, View, bring_to, draw_view, whole_view
+from pixelnet.data.transforms import Augmentation, View, bring_to, cut_view, draw_view
 
-PLAIN = Augmentation(crop=None, scale=(1, 1), flip=False, colour=0)
+PLAIN = Augmentation(crop=None, scale=(1, 1), flip=False, color_jitter=0)
+
+
+# An image of bytes in each of the forms that images come in.
+KINDS = {
+    "uint8": lambda image: image,
+    "uint16": lambda image: image.astype(np.uint16) * 257,
+    "float32": lambda image: image.astype(np.float32) / 255,
+}
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -22,12 +31,26 @@ def ramp(height: int, width: int) -> np.ndarray:
     return np.stack([2 * x, 2 * y, np.full_like(x, 50)], axis=-1).astype(np.uint8)
 
 
-def colours_at(view: View, points: np.ndarray) -> np.ndarray:
-    """(P, C) colours of a view, read between its pixels."""
-    height, width = view.image.shape[-2:]
+def seen(image: np.ndarray, change: Augmentation, rng: np.random.Generator) -> tuple[View, torch.Tensor]:
+    """A view of an image (H, W, C), and its picture (C, h, w)."""
+    view = draw_view(image.shape[1::-1], change, rng)
+    picture = cut_view(image[view.rows, view.columns], view, change, rng)
+    assert picture.dtype == torch.float32
+    assert picture.shape == (image.shape[2], *view.size)
+    return view, picture
+
+
+def colors_at(picture: torch.Tensor, points: np.ndarray) -> np.ndarray:
+    """(P, C) colors of a picture (C, h, w), 0..255, read between its pixels."""
+    height, width = picture.shape[-2:]
     grid = (2 * torch.from_numpy(points) + 1) / torch.tensor([width, height]) - 1
-    image = view.image[None].float()
-    return F.grid_sample(image, grid[None, None], padding_mode="border", align_corners=False)[0, :, 0].T.numpy()
+    read = F.grid_sample(picture[None], grid[None, None], padding_mode="border", align_corners=False)
+    return 255 * read[0, :, 0].T.numpy()
+
+
+def unit(image: np.ndarray) -> np.ndarray:
+    """uint8 (H, W, C) -> float32 (C, H, W) in 0..1."""
+    return image.transpose(2, 0, 1).astype(np.float32) / 255
 
 
 def inside(view: View, margin: int) -> np.ndarray:
@@ -45,52 +68,50 @@ def inside(view: View, margin: int) -> np.ndarray:
     flip=st.booleans(),
     size=st.sampled_from([None, 73, 160]),
 )
-def test_a_pixel_goes_where_its_colour_goes(seed, scale, crop, flip, size) -> None:
+def test_a_pixel_goes_where_its_color_goes(seed, scale, crop, flip, size) -> None:
     image = ramp(80, 110)
-    view = draw_view(image, Augmentation(crop, scale, flip, 0, size), np.random.default_rng(seed))
+    view, picture = seen(image, Augmentation(crop, scale, flip, 0, size), np.random.default_rng(seed))
     points = inside(view, margin=4)  # at the border itself resizing extends the ramp flatly
     window = image[view.rows, view.columns]
     columns, rows = points.astype(int).T
-    found = colours_at(view, view.place(points))
+    found = colors_at(picture, view.place(points))
     assert abs(found - window[rows, columns]).max() <= 1.01  # one for the rounding to whole numbers, .01 of the scale
 
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**16), flip=st.booleans(), crop=st.sampled_from([None, (30, 44)]))
 def test_the_corners_of_the_window_are_the_corners_of_the_view(seed, flip, crop) -> None:
-    view = draw_view(ramp(61, 83), Augmentation(crop, (0.6, 1.7), flip, 0), np.random.default_rng(seed))
+    view, picture = seen(ramp(61, 83), Augmentation(crop, (0.6, 1.7), flip, 0), np.random.default_rng(seed))
     height, width = view.rows.stop - view.rows.start, view.columns.stop - view.columns.start
     placed = view.place(np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
     assert placed.dtype == np.float32
     left, right = (placed[1, 0], placed[0, 0]) if view.mirrored else (placed[0, 0], placed[1, 0])
     found = (left, placed[0, 1], right, placed[1, 1])
-    expected = (-0.5, -0.5, view.image.shape[2] - 0.5, view.image.shape[1] - 0.5)
+    expected = (-0.5, -0.5, picture.shape[2] - 0.5, picture.shape[1] - 0.5)
     assert found == pytest.approx(expected, abs=1e-4)
     assert not view.mirrored or flip
 
 
 def test_place_leaves_its_argument_alone() -> None:
     points = np.array([[3.0, 4.0]], np.float32)
-    View(torch.zeros(3, 8, 8, dtype=torch.uint8), slice(0, 8), slice(0, 8), True).place(points)
+    View(slice(0, 8), slice(0, 8), (8, 8), True).place(points)
     assert points.tolist() == [[3, 4]]
 
 
 def test_a_hand_worked_place() -> None:
-    # A window of 10 x 4 magnified twice: pixel 3's centre, 3.5 from the left edge, goes to 7 from it.
-    view = View(torch.zeros(3, 8, 20, dtype=torch.uint8), slice(5, 9), slice(2, 12), False)
+    # A window of 10 x 4 magnified twice: pixel 3's center, 3.5 from the left edge, goes to 7 from it.
+    view = View(slice(5, 9), slice(2, 12), (8, 20), False)
     assert view.place(np.array([[3, 1]])).tolist() == [[6.5, 2.5]]
     assert view._replace(mirrored=True).place(np.array([[3, 1]])).tolist() == [[12.5, 2.5]]
 
 
 def test_nothing_to_change_changes_nothing() -> None:
     image = ramp(33, 47)
-    view = draw_view(image, PLAIN, np.random.default_rng(0))
-    assert (view.rows, view.columns, view.mirrored) == (slice(0, 33), slice(0, 47), False)
-    np.testing.assert_array_equal(view.image.permute(1, 2, 0).numpy(), image)
-    np.testing.assert_array_equal(whole_view(image).image.permute(1, 2, 0).numpy(), image)
+    view, picture = seen(image, PLAIN, np.random.default_rng(0))
+    assert view == (slice(0, 33), slice(0, 47), (33, 47), False)
+    np.testing.assert_array_equal(picture.numpy(), unit(image))
     points = inside(view, 0)
     np.testing.assert_array_equal(view.place(points), points)
-    np.testing.assert_array_equal(whole_view(image).place(points), points)
 
 
 @pytest.mark.parametrize(
@@ -106,15 +127,14 @@ def test_nothing_to_change_changes_nothing() -> None:
 )
 def test_a_view_is_as_large_as_the_crop_or_the_scaled_image(size, crop, scale, expected) -> None:
     for seed in range(5):
-        view = draw_view(ramp(*size), Augmentation(crop, (scale, scale), True, 0.2), np.random.default_rng(seed))
-        assert tuple(view.image.shape[-2:]) == expected
-        assert view.image.dtype == torch.uint8
+        _, picture = seen(ramp(*size), Augmentation(crop, (scale, scale), True, 0.2), np.random.default_rng(seed))
+        assert picture.shape[-2:] == expected
 
 
 def test_the_window_magnified_is_the_view() -> None:
     """Either axis within a pixel of the scale that was drawn."""
     for seed in range(20):
-        view = draw_view(ramp(200, 300), Augmentation((64, 80), (0.75, 1.5), True, 0), np.random.default_rng(seed))
+        view = draw_view((300, 200), Augmentation((64, 80), (0.75, 1.5), True, 0), np.random.default_rng(seed))
         factors = [64 / (view.rows.stop - view.rows.start), 80 / (view.columns.stop - view.columns.start)]
         assert min(factors) > 0.73
         assert max(factors) < 1.53
@@ -123,7 +143,7 @@ def test_the_window_magnified_is_the_view() -> None:
 
 def test_windows_fall_everywhere_and_half_the_views_are_mirrored() -> None:
     rng, change = np.random.default_rng(0), Augmentation((40, 40), (1, 1), True, 0)
-    views = [draw_view(ramp(42, 60), change, rng) for _ in range(400)]
+    views = [draw_view((60, 42), change, rng) for _ in range(400)]
     assert {view.rows.start for view in views} == {0, 1, 2}
     assert {view.columns.start for view in views} == set(range(21))
     assert 150 < sum(view.mirrored for view in views) < 250
@@ -131,14 +151,14 @@ def test_windows_fall_everywhere_and_half_the_views_are_mirrored() -> None:
 
 def test_scales_are_even_in_their_logarithm() -> None:
     rng, change = np.random.default_rng(0), Augmentation(None, (0.5, 2), False, 0)
-    sizes = [draw_view(ramp(100, 100), change, rng).image.shape[1] for _ in range(400)]
+    sizes = [draw_view((100, 100), change, rng).size[0] for _ in range(400)]
     assert 150 < sum(size < 100 for size in sizes) < 250
 
 
-def test_tints_change_colours_by_no_more_than_was_asked() -> None:
-    grey = np.full((8, 8, 3), 100, np.uint8)
+def test_tints_change_colors_by_no_more_than_was_asked() -> None:
+    gray = np.full((8, 8, 3), 100, np.uint8)
     values = [
-        int(draw_view(grey, Augmentation(None, (1, 1), False, 0.3), np.random.default_rng(s)).image[0, 0, 0])
+        round(float(seen(gray, Augmentation(None, (1, 1), False, 0.3), np.random.default_rng(s))[1][0, 0, 0]) * 255)
         for s in range(200)
     ]
     assert 68 <= min(values) < 80
@@ -149,18 +169,23 @@ def test_tints_change_colours_by_no_more_than_was_asked() -> None:
 def test_a_size_is_what_the_scale_comes_on_top_of(shape: tuple[int, int], size: int) -> None:
     for seed in range(5):
         scale = np.exp(np.random.default_rng(seed).uniform(np.log(0.7), np.log(1.4)))
-        view = draw_view(ramp(*shape), Augmentation(None, (0.7, 1.4), True, 0, size), np.random.default_rng(seed))
+        _, picture = seen(ramp(*shape), Augmentation(None, (0.7, 1.4), True, 0, size), np.random.default_rng(seed))
         expected = np.array(shape) * scale * size / max(shape)
-        assert np.abs(np.array(view.image.shape[1:]) - expected).max() <= 0.5
+        assert np.abs(np.array(picture.shape[1:]) - expected).max() <= 0.5
 
 
 @settings(max_examples=100)
 @given(
-    height=st.integers(1, 60), width=st.integers(1, 60), size=st.integers(1, 130), channels=st.sampled_from([1, 3, 5])
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    size=st.integers(1, 130),
+    channels=st.sampled_from([1, 3, 5]),
+    kind=st.sampled_from(list(KINDS)),
 )
-def test_an_image_is_brought_to_a_size_by_one_factor(height: int, width: int, size: int, channels: int) -> None:
-    """Each pixel is the mean of the image under a tent around its centre, along either axis."""
+def test_an_image_is_brought_to_a_size_by_one_factor(height, width, size, channels, kind) -> None:
+    """Each pixel is the mean of the image under a tent around its center, along either axis."""
     image = np.random.default_rng(height).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    image = KINDS[kind](image)
     found, factor = bring_to(image, size)
     longer = max(height, width)
     assert factor == size / longer
@@ -173,13 +198,17 @@ def test_an_image_is_brought_to_a_size_by_one_factor(height: int, width: int, si
     extended = np.pad(image, ((0, reach[0] - height), (0, reach[1] - width), (0, 0)), mode="edge")
     down, across = (tents(n, length, factor) for n, length in zip(found.shape[1:], reach, strict=True))
     expected = np.einsum("ij,kl,jlc->cik", down, across, extended.astype(float))
-    assert np.abs(found.numpy() - expected).max() <= 1.01  # either axis is rounded to whole numbers
+    expected /= {"uint8": 255, "uint16": 65535, "float32": 1}[kind]
+    if size == longer:
+        np.testing.assert_array_equal(found.numpy(), expected.astype(np.float32))
+    # Of bytes, either axis is rounded to whole numbers.
+    assert np.abs(found.numpy() - expected).max() <= (1.01 / 255 if kind == "uint8" else 1e-5)
 
 
 def tents(number: int, length: int, factor: float) -> np.ndarray:
     """(number, length) shares of a line of pixels in each of those of a resized line."""
-    centres, pixels = (np.arange(number) + 0.5) / factor, np.arange(length) + 0.5
-    shares = np.maximum(0, 1 - np.abs(centres[:, None] - pixels) * min(factor, 1))
+    centers, pixels = (np.arange(number) + 0.5) / factor, np.arange(length) + 0.5
+    shares = np.maximum(0, 1 - np.abs(centers[:, None] - pixels) * min(factor, 1))
     return shares / shares.sum(axis=1, keepdims=True)
 
 
@@ -187,19 +216,49 @@ def test_an_image_without_a_size_stays_as_it_is() -> None:
     image = ramp(33, 47)
     found, factor = bring_to(image, None)
     assert factor == 1
-    np.testing.assert_array_equal(found.permute(1, 2, 0).numpy(), image)
+    np.testing.assert_array_equal(found.numpy(), unit(image))
 
 
 @pytest.mark.parametrize("channels", [1, 5])
 def test_images_need_not_be_rgb(channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, channels), dtype=np.uint8)
-    change = Augmentation((20, 20), (0.7, 1.4), True, 0.3) if channels == 1 else Augmentation((20, 20), (1, 1), True, 0)
-    assert draw_view(image, change, np.random.default_rng(0)).image.shape == (channels, 20, 20)
+    _, picture = seen(image, Augmentation((20, 20), (0.7, 1.4), True, 0.3), np.random.default_rng(0))
+    assert picture.shape == (channels, 20, 20)
+
+
+def test_each_channel_is_tinted_as_it_would_be_alone() -> None:
+    image, change = np.random.default_rng(0).integers(0, 256, (30, 40, 5), dtype=np.uint8), Augmentation((20, 20))
+    _, together = seen(image, change, np.random.default_rng(3))
+    apart = [seen(image[..., k : k + 1], change, np.random.default_rng(3))[1] for k in range(5)]
+    assert torch.equal(together, torch.cat(apart))
+
+
+@pytest.mark.parametrize("jitter", [0, 0.3])
+def test_all_kinds_of_numbers_show_the_same(jitter: float) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    for seed in range(10):
+        change = Augmentation((30, 40), (0.7, 1.4), True, jitter)
+        views, pictures = zip(
+            *(seen(kind(image), change, np.random.default_rng(seed)) for kind in KINDS.values()), strict=True
+        )
+        assert all(one == other for one, other in pairwise(views))
+        of_bytes, of_words, of_reals = pictures
+        torch.testing.assert_close(of_words, of_reals, atol=1e-6, rtol=0)
+        # Bytes are rounded by each step: resizing, brightness, contrast and saturation.
+        assert (of_bytes - of_reals).abs().max() <= (5 if jitter else 1.01) / 255
 
 
 @pytest.mark.parametrize(
-    "values", [{"crop": (0, 5)}, {"scale": (0, 1)}, {"scale": (2, 1)}, {"colour": 1.0}, {"colour": -0.1}, {"size": 0}]
+    "values",
+    [
+        {"crop": (0, 5)},
+        {"scale": (0, 1)},
+        {"scale": (2, 1)},
+        {"color_jitter": 1.0},
+        {"color_jitter": -0.1},
+        {"image_size": 0},
+    ],
 )
 def test_impossible_changes_are_refused(values: dict) -> None:
-    with pytest.raises(InputError, match=next(iter(values))):
+    with pytest.raises(InputError, match=next(iter(values)).replace("_", " ")):
         Augmentation(**values)

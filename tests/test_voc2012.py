@@ -10,15 +10,15 @@ from scipy.sparse import csc_matrix
 
 from pixelnet.data import Dataset, has_split, open_dataset
 from pixelnet.data.check import check
-from pixelnet.data.voc2012 import CLASSES, voc_colours
+from pixelnet.data.voc2012 import CLASSES, voc_colors
 from pixelnet.errors import InputError
 
 
 def save_palette(path: Path, ids: np.ndarray) -> None:
-    """As the devkit stores labels: an indexed PNG with the devkit's colours."""
+    """As the devkit stores labels: an indexed PNG with the devkit's colors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(ids).convert("P")
-    picture.putpalette(np.array(voc_colours(256), np.uint8).ravel().tolist())
+    picture.putpalette(np.array(voc_colors(256), np.uint8).ravel().tolist())
     picture.save(path)
 
 
@@ -91,10 +91,10 @@ def test_the_devkit_is_found_from_above(voc: Path, up: int) -> None:
 
 def test_the_palette_is_the_devkits() -> None:
     first = ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128))
-    assert voc_colours(7) == first
-    assert voc_colours(21)[15] == (192, 128, 128)  # person
+    assert voc_colors(7) == first
+    assert voc_colors(21)[15] == (192, 128, 128)  # person
     assert CLASSES[15] == "person"
-    assert len(set(voc_colours(256))) == 256
+    assert len(set(voc_colors(256))) == 256
 
 
 def test_check_explains_it(with_sbd: Path) -> None:

@@ -16,15 +16,15 @@ TINY: dict[str, Any] = {
     "hidden": (8, 8),
     "dropout": 0.5,
     "pixels": 40,
-    "images_per_step": 2,
+    "batch_size": 2,
     "crop": (48, 64),
-    "steps": 7,
-    "rate": 1e-2,
-    "backbone_rate": 1e-2,
-    "evaluate_every": 3,
-    "evaluate_images": 1,
+    "max_steps": 7,
+    "lr": 1e-2,
+    "backbone_lr": 1e-2,
+    "val_every": 3,
+    "val_images": 1,
     "checkpoint_every": 2,
-    "workers": 0,
+    "num_workers": 0,
 }
 
 

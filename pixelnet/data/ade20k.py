@@ -9,37 +9,38 @@ from typing import ClassVar
 
 import numpy as np
 
-from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids
-from pixelnet.data.images import read_labels
+from pixelnet.data.dataset import UNLABELLED, PairedFiles, class_ids
 from pixelnet.data.listed import read_lines
 from pixelnet.errors import InputError
+from pixelnet.tasks import Task
+from pixelnet.tasks.segmentation import read_labels
 
 CLASSES = 150
 ORIGIN = "sceneparsing.csail.mit.edu (ADEChallengeData2016.zip)"
 
 
-class ADE20K(Pairs):
+class ADE20K(PairedFiles):
     """150 classes, on disk 1..150; 0 is unlabelled. Splits train (the folder training) and val (validation)."""
 
     name = "ade20k"
     tasks = ("segmentation",)
     origin = ORIGIN
-    parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("training",), "val": ("validation",)}
+    split_folders: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("training",), "val": ("validation",)}
 
-    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+    def __init__(self, path: str | Path, task: str | Task, split: str = "train") -> None:
         super().__init__(path, task, split)
-        self.classes = class_names(self.root / "objectInfo150.txt")
+        self.class_names = read_class_names(self.root / "objectInfo150.txt")
 
     @classmethod
-    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+    def layout(cls, root: Path, part: str, task: str | Task) -> tuple[Path, Path]:
         return root / "images" / part, root / "annotations" / part
 
     def read(self, path: Path) -> np.ndarray:
-        stored = class_ids(read_labels(path), CLASSES + 1, 0, self.shown(path))
+        stored = class_ids(read_labels(path), CLASSES + 1, 0, self.rel(path))
         return np.where(stored == UNLABELLED, UNLABELLED, stored - 1).astype(np.uint8)
 
 
-def class_names(path: Path) -> tuple[str, ...]:
+def read_class_names(path: Path) -> tuple[str, ...]:
     """The first of each class's names, or all of them where two classes would share it."""
     if not path.is_file():
         raise InputError(f"there is no {path}, which names the classes; get it from {ORIGIN}")

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from pixelnet.data.dataset import Dataset
-from pixelnet.data.transforms import Augmentation, draw_view
+from pixelnet.data.transforms import Augmentation, cut_view, draw_view
 from pixelnet.points import Sampler, TwoPhase
 from pixelnet.tasks.task import Task
 
@@ -77,13 +77,14 @@ class Batches(TorchDataset):
         epoch, position = divmod(place, len(self.dataset))
         index = int(self._order(epoch)[position])
         rng = np.random.default_rng((self.seed, 1, place))
-        image, labels = self.dataset.image(index), self.dataset.labels(index)
-        view = draw_view(image, self.augmentation, rng)
-        labels = labels[view.rows, view.columns]
-        draw = self.sampler(self.task.labelled(labels), rng, labels, image[view.rows, view.columns])
+        view = draw_view(self.dataset.size(index), self.augmentation, rng)
+        window = view.rows, view.columns
+        pixels, labels = self.dataset.image(index, window), self.dataset.labels(index, window)
+        image = cut_view(pixels, view, self.augmentation, rng)
+        draw = self.sampler(self.task.labelled(labels), rng, labels, pixels)
         columns, rows = draw.points.astype(np.int64).T
         chosen = labels[rows, columns]
-        return view.image, view.place(draw.points), self.task.mirror(chosen) if view.mirrored else chosen, draw.weights
+        return image, view.place(draw.points), self.task.mirror(chosen) if view.mirrored else chosen, draw.weights
 
     def narrow(self, step: int, batch: Batch, measure: Tensor) -> Batch:
         """The second draw of a sampler of two phases: the batch with weight 0 for the candidates that are not taken.
@@ -108,7 +109,7 @@ def collate(examples: list[tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]], t
     height = max(image.shape[-2] for image, *_ in examples)
     width = max(image.shape[-1] for image, *_ in examples)
     count = max(len(points) for _, points, _, _ in examples)
-    images = torch.stack([_pad_image(image, height, width) for image, *_ in examples]).float() / 255
+    images = torch.stack([_pad_image(image, height, width) for image, *_ in examples])
     points = torch.stack([_pad_points(points, count, 0.0) for _, points, _, _ in examples])
     labels = torch.stack([_pad_points(labels, count, task.unlabelled) for _, _, labels, _ in examples])
     weights = torch.stack([_pad_points(weights, count, 0.0) for *_, weights in examples])

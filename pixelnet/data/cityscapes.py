@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids
-from pixelnet.data.images import read_labels
+from pixelnet.data.dataset import UNLABELLED, PairedFiles, class_ids
 from pixelnet.errors import InputError
+from pixelnet.tasks import Task
+from pixelnet.tasks.segmentation import read_labels
 
 IMAGE, LABELS, TRAIN_LABELS = "_leftImg8bit.png", "_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"
 LAST_ID = 33
 
-CLASSES = {  # name: (id on disk, colour)
+CLASSES = {  # name: (id on disk, color)
     "road": (7, (128, 64, 128)),
     "sidewalk": (8, (244, 35, 232)),
     "building": (11, (70, 70, 70)),
@@ -40,17 +41,17 @@ CLASSES = {  # name: (id on disk, colour)
 }
 
 
-class Cityscapes(Pairs):
+class Cityscapes(PairedFiles):
     """The 19 classes that are scored; every other id is unlabelled, as the benchmark has it."""
 
     name = "cityscapes"
     tasks = ("segmentation",)
-    classes = tuple(CLASSES)
-    colours = tuple(colour for _, colour in CLASSES.values())
+    class_names = tuple(CLASSES)
+    class_colors = tuple(color for _, color in CLASSES.values())
     origin = "www.cityscapes-dataset.com (leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip)"
 
     @classmethod
-    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+    def layout(cls, root: Path, part: str, task: str | Task) -> tuple[Path, Path]:
         return root / "leftImg8bit" / part, root / "gtFine" / part
 
     def find(self) -> dict[str, tuple[Path, Path]]:
@@ -62,18 +63,18 @@ class Cityscapes(Pairs):
                 target = next((path for path in known if path.is_file()), None)
                 if target is None:
                     raise InputError(
-                        f"{self.shown(image)} has no labels; expected {self.shown(known[0])}: get it from {self.origin}"
+                        f"{self.rel(image)} has no labels; expected {self.rel(known[0])}: get it from {self.origin}"
                     )
                 pairs[image.stem] = image, target
             if not pairs:
-                raise InputError(f"{images} holds no images; expected {self.shown(images)}/CITY/NAME{IMAGE}")
+                raise InputError(f"{images} holds no images; expected {self.rel(images)}/CITY/NAME{IMAGE}")
         return pairs
 
     def read(self, path: Path) -> np.ndarray:
         if path.name.endswith(TRAIN_LABELS):
-            return class_ids(read_labels(path), len(CLASSES), UNLABELLED, self.shown(path))
+            return class_ids(read_labels(path), len(CLASSES), UNLABELLED, self.rel(path))
         known = np.full(LAST_ID + 1, UNLABELLED, np.uint8)
         for k, (number, _) in enumerate(CLASSES.values()):
             known[number] = k
-        stored = class_ids(read_labels(path), LAST_ID + 1, UNLABELLED, self.shown(path))
+        stored = class_ids(read_labels(path), LAST_ID + 1, UNLABELLED, self.rel(path))
         return np.where(stored == UNLABELLED, UNLABELLED, known[np.minimum(stored, LAST_ID)])

@@ -7,37 +7,54 @@ call it (docs/design.md).
 
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from inspect import getdoc
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from pixelnet.data.images import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, LOSSY_EXTENSIONS, read_image, read_size
+from pixelnet.data.images import read_image
 from pixelnet.errors import InputError
+from pixelnet.files import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, LOSSY_EXTENSIONS, read_size
+from pixelnet.tasks import Task, make_task
+from pixelnet.tasks.task import Loss
 
 UNLABELLED = 255
+Window = tuple[slice, slice]  # rows and columns of an image, with both ends given
 
 
 class Dataset(ABC):
     """A list of images and their labels for one task and one split; to be inherited by a data set of your own.
 
-    task: "segmentation", "normals", "edges" or "regression".
+    One of your own gives `names`, `image` and `labels`, and for segmentation `class_names`; the rest has defaults.
+
+    task: what the labels are for: "segmentation", "normals", "edges", "regression", or a Task of your own. It may be
+    left out where `train` is told.
     source: what `open_dataset` was given ("camvid:/data/camvid"), for messages and config.json.
     names: one an item, the image's file stem, unique and sorted.
-    classes, colours: class names and one RGB each (0..255), () unless segmentation; colours () means the
+    class_names, class_colors: one name and one RGB (0..255) a class, () unless segmentation; colors () means the
     default palette.
+    channels: the names of an image's channels.
+    reference: of edges: (recall, precision) of people on this split, where they are published.
     """
 
-    task: str
-    source: str
-    split: str
-    names: list[str]
-    classes: tuple[str, ...] = ()
-    colours: tuple[tuple[int, int, int], ...] = ()
+    task: str | Task
+    source: str = "a data set of your own"
+    split: str = "train"
+    names: Sequence[str]
+    class_names: tuple[str, ...] = ()
+    class_colors: tuple[tuple[int, int, int], ...] = ()
+    channels: tuple[str, ...] = ("red", "green", "blue")
+    reference: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def task_name(self) -> str:
+        """The task's name, whether or not it is one of your own."""
+        return str(self.task)
 
     @property
     def members(self) -> "list[Dataset]":
@@ -45,17 +62,25 @@ class Dataset(ABC):
         return [self]
 
     @abstractmethod
-    def image(self, i: int) -> np.ndarray:
-        """uint8 (H, W, 3) RGB."""
+    def image(self, i: int, window: Window | None = None) -> np.ndarray:
+        """(H, W, C), RGB or as `channels` says: uint8 (0..255), uint16 (0..65535) or float32 (0..1).
+
+        window: only these rows and columns of it; `pixels[window or ...]` is enough where the whole is read anyway.
+        """
 
     @abstractmethod
-    def labels(self, i: int) -> np.ndarray:
-        """What the model learns, at the image's size.
+    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+        """What the model learns, at the image's size or in a window of it.
 
         segmentation: uint8 (H, W), class ids, 255 unlabelled. normals: float32 (H, W, 3), unit vectors (x right,
         y down, z into the scene), the zero vector unlabelled. edges: float32 (H, W), the share of annotators who
         drew a boundary, 0..1, NaN unlabelled. regression: float32 (H, W), NaN unlabelled.
         """
+
+    def size(self, i: int) -> tuple[int, int]:
+        """(width, height) of an image in pixels."""
+        height, width = self.image(i).shape[:2]
+        return width, height
 
     def truth(self, i: int) -> np.ndarray:
         """What a score compares with: the labels, or for bsds500 each annotator's map, bool (A, H, W)."""
@@ -65,7 +90,7 @@ class Dataset(ABC):
         """The files item i is read from, the image's first, for messages; () for generated data."""
         return ()
 
-    def merge(self, names: tuple[str, ...]) -> np.ndarray | None:
+    def merge(self, class_names: tuple[str, ...]) -> np.ndarray | None:
         """How classes of other names make up this data set's: float32 (their number, its number) of 0 and 1.
 
         None if they do not, or if nothing is known of it.
@@ -73,7 +98,18 @@ class Dataset(ABC):
         return None
 
 
-class Pairs(Dataset):
+def task_of(dataset: Dataset, loss: str | Loss | None = None, class_weights: Sequence[float] | None = None) -> Task:
+    """The task or tasks that a data set's labels are for, with its classes and their colors."""
+    return make_task(
+        dataset.task,
+        class_names=dataset.class_names,
+        class_colors=dataset.class_colors,
+        loss=loss,
+        class_weights=class_weights,
+    )
+
+
+class PairedFiles(Dataset):
     """A data set whose items are two files: an image, and a label map of the same stem in another folder.
 
     A layout says which tasks it serves, where a split's folders are and how a label file is read; a missing
@@ -85,17 +121,17 @@ class Pairs(Dataset):
     tasks: ClassVar[tuple[str, ...]]
     origin: ClassVar[str] = ""  # where the files are to be had, for the message when they are not there
     label_extensions: tuple[str, ...] = LABEL_EXTENSIONS
-    parts: ClassVar[dict[str, tuple[str, ...]]] = {  # split -> the folders it is made of
+    split_folders: ClassVar[dict[str, tuple[str, ...]]] = {  # split -> the folders it is made of
         "train": ("train",),
         "val": ("val",),
         "test": ("test",),
         "trainval": ("train", "val"),
     }
 
-    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+    def __init__(self, path: str | Path, task: str | Task, split: str = "train") -> None:
         self.root, self.task, self.split = Path(path).expanduser(), task, split
         self.source = f"{self.name}:{path}"
-        self.demand(self.root, task)
+        self.require(self.root, task)
         pairs = self.find()
         self.names = sorted(pairs)
         self.pairs = [pairs[stem] for stem in self.names]
@@ -106,49 +142,54 @@ class Pairs(Dataset):
         for images, targets in self.folders():
             for stem, pair in match(images, targets, self.label_extensions, self.root).items():
                 if stem in pairs:
-                    raise InputError(f"{self.shown(pair[0])} and {self.shown(pairs[stem][0])} share a name; rename one")
+                    raise InputError(f"{self.rel(pair[0])} and {self.rel(pairs[stem][0])} share a name; rename one")
                 pairs[stem] = pair
         return pairs
 
     @classmethod
-    def demand(cls, root: Path, task: str) -> None:
+    def serves(cls, task: str | Task) -> bool:
+        """Whether this data set may have labels for a task."""
+        return str(task) in cls.tasks
+
+    @classmethod
+    def require(cls, root: Path, task: str | Task) -> None:
         """Raise InputError unless this data set serves the task and its folder is there."""
-        if task not in cls.tasks:
+        if not cls.serves(task):
             raise InputError(f"{cls.name} serves {', '.join(cls.tasks)}, not {task}; choose one of them")
         if not root.is_dir():
             raise InputError(f"{cls.name}:{root}: there is no folder {root}; give the folder of the data")
 
     @classmethod
-    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+    def layout(cls, root: Path, part: str, task: str | Task) -> tuple[Path, Path]:
         """The folder of images and the folder of label maps of one part of the data."""
         raise NotImplementedError
 
     @classmethod
-    def part_names(cls, root: Path) -> tuple[str, ...]:
-        """The parts whose folders the data may have."""
-        return tuple(dict.fromkeys(part for parts in cls.parts.values() for part in parts))
+    def folder_names(cls, root: Path) -> tuple[str, ...]:
+        """The split_folders whose folders the data may have."""
+        return tuple(dict.fromkeys(part for folders in cls.split_folders.values() for part in folders))
 
     @classmethod
-    def splits(cls, root: Path, task: str) -> tuple[str, ...]:
+    def splits(cls, root: Path, task: str | Task) -> tuple[str, ...]:
         """The splits that are there, each distinct from the others."""
 
         def there(part: str) -> bool:
             return cls.layout(root, part, task)[0].is_dir()
 
-        return tuple(split for split, parts in cls.parts.items() if all(map(there, parts)))
+        return tuple(split for split, folders in cls.split_folders.items() if all(map(there, folders)))
 
     @classmethod
-    def has_labels(cls, root: Path, task: str) -> bool:
+    def has_labels(cls, root: Path, task: str | Task) -> bool:
         """Whether there is a folder of label maps for a task."""
-        return root.is_dir() and any(cls.layout(root, part, task)[1].is_dir() for part in cls.part_names(root))
+        return root.is_dir() and any(cls.layout(root, part, task)[1].is_dir() for part in cls.folder_names(root))
 
     def folders(self) -> list[tuple[Path, Path]]:
         """The folders (images, label maps) this split is made of."""
-        train = self.layout(self.root, next(iter(self.parts.values()))[0], self.task)
-        self.demand_split(f"a folder {self.shown(train[0])}")
-        return [self.layout(self.root, part, self.task) for part in self.parts[self.split]]
+        train = self.layout(self.root, next(iter(self.split_folders.values()))[0], self.task)
+        self.require_split(f"a folder {self.rel(train[0])}")
+        return [self.layout(self.root, part, self.task) for part in self.split_folders[self.split]]
 
-    def demand_split(self, expected: str) -> None:
+    def require_split(self, expected: str) -> None:
         """Raise InputError unless the split is there; `expected` is what the data's folder lacks if none is."""
         known = self.splits(self.root, self.task)
         if self.split not in known:
@@ -160,15 +201,15 @@ class Pairs(Dataset):
     def read(self, path: Path) -> np.ndarray:
         """The labels in one label file, in the form `labels` gives them."""
 
-    def image(self, i: int) -> np.ndarray:
-        return read_image(self.pairs[i][0])
+    def image(self, i: int, window: Window | None = None) -> np.ndarray:
+        return read_image(self.pairs[i][0])[window or ...]
 
-    def labels(self, i: int) -> np.ndarray:
+    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
         labels = self.read(self.pairs[i][1])
         self.same_size(i, (labels.shape[1], labels.shape[0]))
-        return labels
+        return labels[window or ...]
 
-    def header_size(self, i: int) -> tuple[int, int]:
+    def size(self, i: int) -> tuple[int, int]:
         """(width, height) of an item from its image's header; InputError if its label file's header disagrees."""
         target = self.pairs[i][1]
         return self.same_size(i, read_size(target) if target.suffix.lower() in LABEL_EXTENSIONS else None)
@@ -184,14 +225,14 @@ class Pairs(Dataset):
             size = width, height
         if label_size and label_size != size:
             raise InputError(
-                f"{self.shown(target)} is {label_size[0]}x{label_size[1]} but {self.shown(image)} is "
-                f"{size[0]}x{size[1]}; resize the label with nearest neighbour"
+                f"{self.rel(target)} is {label_size[0]}x{label_size[1]} but {self.rel(image)} is "
+                f"{size[0]}x{size[1]}; resize the label with nearest neighbor"
             )
         return size
 
-    def shown(self, path: Path) -> str:
+    def rel(self, path: Path) -> str:
         """A path as messages show it: from the data's own folder on."""
-        return shown(path, self.root)
+        return rel_path(path, self.root)
 
 
 def form_of(kind: type) -> str:
@@ -200,7 +241,7 @@ def form_of(kind: type) -> str:
     return f"{(sys.modules[kind.__module__].__doc__ or '').strip()}\n\n{own}"
 
 
-def shown(path: Path, root: Path) -> str:
+def rel_path(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
@@ -221,12 +262,12 @@ def match(images: Path, targets: Path, extensions: tuple[str, ...], root: Path) 
         alone = sorted(files.keys() - others.keys())
         lossy = [path for name in alone for end in LOSSY_EXTENSIONS if (path := folder / f"{name}{end}").exists()]
         if lossy:
-            raise InputError(f"{shown(lossy[0], root)} is in a lossy format, which changes labels; save them as PNG")
+            raise InputError(f"{rel_path(lossy[0], root)} is in a lossy format, which changes labels; save them as PNG")
         if alone:
             more = f" ({len(alone) - 1} more like it)" if len(alone) > 1 else ""
             raise InputError(
-                f"{shown(files[alone[0]], root)} has no {what}{more}: expected {shown(folder, root)}/{alone[0]} as "
-                f"{' '.join(partner)}; add it, or move the lone file away"
+                f"{rel_path(files[alone[0]], root)} has no {what}{more}: expected {rel_path(folder, root)}/{alone[0]} "
+                f"as {' '.join(partner)}; add it, or move the lone file away"
             )
     return {stem: (image_files[stem], target_files[stem]) for stem in image_files}
 
@@ -238,12 +279,12 @@ def visible(path: Path) -> bool:
 def stems(folder: Path, extensions: tuple[str, ...], root: Path) -> dict[str, Path]:
     """The folder's files with one of the extensions, any case, by stem."""
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; expected {shown(folder, root)} in {root}")
+        raise InputError(f"there is no folder {folder}; expected {rel_path(folder, root)} in {root}")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in extensions and visible(path):
             if path.stem in found:
-                raise InputError(f"{shown(found[path.stem], root)} and {path.name} share a name; keep one of them")
+                raise InputError(f"{rel_path(found[path.stem], root)} and {path.name} share a name; keep one of them")
             found[path.stem] = path
     return found
 

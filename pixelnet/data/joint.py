@@ -1,13 +1,13 @@
 """Data for several tasks at once: `open_dataset("nyudv2:PATH,bsds500:PATH", "segmentation,normals,edges")`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pixelnet.data.dataset import Dataset
+from pixelnet.data.dataset import Dataset, Window, task_of
 from pixelnet.errors import InputError
-from pixelnet.tasks import Joint, make_task
+from pixelnet.tasks import Joint, Task
 
 
 class JointData(Dataset):
@@ -19,28 +19,32 @@ class JointData(Dataset):
     Raises InputError for a task that no source serves, and for more than one list of classes.
     """
 
-    def __init__(self, sources: Sequence[tuple[str, dict[str, Dataset]]], task: str, split: str) -> None:
-        self.task, self.split = task, split
-        self.source = ",".join(spec for spec, _ in sources)
+    def __init__(
+        self, sources: Sequence[tuple[str, Mapping[str, Dataset]]], tasks: Sequence[str | Task], split: str
+    ) -> None:
+        self.split, self.source = split, ",".join(spec for spec, _ in sources)
         self._members = [member for _, members in sources for member in members.values()]
-        for name in task.split(","):
-            if not any(member.task == name for member in self._members):
-                raise InputError(f"{self.source} has no labels for {name}; add a data set that has")
         for member in self._members:
-            if member.task == "segmentation":
-                if self.classes and member.classes != self.classes:
+            if member.class_names:
+                if self.class_names and member.class_names != self.class_names:
                     raise InputError(
                         f"{self.source}: their classes differ; segmentation can be learnt from one of them"
                     )
-                self.classes, self.colours = member.classes, member.colours
-        self.joint = make_task(task, len(self.classes) or None, self.classes, self.colours)
+                self.class_names, self.class_colors = member.class_names, member.class_colors
+        parts = []
+        for task in tasks:
+            served = next((member for member in self._members if member.task_name == str(task)), None)
+            if served is None:
+                raise InputError(f"{self.source} has no labels for {task}; add a data set that has")
+            parts.append(task_of(served))
+        self.task = self.joint = Joint(parts)
         self.items: list[dict[str, tuple[Dataset, int]]] = []
         self.names = []
         for place, (_, members) in enumerate(sources):
             found: dict[str, dict[str, tuple[Dataset, int]]] = {}
             for member in members.values():
                 for i, name in enumerate(member.names):
-                    found.setdefault(name, {})[member.task] = (member, i)
+                    found.setdefault(name, {})[member.task_name] = (member, i)
             for name in sorted(found):
                 self.names.append(f"{place}-{name}")
                 self.items.append(found[name])
@@ -49,15 +53,18 @@ class JointData(Dataset):
     def members(self) -> list[Dataset]:
         return self._members
 
-    def image(self, i: int) -> np.ndarray:
+    def image(self, i: int, window: Window | None = None) -> np.ndarray:
         member, own = next(iter(self.items[i].values()))
-        return member.image(own)
+        return member.image(own, window)
 
-    def labels(self, i: int) -> np.ndarray:
+    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
         """float32 (H, W, L), the labels of all tasks side by side; see `Joint.pack`."""
-        labels = {task: member.labels(own) for task, (member, own) in self.items[i].items()}
-        assert isinstance(self.joint, Joint)
+        labels = {task: member.labels(own, window) for task, (member, own) in self.items[i].items()}
         return self.joint.pack(labels, next(iter(labels.values())).shape[:2])
+
+    def size(self, i: int) -> tuple[int, int]:
+        member, own = next(iter(self.items[i].values()))
+        return member.size(own)
 
     def truth(self, i: int) -> dict[str, np.ndarray]:  # type: ignore[override]
         """By task, of those that the image is labelled for."""

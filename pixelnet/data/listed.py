@@ -4,12 +4,13 @@ from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
 
-from pixelnet.data.dataset import Pairs
+from pixelnet.data.dataset import PairedFiles
 from pixelnet.errors import InputError
+from pixelnet.tasks import Task
 
 
-class Listed(Pairs):
-    """Pairs whose splits are text files of one name a line; what follows the name is passed over."""
+class Listed(PairedFiles):
+    """PairedFiles whose splits are text files of one name a line; what follows the name is passed over."""
 
     @classmethod
     @abstractmethod
@@ -26,19 +27,19 @@ class Listed(Pairs):
         return self.layout(self.root, ".", self.task)
 
     @classmethod
-    def splits(cls, root: Path, task: str) -> tuple[str, ...]:
+    def splits(cls, root: Path, task: str | Task) -> tuple[str, ...]:
         return tuple(split for split, paths in cls.lists(root).items() if paths and all(p.is_file() for p in paths))
 
     def find(self) -> dict[str, tuple[Path, Path]]:
         lists = self.lists(self.root)
-        self.demand_split(f"a list {self.shown(next(iter(lists.values()))[0])}")
+        self.require_split(f"a list {self.rel(next(iter(lists.values()))[0])}")
         names = self.listed(*lists[self.split])
         pairs = {name: self.pair(name) for name in names}
         for name, files in pairs.items():
             for what, file in zip(("image", "labels"), files, strict=True):
                 if not file.is_file():
                     raise InputError(
-                        f"{self.source}: the split {self.split} lists {name}, whose {what} {self.shown(file)} is not "
+                        f"{self.source}: the split {self.split} lists {name}, whose {what} {self.rel(file)} is not "
                         f"there; get it from {self.origin}, or take the name off the list"
                     )
         return pairs

@@ -9,34 +9,37 @@ from typing import ClassVar
 import numpy as np
 
 from pixelnet.config import read_json
-from pixelnet.data.dataset import UNLABELLED, Pairs, class_ids
-from pixelnet.data.images import read_labels, read_normals, read_values
+from pixelnet.data.dataset import UNLABELLED, PairedFiles, class_ids
 from pixelnet.errors import InputError
+from pixelnet.tasks import Task
+from pixelnet.tasks.normals import read_normals
+from pixelnet.tasks.regression import read_values
+from pixelnet.tasks.segmentation import read_labels
 
 TARGETS = {"segmentation": "labels40", "normals": "normals", "regression": "depth"}
 CLASSES = 40  # on disk; 0 is unlabelled
 
 
-class NYUDv2(Pairs):
+class NYUDv2(PairedFiles):
     """PATH/{train,test}/{images,labels40,normals,depth}/ and PATH/classes.json; the split val is the folder test. Or
     nyu_depth_v2_labeled.mat and splits.mat, as they were released.
 
-    segmentation: 40 classes. normals: unit vectors. regression: depth in metres.
+    segmentation: 40 classes. normals: unit vectors. regression: depth in meters.
     """
 
     name = "nyudv2"
     origin = "cs.nyu.edu/~silberman/datasets (nyu_depth_v2_labeled.mat)"
     tasks: ClassVar[tuple[str, ...]] = tuple(TARGETS)
-    parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train",), "val": ("test",), "test": ("test",)}
+    split_folders: ClassVar[dict[str, tuple[str, ...]]] = {"train": ("train",), "val": ("test",), "test": ("test",)}
 
-    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+    def __init__(self, path: str | Path, task: str | Task, split: str = "train") -> None:
         super().__init__(path, task, split)
-        if task == "segmentation":
-            self.classes, self.ids = self.class_list()
+        if self.task_name == "segmentation":
+            self.class_names, self.ids = self.class_list()
 
     @classmethod
-    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
-        return root / part / "images", root / part / TARGETS[task]
+    def layout(cls, root: Path, part: str, task: str | Task) -> tuple[Path, Path]:
+        return root / part / "images", root / part / TARGETS[str(task)]
 
     def class_list(self) -> tuple[tuple[str, ...], np.ndarray]:
         """Class names, and for each id on disk (0..40) the class it is, 255 unlabelled."""
@@ -52,12 +55,12 @@ class NYUDv2(Pairs):
         return values
 
     def read(self, path: Path) -> np.ndarray:
-        if self.task == "normals":
+        if self.task_name == "normals":
             return read_normals(path)
-        if self.task == "regression":
-            millimetres = read_values(path)
-            return np.where(millimetres == 0, np.float32(np.nan), millimetres / 1000)
-        ids = class_ids(read_labels(path), CLASSES + 1, 0, self.shown(path))
+        if self.task_name == "regression":
+            millimeters = read_values(path)
+            return np.where(millimeters == 0, np.float32(np.nan), millimeters / 1000)
+        ids = class_ids(read_labels(path), CLASSES + 1, 0, self.rel(path))
         return np.where(ids == UNLABELLED, UNLABELLED, self.ids[np.minimum(ids, CLASSES)])
 
 
@@ -75,4 +78,4 @@ class NYUDv2With13(NYUDv2):
         """Each of the 40 classes is one of the 13, or none."""
         if names != super().class_list()[0]:
             return None
-        return (self.ids[1:, None] == np.arange(len(self.classes))).astype(np.float32)
+        return (self.ids[1:, None] == np.arange(len(self.class_names))).astype(np.float32)

@@ -12,18 +12,19 @@ import h5py
 import numpy as np
 from scipy.io import loadmat
 
-from pixelnet.data.dataset import UNLABELLED, Dataset
-from pixelnet.data.images import reading
+from pixelnet.data.dataset import UNLABELLED, Dataset, Window
 from pixelnet.data.nyudv2 import NYUDv2
 from pixelnet.errors import InputError
+from pixelnet.files import reading
 from pixelnet.geometry import Intrinsics, normals_from_depth
+from pixelnet.tasks import Task
 
 FILE, SPLITS, MAPPING = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"
 ARRAYS = {"images": 4, "depths": 3, "labels": 3}  # and how many dimensions they have
-CAMERA = Intrinsics(518.857901, 519.469611, 325.582449, 253.736166)  # the colour camera in the toolbox
+CAMERA = Intrinsics(518.857901, 519.469611, 325.582449, 253.736166)  # the color camera in the toolbox
 # Rows and columns that NYUv2's results are about: what lies outside was never seen by the depth camera.
 EVALUATION_CROP = slice(45, 471), slice(41, 601)
-FARTHEST = 9.9  # metres; the file cuts depth off at 10, and what is cut off is no surface
+FARTHEST = 9.9  # meters; the file cuts depth off at 10, and what is cut off is no surface
 
 CLASSES = (
     "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter",
@@ -36,7 +37,7 @@ CLASSES = (
 class NYUDv2Mat(Dataset):
     """The 1449 labelled pairs, 640x480, named 0001 to 1449 by their place in the file; the split val is test.
 
-    segmentation: 40 classes. regression: depth in metres, holes filled by the data's authors. normals: from that
+    segmentation: 40 classes. regression: depth in meters, holes filled by the data's authors. normals: from that
     depth, unlabelled outside of EVALUATION_CROP; they take half a second an image, so a longer training does well to
     write them once (`images.write_normals`) and read them as `folder:`.
     """
@@ -44,16 +45,16 @@ class NYUDv2Mat(Dataset):
     origin: ClassVar[str] = NYUDv2.origin
     tasks: ClassVar[tuple[str, ...]] = ("segmentation", "normals", "regression")
 
-    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+    def __init__(self, path: str | Path, task: str | Task, split: str = "train") -> None:
         root = Path(path).expanduser()
-        self.demand(root, task)
+        self.require(root, task)
         self.file, self.task, self.split, self.source = self.found(root), task, split, f"nyudv2:{path}"
         if split not in self.splits(root, task):
             raise InputError(f"{self.source} has no split {split!r}; it has {', '.join(self.splits(root, task))}")
         self.places = np.sort(read_split(self.file, "trainNdxs" if split == "train" else "testNdxs"))
         self.names = [f"{place + 1:04d}" for place in self.places]
-        if task == "segmentation":
-            self.classes, self.mapping = CLASSES, read_mapping(self.file)
+        if self.task_name == "segmentation":
+            self.class_names, self.mapping = CLASSES, read_mapping(self.file)
 
     @classmethod
     def found(cls, root: Path) -> Path:
@@ -66,9 +67,13 @@ class NYUDv2Mat(Dataset):
         return root.suffix == ".mat" or ((root / FILE).is_file() and not (root / "train").is_dir())
 
     @classmethod
-    def demand(cls, root: Path, task: str) -> None:
+    def serves(cls, task: str | Task) -> bool:
+        return str(task) in cls.tasks
+
+    @classmethod
+    def require(cls, root: Path, task: str | Task) -> None:
         """Raise InputError unless this data set serves the task and its files are there and what they should be."""
-        if task not in cls.tasks:
+        if str(task) not in cls.tasks:
             raise InputError(f"nyudv2 serves {', '.join(cls.tasks)}, not {task}; choose one of them")
         file = cls.found(root)
         with reading(file), h5py.File(file) as data:
@@ -77,7 +82,7 @@ class NYUDv2Mat(Dataset):
                     raise InputError(f"{file} has no array {name!r} of {dimensions} dimensions; it is not {FILE}")
         if not (file.parent / SPLITS).is_file():
             raise InputError(f"{file.parent / SPLITS} is not there; get it where {FILE} is from, and put it beside")
-        if task == "segmentation" and not cls.has_labels(root, task):
+        if str(task) == "segmentation" and not cls.has_labels(root, task):
             raise InputError(
                 f"{file.parent / MAPPING} is not there; segmentation needs its table mapClass from the file's 894 "
                 "classes to the 40 of Gupta et al. (it is in github.com/ankurhanda/nyuv2-meta-data, for one); put "
@@ -85,19 +90,27 @@ class NYUDv2Mat(Dataset):
             )
 
     @classmethod
-    def splits(cls, root: Path, task: str) -> tuple[str, ...]:
+    def splits(cls, root: Path, task: str | Task) -> tuple[str, ...]:
         return "train", "val", "test"
 
     @classmethod
-    def has_labels(cls, root: Path, task: str) -> bool:
+    def has_labels(cls, root: Path, task: str | Task) -> bool:
         """Whether there is all that labels for a task are made of."""
-        return task in cls.tasks and (task != "segmentation" or (cls.found(root).parent / MAPPING).is_file())
+        return str(task) in cls.tasks and (str(task) != "segmentation" or (cls.found(root).parent / MAPPING).is_file())
 
-    def image(self, i: int) -> np.ndarray:
-        return self.stored("images", i)
+    def image(self, i: int, window: Window | None = None) -> np.ndarray:
+        return self.stored("images", i)[window or ...]
 
-    def labels(self, i: int) -> np.ndarray:
-        if self.task == "segmentation":
+    def size(self, i: int) -> tuple[int, int]:
+        with reading(self.file), h5py.File(self.file) as file:
+            width, height = file["images"].shape[2:]  # MATLAB's order
+            return width, height
+
+    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+        return self._labels(i)[window or ...]
+
+    def _labels(self, i: int) -> np.ndarray:
+        if self.task_name == "segmentation":
             ids = self.stored("labels", i)
             if ids.max() >= len(self.mapping):
                 raise InputError(
@@ -106,7 +119,7 @@ class NYUDv2Mat(Dataset):
                 )
             return self.mapping[ids]
         depth = self.stored("depths", i).astype(np.float32)
-        if self.task == "regression":
+        if self.task_name == "regression":
             return np.where(depth > 0, depth, np.float32(np.nan))
         normals = normals_from_depth(np.where(depth < FARTHEST, depth, 0), CAMERA)
         cropped = np.zeros_like(normals)

@@ -13,10 +13,11 @@ import numpy as np
 from scipy.io import loadmat
 
 from pixelnet.data.dataset import UNLABELLED
-from pixelnet.data.images import reading
 from pixelnet.data.listed import Listed, read_lines
 from pixelnet.data.voc2012 import devkit
 from pixelnet.errors import InputError
+from pixelnet.files import reading
+from pixelnet.tasks import Task
 
 ORIGIN = "cs.stanford.edu/~roozbeh/pascal-context"
 
@@ -29,18 +30,18 @@ class PascalContext(Listed):
 
     name = "pascal-context"
     tasks = ("segmentation",)
-    parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": (".",)}
+    split_folders: ClassVar[dict[str, tuple[str, ...]]] = {"train": (".",)}
     chosen: ClassVar[str] = "59_labels.txt"
     source_of_list: ClassVar[str] = f"get it from {ORIGIN}"
     origin = f"{ORIGIN} (labels) and host.robots.ox.ac.uk/pascal/VOC/voc2010 (images and lists)"
 
-    def __init__(self, path: str | Path, task: str, split: str = "train") -> None:
+    def __init__(self, path: str | Path, task: str | Task, split: str = "train") -> None:
         super().__init__(path, task, split)
         names = class_list(self.root / "labels.txt", f"get it from {ORIGIN}")
-        self.classes = tuple(class_list(self.root / self.chosen, self.source_of_list).values())
+        self.class_names = tuple(class_list(self.root / self.chosen, self.source_of_list).values())
         ids = {name: number for number, name in names.items()}
         self.ids = np.full(max(names) + 1, UNLABELLED, np.uint8)
-        for k, name in enumerate(self.classes):
+        for k, name in enumerate(self.class_names):
             known = name if name in ids else SPELLINGS.get(name)
             if known not in ids:
                 raise InputError(
@@ -49,7 +50,7 @@ class PascalContext(Listed):
             self.ids[ids[known]] = k
 
     @classmethod
-    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+    def layout(cls, root: Path, part: str, task: str | Task) -> tuple[Path, Path]:
         return photos(root) / "JPEGImages", root / "trainval"
 
     @classmethod
@@ -66,7 +67,7 @@ class PascalContext(Listed):
             stored = loadmat(path)["LabelMap"]
         if stored.max() >= len(self.ids):
             raise InputError(
-                f"{self.shown(path)} holds the value {stored.max()}, but labels.txt ends at {len(self.ids) - 1}; "
+                f"{self.rel(path)} holds the value {stored.max()}, but labels.txt ends at {len(self.ids) - 1}; "
                 "take both from one release"
             )
         return self.ids[stored]

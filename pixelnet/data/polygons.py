@@ -1,7 +1,7 @@
-"""Label maps from drawn shapes: LabelMe's JSON (one an image) and COCO's (one a split), read and rasterised.
+"""Label maps from drawn shapes: LabelMe's JSON (one an image) and COCO's (one a split), read and rasterized.
 
 Coordinates are pixel corners: the image spans 0..W and 0..H, and pixel (column x, row y) belongs to a shape if its
-centre (x + 0.5, y + 0.5) lies inside by the even-odd rule. (Pillow's polygons take in the outline as well, about a
+center (x + 0.5, y + 0.5) lies inside by the even-odd rule. (Pillow's polygons take in the outline as well, about a
 pixel's width too much.)
 
 Sources: LabelMe's file format; COCO's data format, its run lengths down the columns and their text form, groups of
@@ -84,7 +84,7 @@ def labelme_labels(path: Path) -> set[str]:
 
 
 def outline_of(kind: str, points: np.ndarray, where: str) -> np.ndarray:
-    """The polygon (P, 2) of a LabelMe shape: a rectangle is two corners, a circle its centre and a point on it."""
+    """The polygon (P, 2) of a LabelMe shape: a rectangle is two corners, a circle its center and a point on it."""
     if kind == "polygon":
         return points
     if kind not in ("rectangle", "circle"):
@@ -217,7 +217,7 @@ def numbers_of(text: str) -> list[int]:
 
 
 def fill(outline: np.ndarray, width: int, height: int, where: str) -> np.ndarray:
-    """bool (H, W): the pixels whose centre is inside a polygon (P, 2) of corner coordinates; it may leave the image.
+    """bool (H, W): the pixels whose center is inside a polygon (P, 2) of corner coordinates; it may leave the image.
 
     Raises InputError for fewer than 3 points or coordinates that are not finite.
     """
@@ -226,7 +226,7 @@ def fill(outline: np.ndarray, width: int, height: int, where: str) -> np.ndarray
     mask = np.zeros((height, width), bool)
     (x0, y0), (x1, y1) = outline.T, np.roll(outline, -1, axis=0).T
     first, last = np.clip(np.ceil(np.sort([y0, y1], axis=0) - 0.5), 0, height).astype(int)
-    # An entry for each edge and row whose centres it crosses, and the first column whose centre is right of it.
+    # An entry for each edge and row whose centers it crosses, and the first column whose center is right of it.
     number = last - first
     edge = np.repeat(np.arange(len(outline)), number)
     if not edge.size:

@@ -29,40 +29,40 @@ class Augmentation:
             gives a smaller view.
         scale: a view is magnified by a factor drawn from this range, evenly in its logarithm.
         flip: mirror every other view left to right.
-        colour: brightness, contrast and saturation each change by up to this share, 0..1.
-        size: the longer side, in pixels, that images are brought to; `scale` comes on top. None: as they are.
+        color_jitter: brightness, contrast and saturation each change by up to this share, 0..1.
+        image_size: the longer side, in pixels, that images are brought to; `scale` comes on top. None: as they are.
     """
 
     crop: tuple[int, int] | None = (256, 320)
     scale: tuple[float, float] = (0.75, 1.5)
     flip: bool = True
-    colour: float = 0.3
-    size: int | None = None
+    color_jitter: float = 0.3
+    image_size: int | None = None
 
     def __post_init__(self) -> None:
-        check_size(self.size)
+        check_size(self.image_size)
         if self.crop is not None and min(self.crop) < 1:
             raise InputError(f"the crop is {self.crop}; give a height and a width of at least 1")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise InputError(f"the scale is {self.scale}; give a smallest and a largest factor, both above 0")
-        if not 0 <= self.colour < 1:
-            raise InputError(f"the colour change is {self.colour}; it must be at least 0 and below 1")
+        if not 0 <= self.color_jitter < 1:
+            raise InputError(f"the color jitter is {self.color_jitter}; it must be at least 0 and below 1")
 
 
 class View(NamedTuple):
-    """A view (C, h, w) uint8, and the window (rows, columns) of its image that it shows."""
+    """What a view shows: rows and columns of its image, the view's (height, width), and whether it is mirrored."""
 
-    image: Tensor
     rows: slice
     columns: slice
+    size: tuple[int, int]
     mirrored: bool
 
     def place(self, points: np.ndarray) -> np.ndarray:
         """Points (P, 2) as (x, y) in the window -> the same places in the view.
 
-        Pixel centres are whole numbers on both sides, so pixel edges, which scale, lie at half ones.
+        Pixel centers are whole numbers on both sides, so pixel edges, which scale, lie at half ones.
         """
-        height, width = self.image.shape[-2:]
+        height, width = self.size
         window = (self.columns.stop - self.columns.start, self.rows.stop - self.rows.start)
         placed = (points + 0.5) * (np.array([width, height]) / window) - 0.5
         if self.mirrored:
@@ -70,57 +70,71 @@ class View(NamedTuple):
         return placed.astype(np.float32)
 
 
-def draw_view(image: np.ndarray, augmentation: Augmentation, rng: np.random.Generator) -> View:
-    """A view of an image (H, W, C) uint8, by the chances of `rng` alone."""
-    height, width = image.shape[:2]
+def draw_view(size: tuple[int, int], augmentation: Augmentation, rng: np.random.Generator) -> View:
+    """A view of an image of size (width, height), by the chances of `rng` alone."""
+    width, height = size
     longer = max(height, width)
-    scale = float(np.exp(rng.uniform(*np.log(augmentation.scale)))) * ((augmentation.size or longer) / longer)
+    scale = float(np.exp(rng.uniform(*np.log(augmentation.scale)))) * ((augmentation.image_size or longer) / longer)
     wanted = augmentation.crop or (round(height * scale), round(width * scale))
-    rows, window_height = _window(height, wanted[0], scale, rng)
-    columns, window_width = _window(width, wanted[1], scale, rng)
-    pixels = torch.from_numpy(np.ascontiguousarray(image[rows, columns].transpose(2, 0, 1)))
-    size = [max(1, min(wanted[0], round(window_height * scale))), max(1, min(wanted[1], round(window_width * scale)))]
-    view = F.resize(pixels, size, antialias=True)
-    mirrored = augmentation.flip and rng.random() < 0.5
-    if mirrored:
-        view = F.horizontal_flip(view)
-    return View(_tint(view, augmentation.colour, rng), rows, columns, mirrored)
+    rows, window_height = _slice(height, wanted[0], scale, rng)
+    columns, window_width = _slice(width, wanted[1], scale, rng)
+    height, width = (
+        max(1, min(most, round(length * scale)))
+        for most, length in zip(wanted, (window_height, window_width), strict=True)
+    )
+    return View(rows, columns, (height, width), augmentation.flip and bool(rng.random() < 0.5))
 
 
-def whole_view(image: np.ndarray) -> View:
-    """The image itself as a view."""
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    return View(pixels, slice(0, image.shape[0]), slice(0, image.shape[1]), mirrored=False)
+def cut_view(pixels: np.ndarray, view: View, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:
+    """A view's picture, float (C, H, W) in 0..1, from the pixels (h, w, C) of its window, uint8, uint16 or float32."""
+    planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    planes = F.resize(planes if planes.dtype == torch.uint8 else to_unit(planes), list(view.size), antialias=True)
+    if view.mirrored:
+        planes = F.horizontal_flip(planes)
+    return to_unit(_jitter(planes, augmentation.color_jitter, rng))
+
+
+def to_unit(image: Tensor) -> Tensor:
+    """An image of uint8, uint16 or real values -> float32; whole numbers by their type's range to 0..1."""
+    if image.is_floating_point():
+        return image.float()
+    return image.float() / {torch.uint8: 255, torch.uint16: 65535}[image.dtype]
 
 
 def bring_to(image: np.ndarray, size: int | None) -> tuple[Tensor, float]:
-    """An image (H, W, C) uint8 with its longer side brought to `size`, and the factor: one, of both axes.
+    """An image (H, W, C) with its longer side brought to `size`, and the factor: one, of both axes.
 
-    So a pixel's centre p goes to (p + 0.5) factor - 0.5. The shorter side is seldom a whole number of pixels then: the
+    So a pixel's center p goes to (p + 0.5) factor - 0.5. The shorter side is seldom a whole number of pixels then: the
     image is repeated beyond its last row or column as far as the last of them reaches.
-    Returns (C, h, w) uint8, and exactly 1 for a size of None and for an image of that size, which is not touched.
+    Returns float (C, h, w) in 0..1, and exactly 1 for a size of None and for an image of that size, which is not
+    touched.
     """
     longer = max(image.shape[:2])
     if size is None or size == longer:
-        return torch.tensor(image).permute(2, 0, 1), 1.0
+        return to_unit(torch.tensor(image).permute(2, 0, 1)), 1.0
+    if image.dtype != np.uint8:
+        image = to_unit(torch.tensor(image)).numpy()
     lengths = [-(-length * size // longer) for length in image.shape[:2]]
     needed = [-(-length * longer // size) for length in lengths]
     below, right = (more - length for more, length in zip(needed, image.shape[:2], strict=True))
     planes = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge").transpose(2, 0, 1)
     box = (0, 0, lengths[1] * longer / size, lengths[0] * longer / size)  # of the image, not of whole pixels
     resized = [PIL.Image.fromarray(plane).resize(lengths[::-1], PIL.Image.Resampling.BILINEAR, box) for plane in planes]
-    return torch.from_numpy(np.stack([np.asarray(plane) for plane in resized])), size / longer
+    return to_unit(torch.from_numpy(np.stack([np.asarray(plane) for plane in resized]))), size / longer
 
 
-def _window(length: int, wanted: int, scale: float, rng: np.random.Generator) -> tuple[slice, int]:
+def _slice(length: int, wanted: int, scale: float, rng: np.random.Generator) -> tuple[slice, int]:
     window = min(length, max(1, round(wanted / scale)))
     first = int(rng.integers(length - window + 1))
     return slice(first, first + window), window
 
 
-def _tint(view: Tensor, colour: float, rng: np.random.Generator) -> Tensor:
-    if not colour:
+def _jitter(view: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
+    if not amount:
         return view
-    brightness, contrast, saturation = rng.uniform(1 - colour, 1 + colour, 3)
-    view = F.adjust_contrast(F.adjust_brightness(view, brightness), contrast)
-    return F.adjust_saturation(view, saturation) if len(view) == 3 else view
+    brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, 3)
+    if len(view) == 3:
+        view = F.adjust_contrast(F.adjust_brightness(view, brightness), contrast)
+        return F.adjust_saturation(view, saturation)
+    # Channels that are no colors are as many gray pictures.
+    return F.adjust_contrast(F.adjust_brightness(view[:, None], brightness), contrast)[:, 0]

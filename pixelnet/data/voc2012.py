@@ -18,9 +18,11 @@ import numpy as np
 from scipy.io import loadmat
 
 from pixelnet.data.dataset import UNLABELLED, class_ids
-from pixelnet.data.images import read_labels, reading
 from pixelnet.data.listed import Listed
 from pixelnet.errors import InputError
+from pixelnet.files import reading
+from pixelnet.tasks import Task
+from pixelnet.tasks.segmentation import read_labels
 
 SBD_ORIGIN = "www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours (benchmark.tgz)"
 
@@ -32,7 +34,7 @@ CLASSES = (
 # fmt: on
 
 
-def voc_colours(count: int) -> tuple[tuple[int, int, int], ...]:
+def voc_colors(count: int) -> tuple[tuple[int, int, int], ...]:
     """The devkit's palette: the bits of an id, three at a time, from the highest bit of R, G and B on."""
     ids = np.arange(count)
     channels = [sum(((ids >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(8)) for channel in range(3)]
@@ -44,13 +46,13 @@ class VOC2012(Listed):
 
     name = "voc2012"
     tasks = ("segmentation",)
-    classes = CLASSES
-    colours = voc_colours(len(CLASSES))
+    class_names = CLASSES
+    class_colors = voc_colors(len(CLASSES))
     origin = "host.robots.ox.ac.uk/pascal/VOC/voc2012 (VOCtrainval_11-May-2012.tar)"
-    parts: ClassVar[dict[str, tuple[str, ...]]] = {"train": (".",)}
+    split_folders: ClassVar[dict[str, tuple[str, ...]]] = {"train": (".",)}
 
     @classmethod
-    def layout(cls, root: Path, part: str, task: str) -> tuple[Path, Path]:
+    def layout(cls, root: Path, part: str, task: str | Task) -> tuple[Path, Path]:
         return devkit(root) / "JPEGImages", devkit(root) / "SegmentationClass"
 
     @classmethod
@@ -66,13 +68,13 @@ class VOC2012(Listed):
     def extra(self) -> Path | None:
         return sbd(self.root)
 
-    def demand_split(self, expected: str) -> None:
+    def require_split(self, expected: str) -> None:
         if self.split == "train_aug" and self.extra is None:
             raise InputError(
                 f"{self.source} has no split 'train_aug', which needs SBD's labels: expected "
                 f"benchmark_RELEASE/dataset/ in it or beside VOC2012; get it from {SBD_ORIGIN}"
             )
-        super().demand_split(expected)
+        super().require_split(expected)
 
     def listed(self, *paths: Path) -> list[str]:
         if self.split != "train_aug":
@@ -95,7 +97,7 @@ class VOC2012(Listed):
                 stored = loadmat(path)["GTcls"]["Segmentation"][0, 0]
         else:
             stored = read_labels(path)
-        return class_ids(stored, len(CLASSES), UNLABELLED, self.shown(path))
+        return class_ids(stored, len(CLASSES), UNLABELLED, self.rel(path))
 
 
 def devkit(root: Path, year: str = "VOC2012") -> Path:

@@ -1,13 +1,14 @@
 """Angles between predicted and true surface normals, in degrees.
 
 The protocol is that of the NYUv2 normals literature (Fouhey et al. 2013; Marr Revisited, Bansal et al. 2016): both
-vectors are normalised, the errors of all valid pixels of all images are pooled, and "11.25", "22.5" and "30" are
+vectors are normalized, the errors of all valid pixels of all images are pooled, and "11.25", "22.5" and "30" are
 the percent of them strictly below so many degrees.
 """
 
 import numpy as np
 
 from pixelnet.errors import InputError
+from pixelnet.metrics.bootstrap import Counts
 
 THRESHOLDS = (11.25, 22.5, 30.0)
 # Bins in a degree. A power of two, so that a threshold is a bin's edge and finding an error's bin is exact.
@@ -38,23 +39,23 @@ def angular_errors(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(cross, (prediction * truth).sum(axis=-1)))
 
 
-def tally(errors: np.ndarray) -> np.ndarray:
+def tally(errors: np.ndarray) -> dict[str, np.ndarray]:
     """Add up errors (M,) in degrees so that tallies of several images can be summed in little memory.
 
-    Returns float64 (bins + 2,): the number of errors in each bin of 1/128 degree, their sum and their squares' sum.
+    Returns float64: "histogram" (bins,), the number of errors in each bin of 1/128 degree; "sum" and "squares", those
+    of the errors.
     """
     errors = np.asarray(errors, dtype=np.float64).ravel()
     number = np.bincount((errors * BINS_PER_DEGREE).astype(np.int64), minlength=180 * BINS_PER_DEGREE + 1)
-    return np.concatenate([number, [errors.sum(), (errors**2).sum()]])
+    return {"histogram": number.astype(np.float64), "sum": errors.sum(), "squares": (errors**2).sum()}
 
 
-def tally_scores(counts: np.ndarray) -> dict[str, float | None]:
-    """The scores of a tally (bins + 2,): mean, median and rmse in degrees; "11.25", "22.5" and "30" in percent.
+def tally_scores(counts: Counts) -> dict[str, float | None]:
+    """The scores of a tally: mean, median and rmse in degrees; "11.25", "22.5" and "30" in percent.
 
     All are exact but for the median, which is low by less than a bin (.008 degrees).
     """
-    *_, sums, squares = counts
-    number = counts[:-2]
+    number = counts["histogram"]
     total = number.sum()
     if not total:
         return dict.fromkeys(("mean", "median", "rmse", *(f"{t:g}" for t in THRESHOLDS)))
@@ -62,15 +63,10 @@ def tally_scores(counts: np.ndarray) -> dict[str, float | None]:
     ranks = np.array([(total - 1) // 2, total // 2])
     middle = np.searchsorted(np.cumsum(number), ranks, side="right")
     result: dict[str, float | None] = {
-        "mean": float(sums / total),
+        "mean": float(counts["sum"] / total),
         "median": float(middle.mean() / BINS_PER_DEGREE),
-        "rmse": float(np.sqrt(squares / total)),
+        "rmse": float(np.sqrt(counts["squares"] / total)),
     }
     for threshold in THRESHOLDS:
         result[f"{threshold:g}"] = float(100 * number[: int(threshold * BINS_PER_DEGREE)].sum() / total)
     return result
-
-
-def scores(errors: np.ndarray) -> dict[str, float | None]:
-    """The scores of errors (M,) in degrees, see tally_scores."""
-    return tally_scores(tally(errors))

@@ -1,7 +1,7 @@
 """Boundaries: the scores of the BSDS protocol, and a quick F to follow training by.
 
 The protocol (Martin, Fowlkes and Malik, TPAMI 2004; Arbelaez et al., TPAMI 2011): suppress what is no crest, and at
-each threshold binarise, thin, and match the predicted pixels one to one with each annotator's within a distance.
+each threshold binarize, thin, and match the predicted pixels one to one with each annotator's within a distance.
 
 The quick F is not its score: every pixel with a counterpart close enough counts as matched there, so one may serve
 many. That is kinder and far quicker. To know what a number is worth (20 validation images of BSDS500): noise has .42,
@@ -52,7 +52,7 @@ def thin(strength: np.ndarray, border: int = BORDER, multiplier: float = MULTIPL
     return thinned * np.outer(*(_fade(size, border) for size in strength.shape))
 
 
-def binarise(strength: np.ndarray, threshold: float) -> np.ndarray:
+def binarize(strength: np.ndarray, threshold: float) -> np.ndarray:
     """The edges of a strength (H, W) as the protocol has them at one threshold, suppressed and thinned: bool (H, W)."""
     return thin_mask(thin(strength) >= threshold)
 
@@ -143,7 +143,7 @@ def check_protocol(thresholds: int, max_dist: float, method: str, thinned: bool,
 def boundary_scores(counts: np.ndarray) -> dict[str, Any]:
     """The scores of the BSDS protocol from counts (T + 1, 4), those of `boundary_counts` summed over images.
 
-    ods: the best F at one threshold for all images, and `threshold` where it is reached; between two neighbours
+    ods: the best F at one threshold for all images, and `threshold` where it is reached; between two neighbors
     precision and recall are taken as straight lines. ois: F of the counts of each image at its own best threshold.
     ap: mean precision over the recalls 0, .01, ..., 1, none where the curve does not reach; the curve of a binary map
     is a point, and has 0. r50: recall at a precision of one half, None where it is never reached.

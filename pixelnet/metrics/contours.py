@@ -12,7 +12,7 @@ MAX_DIST = 0.0075  # of the diagonal, as in Csurka et al. 2013, section 2
 def contour_counts(prediction: np.ndarray, truth: np.ndarray, classes: int, max_dist: float = MAX_DIST) -> np.ndarray:
     """Count, class by class, the boundary pixels that have one of the other map's within reach.
 
-    A boundary pixel of a class has a 4-neighbour of another class. The image's border is no boundary, nor is that of
+    A boundary pixel of a class has a 4-neighbor of another class. The image's border is no boundary, nor is that of
     an unlabelled area: its pixels are left out of both maps.
 
     prediction, truth: integers (H, W), ids 0..classes-1, and 255 in truth for unlabelled. max_dist: how far away a
@@ -56,7 +56,7 @@ def contour_scores(counts: np.ndarray) -> dict[str, float | list[float | None] |
 
 
 def _boundary_ids(ids: np.ndarray) -> np.ndarray:
-    """(H, W) ids where a 4-neighbour is of another class, unlabelled elsewhere."""
+    """(H, W) ids where a 4-neighbor is of another class, unlabelled elsewhere."""
     boundary = np.zeros(ids.shape, dtype=bool)
     for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
         differ = (ids[before] != ids[after]) & (ids[before] != UNLABELLED) & (ids[after] != UNLABELLED)

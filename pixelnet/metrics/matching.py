@@ -47,7 +47,7 @@ def match(
     return places
 
 
-class Pairs(NamedTuple):
+class PairedFiles(NamedTuple):
     """M pairs of pixels within reach of each other, the nearest first."""
 
     predicted: np.ndarray  # (M,) number of the predicted pixel
@@ -55,8 +55,8 @@ class Pairs(NamedTuple):
     distance: np.ndarray  # (M,) in pixels
     part: np.ndarray  # (M,) number of the connected part of the graph that the pair is in
 
-    def only(self, keep: np.ndarray) -> "Pairs":
-        return Pairs(*(values[keep] for values in self))
+    def only(self, keep: np.ndarray) -> "PairedFiles":
+        return PairedFiles(*(values[keep] for values in self))
 
 
 class Mates(NamedTuple):
@@ -92,7 +92,7 @@ class Matcher:
         self.bounds = np.cumsum([0, *(len(hit) for _, hit, _ in hits)])  # between two of them, pairs of one offset
         graph = _graph(ours, self.size[0] + theirs, sum(self.size))
         part = connected_components(graph, directed=False)[1]
-        self.pairs = Pairs(ours, theirs, distances, part[ours])
+        self.pairs = PairedFiles(ours, theirs, distances, part[ours])
 
     def __call__(self, predicted: np.ndarray, method: Method = "fast") -> tuple[np.ndarray, np.ndarray]:
         """Match predicted pixels, bool (H, W), all of them candidates.
@@ -118,15 +118,15 @@ def _offsets(reach: float) -> list[tuple[float, int, int]]:
     return sorted((away, dy, dx) for dy in span for dx in span if (away := math.hypot(dy, dx)) <= reach)
 
 
-def _nearest_first(pairs: Pairs, bounds: np.ndarray, mates: Mates) -> None:
-    """Match greedily. Pairs of one offset, between two of `bounds`, share no pixel and are matched together."""
+def _nearest_first(pairs: PairedFiles, bounds: np.ndarray, mates: Mates) -> None:
+    """Match greedily. PairedFiles of one offset, between two of `bounds`, share no pixel and are matched together."""
     for start, stop in pairwise(bounds):
         predicted, truth = pairs.predicted[start:stop], pairs.truth[start:stop]
         free = (mates.predicted[predicted] < 0) & (mates.truth[truth] < 0)
         _join(mates, predicted[free], truth[free])
 
 
-def _augment(pairs: Pairs, mates: Mates) -> None:
+def _augment(pairs: PairedFiles, mates: Mates) -> None:
     """Make a matching as large as can be: a maximum flow along paths that alternate between pairs out and in."""
     free = mates.predicted[pairs.predicted] < 0, mates.truth[pairs.truth] < 0
     open_parts = np.intersect1d(pairs.part[free[0]], pairs.part[free[1]])  # with pixels left over on both sides
@@ -152,7 +152,7 @@ def _augment(pairs: Pairs, mates: Mates) -> None:
     _join(mates, flow.row[chosen], flow.col[chosen] - first)
 
 
-def _shorten(pairs: Pairs, mates: Mates) -> None:
+def _shorten(pairs: PairedFiles, mates: Mates) -> None:
     """Turn a largest matching into a largest one of least total distance.
 
     Truth pixels that compete for too few predicted ones, or the reverse, are told apart first (Dulmage and
@@ -173,7 +173,7 @@ def _shorten(pairs: Pairs, mates: Mates) -> None:
     _assign(pairs.only(~ours & ~wanted[pairs.truth]), mates)
 
 
-def _assign(pairs: Pairs, mates: Mates) -> None:
+def _assign(pairs: PairedFiles, mates: Mates) -> None:
     """Lessen the total distance of a matching that has a mate for each `predicted` of the pairs, and keeps it so."""
     nearest = np.full(len(mates.predicted), np.inf)
     np.minimum.at(nearest, pairs.predicted, pairs.distance)
@@ -189,7 +189,7 @@ def _assign(pairs: Pairs, mates: Mates) -> None:
     _join(mates, predicted, truth)
 
 
-def _least_cost(pairs: Pairs, mates: Mates) -> tuple[np.ndarray, np.ndarray]:
+def _least_cost(pairs: PairedFiles, mates: Mates) -> tuple[np.ndarray, np.ndarray]:
     """Partners of the least total distance for each `predicted` of the pairs, which has a mate: both numbers, (R,)."""
     rows, cols = _distinct(pairs.predicted), _distinct(pairs.truth)
     row, col = (np.searchsorted(numbers, of) for numbers, of in ((rows, pairs.predicted), (cols, pairs.truth)))

@@ -4,8 +4,8 @@ import numpy as np
 
 
 def _tables() -> tuple[np.ndarray, np.ndarray]:
-    """For each of the 256 neighbourhoods: may the pixel go in the first, and in the second, half of a round?"""
-    # The neighbours x1..x8 of a pixel: east, then anticlockwise; bit k - 1 of a neighbourhood's number is xk.
+    """For each of the 256 neighborhoods: may the pixel go in the first, and in the second, half of a round?"""
+    # The neighbors x1..x8 of a pixel: east, then anticlockwise; bit k - 1 of a neighborhood's number is xk.
     x1, x2, x3, x4, x5, x6, x7, x8 = (np.arange(256) >> bit & 1 == 1 for bit in range(8))
     sides, corners = (x1, x3, x5, x7), (x2, x4, x6, x8)
     following = (x3, x5, x7, x1)
@@ -28,13 +28,13 @@ def thin_mask(mask: np.ndarray) -> np.ndarray:
     """
     padded = np.pad(np.asarray(mask, dtype=np.uint8), 1)
     flat, width = padded.reshape(-1), padded.shape[1]
-    neighbours = (1, 1 - width, -width, -width - 1, -1, width - 1, width, width + 1)
+    neighbors = (1, 1 - width, -width, -width - 1, -1, width - 1, width, width + 1)
     pixels, before = np.flatnonzero(flat), -1
     while len(pixels) != before:
         before = len(pixels)
         for table in TABLES:
             around = np.zeros(len(pixels), dtype=np.uint8)
-            for bit, step in enumerate(neighbours):
+            for bit, step in enumerate(neighbors):
                 around |= flat[pixels + step] << bit
             goes = table[around]
             flat[pixels[goes]] = 0

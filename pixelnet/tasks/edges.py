@@ -1,21 +1,32 @@
 """Edges: how likely a boundary runs through a pixel, learnt from several annotators who do not quite agree."""
 
+from __future__ import annotations
+
 import os
+from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from pixelnet.errors import InputError
+from pixelnet.files import one_channel, read_stored, write_png
 from pixelnet.metrics import boundaries
+from pixelnet.metrics.bootstrap import Counts
 from pixelnet.metrics.matching import Method
-from pixelnet.tasks.task import Labels, Loss, Scorer, Task, weighted_mean
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUMMARY = ("mean share of annotators", "pixels any annotator drew", "pixels half of them drew")
+QUEUED = 4  # images for each process of the benchmark that may wait for it
 CONSENSUS = 0.5  # the share of annotators from which on a pixel is a boundary
 
 
@@ -43,6 +54,8 @@ class Edges(Task):
     headline = ("quick_f", True)
     sampler = "balanced"
     outputs = 1
+    folder = "edges"
+    suffix = ".png"
 
     def labelled(self, labels: Labels) -> Labels:
         if self.loss_name == "soft":
@@ -53,27 +66,88 @@ class Edges(Task):
         """(..., 1) -> edge strength (...) in 0..1, which is the probability of a boundary too."""
         return torch.sigmoid(logits[..., 0])
 
-    def certainty(self, logits: Tensor) -> Tensor:
+    def confidence(self, logits: Tensor) -> Tensor:
         """How far the logit is from 0, an even chance."""
         return logits[..., 0].abs()
 
     def scorer(self) -> Scorer:
         """Its truth is bool (A, H, W), a map for each annotator, or a share of them (H, W), taken as one."""
-        counts = np.zeros((len(boundaries.THRESHOLDS), 4), dtype=np.int64)
-        return Scorer(_count, boundaries.quick_scores, counts, self.headline)
+        counts = {"thresholds": np.zeros((len(boundaries.THRESHOLDS), 4), dtype=np.int64)}
+        return Scorer(_quick_counts, _quick_scores, counts, self.headline)
 
-    def benchmark(self, **options: Any) -> "Benchmark":
+    def benchmark(self, **options: Any) -> Benchmark:
         """The BSDS protocol; `options` are those of `boundary_counts`, and `workers`."""
         return Benchmark(**options)
+
+    def plots(self, scored: Scored) -> list[Plot]:
+        """The curve over lines of equal F, and the human point where one is published."""
+        scores = scored.scores
+
+        def draw(axes: Axes) -> None:
+            for f in np.arange(1, 10) / 10:
+                reach = np.linspace(f / (2 - f), 1, 200)  # from a precision of 1 to a recall of 1
+                axes.plot(reach, f * reach / (2 * reach - f), color="0.8", linewidth=0.8)
+                axes.text(1.01, f / (2 - f), f"F {f:.1f}", color="0.4", fontsize=8, va="center")
+            if scores["curve"] is not None:
+                curve = scores["curve"]["recall"], scores["curve"]["precision"]
+                axes.plot(*curve, color="C0", label=f"ODS {scores['ods']:.3f}")
+            if scored.reference is not None:
+                recall, precision = scored.reference
+                f = 2 * precision * recall / (precision + recall)
+                axes.plot(recall, precision, "o", color="C2", label=f"human, F {f:.2f} (published)")
+            axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+            axes.legend(loc="lower left", framealpha=1, edgecolor="none")
+
+        return [Plot("Precision against recall, with lines of equal F", draw, (6.4, 6.2))]
 
     def paint(self, prediction: np.ndarray) -> np.ndarray:
         """Strength (H, W) -> dark strokes on white; unlabelled light blue, which no strength is."""
         strength = np.asarray(prediction, dtype=np.float32)
         unlabelled = np.isnan(strength)
-        grey = (255 * (1 - np.where(unlabelled, 0, strength).clip(0, 1))).round().astype(np.uint8)
-        colours = np.repeat(grey[..., None], 3, axis=-1)
-        colours[unlabelled] = (190, 215, 245)
-        return colours
+        gray = (255 * (1 - np.where(unlabelled, 0, strength).clip(0, 1))).round().astype(np.uint8)
+        colors = np.repeat(gray[..., None], 3, axis=-1)
+        colors[unlabelled] = (190, 215, 245)
+        return colors
+
+    @staticmethod
+    def read(path: str | Path) -> np.ndarray:
+        """The share of annotators, or a strength, float32 (H, W) in 0..1; see `read_share`."""
+        return read_share(path)
+
+    def write(self, path: Path, prediction: np.ndarray) -> None:
+        """A strength (H, W) as a gray PNG of 16 bits; lines, bool, as 0 and 255."""
+        lines = prediction.dtype == bool
+        write_png(path, (prediction * (255 if lines else 65535)).round().astype(np.uint8 if lines else np.uint16))
+
+    def known(self, labels: np.ndarray) -> np.ndarray:
+        """Shares that the loss leaves out are known, too."""
+        return ~np.isnan(labels)
+
+    def count_labels(self, labels: np.ndarray) -> Counts:
+        return {"sums": np.array([labels.sum(dtype=np.float64), (labels > 0).sum(), (labels >= CONSENSUS).sum()])}
+
+    def summarize(self, counts: Counts) -> dict[str, float]:
+        labelled = max(float(counts["labelled"].sum()), 1)
+        found = zip(SUMMARY, counts["sums"].sum(axis=0), strict=True)
+        return {name: float(value) / labelled for name, value in found} | super().summarize(counts)
+
+
+def read_share(path: str | Path) -> np.ndarray:
+    """Edge maps: the share of annotators who drew a boundary, float32 (H, W) in 0..1, NaN (.npy only) unlabelled.
+
+    Gray PNG of any depth holds share x max (a 1-bit one just draws the edges); .npy holds the share itself.
+    """
+    stored, top, mode = read_stored(path)
+    one_channel(stored, mode, path, "an edge map")
+    if top > 1 and stored.max() == 1:
+        raise InputError(f"{path} holds only 0 and 1 where {top} means an edge; multiply it by {top}")
+    share = stored.astype(np.float32) / (top or 1)
+    if (share < 0).any() or (share > 1).any():
+        raise InputError(
+            f"{path} holds {np.nanmin(share):g}..{np.nanmax(share):g}, but an edge map is the share of annotators, "
+            "0..1 (NaN unlabelled); divide it by its maximum"
+        )
+    return share
 
 
 class Benchmark(Scorer):
@@ -94,15 +168,15 @@ class Benchmark(Scorer):
         """As `boundary_counts`, `matching` being its method. workers: processes; 0 counts in this one."""
         boundaries.check_protocol(thresholds, max_dist, matching, thinned, crisp)
         count = partial(
-            boundaries.boundary_counts,
+            _boundary_counts,
             thresholds=thresholds,
             max_dist=max_dist,
             method=matching,
             thinned=thinned,
             crisp=crisp,
         )
-        nothing = np.zeros((thresholds + 1, 4), dtype=np.int64)
-        super().__init__(count, boundaries.boundary_scores, nothing, headline=("ods", True))
+        nothing = {"thresholds": np.zeros((thresholds + 1, 4), dtype=np.int64)}
+        super().__init__(count, _boundary_scores, nothing, headline=("ods", True))
         suppression = {"border": boundaries.BORDER, "multiplier": boundaries.MULTIPLIER, "smoothing": "triangle 4"}
         self.settings = {
             "thresholds": thresholds,
@@ -113,7 +187,7 @@ class Benchmark(Scorer):
         }
         self.workers = (os.cpu_count() or 1) if workers is None else workers
         self.pool: ProcessPoolExecutor | None = None
-        self.jobs: list[Future[np.ndarray]] = []
+        self.jobs: deque[Future[Counts]] = deque()
 
     def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         pair = boundaries.checked(*_against_annotators(prediction, truth))
@@ -122,6 +196,8 @@ class Benchmark(Scorer):
             return
         self.pool = self.pool or ProcessPoolExecutor(self.workers)
         self.jobs.append(self.pool.submit(self.count, *pair))
+        while len(self.jobs) > QUEUED * self.workers:  # maps that wait are held in memory
+            self.counts.append(self.jobs.popleft().result())
 
     def merge(self, other: Scorer) -> None:
         assert isinstance(other, Benchmark)
@@ -145,7 +221,7 @@ class Benchmark(Scorer):
         """Wait for the images still being counted."""
         if self.pool is not None:
             self.counts += [job.result() for job in tqdm(self.jobs, "match", unit="image", leave=False)]
-            self.jobs = []
+            self.jobs.clear()
             self.pool.shutdown()
             self.pool = None
 
@@ -165,9 +241,21 @@ def _against_annotators(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.n
         return prediction, truth
     if np.shape(prediction) != truth.shape:
         raise InputError(f"the edge strength is {np.shape(prediction)} but the truth is {truth.shape}")
-    # A strength at an unlabelled pixel must neither count nor thin out a neighbour's.
+    # A strength at an unlabelled pixel must neither count nor thin out a neighbor's.
     return np.where(np.isnan(truth), 0, prediction), (truth >= CONSENSUS)[None]
 
 
-def _count(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    return boundaries.quick_counts(*_against_annotators(prediction, truth))
+def _quick_counts(prediction: np.ndarray, truth: np.ndarray) -> Counts:
+    return {"thresholds": boundaries.quick_counts(*_against_annotators(prediction, truth))}
+
+
+def _quick_scores(counts: Counts) -> dict[str, Any]:
+    return dict(boundaries.quick_scores(counts["thresholds"]))
+
+
+def _boundary_counts(prediction: np.ndarray, truth: np.ndarray, **protocol: Any) -> Counts:
+    return {"thresholds": boundaries.boundary_counts(prediction, truth, **protocol)}
+
+
+def _boundary_scores(counts: Counts) -> dict[str, Any]:
+    return boundaries.boundary_scores(counts["thresholds"])

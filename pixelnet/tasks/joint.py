@@ -5,6 +5,7 @@ for all: its points take part in the losses of those that it is labelled for.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,15 +16,13 @@ from pixelnet.errors import InputError
 from pixelnet.points import Draw, Sampler, make_sampler
 from pixelnet.tasks.task import Labels, Loss, Scorer, Task
 
-NUMBERS = {"segmentation": 1, "normals": 3, "edges": 1, "regression": 1}  # that a pixel's label has
-
 
 class Joint(Task):
     """Two tasks or more, each with its own loss; the loss is their sum, each times its own of `factors`.
 
     Labels are the parts' side by side in the parts' order, float32 (..., L), each unlabelled in its own way; `pack` and
     `unpack` go from a dict by task to them and back. Predictions are such dicts. The headline is the mean over the
-    parts of theirs, from 0 to 1: an angle of a degrees counts as 1 - a / 90, an error of e as 1 - e.
+    parts of theirs, each as `Task.goodness` has it.
     """
 
     losses: ClassVar[dict[str, Loss]] = {}
@@ -31,41 +30,59 @@ class Joint(Task):
 
     def __init__(self, parts: Sequence[Task], factors: Sequence[float] | None = None) -> None:
         self._parts = {part.name: part for part in parts}
-        self.factors = dict(zip([part.name for part in parts], factors or [1.0] * len(parts), strict=True))
-        if len(self.parts) != len(parts):
+        if len(self._parts) != len(parts):
             raise InputError(f"{', '.join(part.name for part in parts)}: name each task once")
-        self.name = ",".join(self.parts)
-        self.loss_name = ",".join(part.loss_name for part in parts)
+        self.factors = dict(zip(self._parts, factors or [1.0] * len(parts), strict=True))
+        self.name = ",".join(self._parts)
+        self.loss_name, self.loss_function = ",".join(part.loss_name for part in parts), None
         self.outputs = sum(part.outputs for part in parts)
-        self.unlabelled = np.concatenate([np.full(NUMBERS[part.name], part.unlabelled, np.float32) for part in parts])
-        self._of_logits = _slices({part.name: part.outputs for part in parts})
-        self.of_labels = _slices({part.name: NUMBERS[part.name] for part in parts})
-        self.of_signs = _slices({part.name: part.signs(torch.zeros(1, part.outputs)).shape[-1] for part in parts})
+        self.label_width = sum(part.label_width for part in parts)
+        self.unlabelled = np.concatenate([np.full(part.label_width, part.unlabelled, np.float32) for part in parts])
+        self._logit_slices = _slices({part.name: part.outputs for part in parts})
+        self.label_slices = _slices({part.name: part.label_width for part in parts})
+        self.digest_slices = _slices({part.name: part.digest(torch.zeros(1, part.outputs)).shape[-1] for part in parts})
+        self.num_classes = next((part.num_classes for part in parts if part.num_classes), None)
+        self.class_names = next((part.class_names for part in parts if part.class_names), ())
+        self.class_colors = next((part.class_colors for part in parts if part.class_colors), ())
 
     @property
     def parts(self) -> Mapping[str, Task]:
         return self._parts
 
     @property
-    def of_logits(self) -> Mapping[str, slice]:
-        return self._of_logits
+    def logit_slices(self) -> Mapping[str, slice]:
+        return self._logit_slices
 
     def pack(self, labels: Mapping[str, np.ndarray], size: tuple[int, int]) -> np.ndarray:
-        """Label maps by task, each (H, W) or (H, W, 3), of those that an image is labelled for -> (H, W, L)."""
+        """Label maps by task, each (H, W) or (H, W, l), of those that an image is labelled for -> (H, W, L)."""
         packed = np.tile(self.unlabelled, (*size, 1))
         for name, values in labels.items():
-            packed[..., self.of_labels[name]] = values.reshape(*size, -1)
+            packed[..., self.label_slices[name]] = values.reshape(*size, -1)
         return packed
 
     def unpack(self, labels: Labels) -> dict[str, Labels]:
         """(..., L) -> each part's labels, as the part takes them."""
         found = {}
-        for name, own in self.of_labels.items():
-            values = labels[..., own] if NUMBERS[name] > 1 else labels[..., own.start]
-            if name == "segmentation":
-                values = values.astype(np.uint8) if isinstance(values, np.ndarray) else values.long()
+        for name, own in self.label_slices.items():
+            part = self.parts[name]
+            values = labels[..., own] if part.label_width > 1 else labels[..., own.start]
+            if np.issubdtype(part.label_dtype, np.integer):
+                values = values.astype(part.label_dtype) if isinstance(values, np.ndarray) else values.long()
             found[name] = values
         return found
+
+    def split(self, prediction: Any) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = prediction
+        return found
+
+    def make_sampler(self, pixels: int | str) -> Sampler:
+        """Each part's own sampler; see `JointSampler`."""
+        return JointSampler(self, pixels)
+
+    def with_loss(self, loss: str | Loss | None) -> Task:
+        if loss is None:
+            return self
+        raise InputError("a joint task has a loss for each of its parts; give them to the parts")
 
     def labelled(self, labels: Labels) -> Labels:
         known = [self.parts[name].labelled(own) for name, own in self.unpack(labels).items()]
@@ -73,35 +90,40 @@ class Joint(Task):
 
     def mirror(self, labels: Labels) -> Labels:
         mirrored = labels.copy() if isinstance(labels, np.ndarray) else labels.clone()
-        for name, own in self.of_labels.items():
-            mirrored[..., own] = self.parts[name].mirror(labels[..., own])
+        for name, own in self.label_slices.items():
+            part = self.parts[name]
+            values = labels[..., own] if part.label_width > 1 else labels[..., own.start]
+            mirrored[..., own] = part.mirror(values).reshape(mirrored[..., own].shape)
         return mirrored
 
     def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         losses = []
         for name, values in self.unpack(labels).items():
             known = self.parts[name].labelled(values)
-            own = logits[known][:, self.of_logits[name]]
+            own = logits[known][:, self.logit_slices[name]]
             losses.append(self.factors[name] * self.parts[name].loss(own, values[known], weights[known]))
         return torch.stack(losses).sum()
 
     def decode(self, logits: Tensor, probabilities: bool = False) -> Any:
         """(..., K) -> a dict by task of what its part predicts."""
-        return {name: self.parts[name].decode(logits[..., own], probabilities) for name, own in self.of_logits.items()}
+        return self.answers(logits, probabilities)
 
     def with_mirror(self, logits: Tensor, mirrored: Tensor) -> Tensor:
         both = [
-            self.parts[name].with_mirror(logits[..., own], mirrored[..., own]) for name, own in self.of_logits.items()
+            self.parts[name].with_mirror(logits[..., own], mirrored[..., own])
+            for name, own in self.logit_slices.items()
         ]
         return torch.cat(both, dim=-1)
 
-    def signs(self, logits: Tensor) -> Tensor:
-        return torch.cat([self.parts[name].signs(logits[..., own]) for name, own in self.of_logits.items()], dim=-1)
+    def digest(self, logits: Tensor) -> Tensor:
+        return torch.cat([self.parts[name].digest(logits[..., own]) for name, own in self.logit_slices.items()], dim=-1)
 
-    def doubt(self, one: Tensor, other: Tensor) -> Tensor:
-        """The largest of the parts' doubts."""
-        doubts = [self.parts[name].doubt(one[..., own], other[..., own]) for name, own in self.of_signs.items()]
-        return torch.stack(doubts).amax(dim=0)
+    def disagreement(self, one: Tensor, other: Tensor) -> Tensor:
+        """The largest of the parts' disagreements."""
+        parts = [
+            self.parts[name].disagreement(one[..., own], other[..., own]) for name, own in self.digest_slices.items()
+        ]
+        return torch.stack(parts).amax(dim=0)
 
     def scorer(self) -> Scorer:
         return JointScorer(self.parts)
@@ -114,6 +136,9 @@ class Joint(Task):
         found = prediction if isinstance(prediction, dict) else self.unpack(prediction)
         return np.concatenate([self.parts[name].paint(values) for name, values in found.items()], axis=1)
 
+    def read(self, path: str | Path) -> np.ndarray:
+        raise InputError(f"{path}: {' and '.join(self.parts)} are read one at a time; choose one")
+
 
 class JointSampler(Sampler):
     """Draws for each task by the task's own sampler, where an image is labelled for it.
@@ -124,10 +149,10 @@ class JointSampler(Sampler):
     def __init__(self, task: Joint, pixels: int | str = 2000) -> None:
         super().__init__(pixels)
         self.task = task
-        kinds = dict.fromkeys(part.sampler for part in task.parts.values())
+        used = dict.fromkeys(part.sampler for part in task.parts.values())
         self.draws = [  # a sampler, and the tasks that it draws for
-            (make_sampler(kind, pixels), [name for name, part in task.parts.items() if part.sampler == kind])
-            for kind in kinds
+            (make_sampler(own, pixels), [name for name, part in task.parts.items() if part.sampler == own])
+            for own in used
         ]
 
     def __call__(
@@ -153,31 +178,24 @@ class JointScorer(Scorer):
     """A scorer for each part, whose updates are dicts by task; a truth may lack some."""
 
     def __init__(self, parts: Mapping[str, Task]) -> None:
-        self.parts = {name: part.scorer() for name, part in parts.items()}
-        self.headline = Joint.headline
+        self.parts, self.headline = parts, Joint.headline
+        self.scorers = {name: part.scorer() for name, part in parts.items()}
 
     def update(self, prediction: Any, truth: Any) -> None:
         for name, values in truth.items():
-            self.parts[name].update(prediction[name], values)
+            self.scorers[name].update(prediction[name], values)
 
     def merge(self, other: Scorer) -> None:
         assert isinstance(other, JointScorer)
-        for name, scorer in self.parts.items():
-            scorer.merge(other.parts[name])
+        for name, scorer in self.scorers.items():
+            scorer.merge(other.scorers[name])
 
     def result(self) -> dict[str, Any]:
         """The headline, and a dict of each part's scores."""
-        found = {name: scorer.result() for name, scorer in self.parts.items()}
-        headlines = {name: scorer.headline for name, scorer in self.parts.items()}
-        each = [_goodness(name, found[name][score], more) for name, (score, more) in headlines.items()]
-        known = [value for value in each if value is not None]
+        found = {name: scorer.result() for name, scorer in self.scorers.items()}
+        headlines = {name: found[name][part.headline[0]] for name, part in self.parts.items()}
+        known = [self.parts[name].goodness(score) for name, score in headlines.items() if score is not None]
         return {"joint": sum(known) / len(known) if known else None, **found}
-
-
-def _goodness(task: str, score: float | None, more_is_better: bool) -> float | None:
-    if score is None or more_is_better:
-        return score
-    return 1 - score / 90 if task == "normals" else 1 - score
 
 
 def _slices(widths: Mapping[str, int]) -> dict[str, slice]:

@@ -1,15 +1,25 @@
 """Regression: any real value a pixel, such as depth or height."""
 
+from __future__ import annotations
+
 import math
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pixelnet.errors import InputError
+from pixelnet.files import one_channel, read_stored
 from pixelnet.metrics import depth
-from pixelnet.tasks.task import Labels, Loss, Scorer, Task, weighted_mean
+from pixelnet.metrics.bootstrap import Counts
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SAMPLED_PIXELS = 5000  # of an image, in the plot
 
 
 def l1(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -57,29 +67,73 @@ class Regression(Task):
         self._no_distribution(probabilities)
         return logits[..., 0]
 
-    def doubt(self, one: Tensor, other: Tensor) -> Tensor:
+    def disagreement(self, one: Tensor, other: Tensor) -> Tensor:
         """How far apart two values are, as a share of the larger, for they may be of any unit."""
         larger = torch.maximum(one.abs(), other.abs()).clamp_min(torch.finfo(one.dtype).tiny)
-        return super().doubt(one / larger, other / larger)
+        return super().disagreement(one / larger, other / larger)
 
     def scorer(self) -> Scorer:
-        return Scorer(depth.tally, depth.scores, np.zeros(6), self.headline)
+        return Scorer(depth.tally, depth.scores, depth.tally(np.empty(0), np.empty(0)), self.headline)
+
+    def plots(self, scored: Scored) -> list[Plot]:
+        """Predicted against true values, of sampled pixels."""
+        rng, sampled = np.random.default_rng(0), []
+        for prediction, labels in scored.pairs():
+            chosen = rng.permutation(np.flatnonzero(np.isfinite(labels.ravel())))[:SAMPLED_PIXELS]
+            sampled.append(np.stack([labels.ravel()[chosen], prediction.ravel()[chosen]]))
+        truth, predicted = np.concatenate(sampled, axis=1)
+
+        def draw(axes: Axes) -> None:
+            if len(truth):
+                image = axes.hexbin(truth, predicted, gridsize=60, bins="log", cmap="Blues", mincnt=1)
+                axes.figure.colorbar(image, label="sampled pixels")
+                axes.axline((truth.mean(), truth.mean()), slope=1, color="C3", linewidth=1)
+            axes.set(xlabel="true value", ylabel="predicted value")
+
+        return [Plot("Predicted against true values; on the line they agree", draw, (6.4, 5.4))]
 
     def paint(self, prediction: np.ndarray) -> np.ndarray:
         """Values (H, W) -> from dark blue over green to yellow, 2nd to 98th percentile; not finite black."""
         values = np.asarray(prediction, dtype=np.float64)
         known = np.isfinite(values)
-        colours = np.zeros((*values.shape, 3), dtype=np.uint8)
+        colors = np.zeros((*values.shape, 3), dtype=np.uint8)
         if known.any():
             low, high = np.percentile(values[known], (2, 98))
             place = (values[known] - low) / ((high - low) or 1)
             stops = np.linspace(0, 1, len(VIRIDIS))
             channels = [np.interp(place, stops, channel) for channel in np.array(VIRIDIS).T]
-            colours[known] = np.stack(channels, axis=-1).round().astype(np.uint8)
-        return colours
+            colors[known] = np.stack(channels, axis=-1).round().astype(np.uint8)
+        return colors
+
+    @staticmethod
+    def read(path: str | Path) -> np.ndarray:
+        """Values float32 (H, W); see `read_values`."""
+        return read_values(path)
+
+    def count_labels(self, labels: np.ndarray) -> Counts:
+        sums = {"sum": labels.sum(dtype=np.float64)}
+        return sums | {"smallest": labels.min(initial=np.inf), "largest": labels.max(initial=-np.inf)}
+
+    def summarize(self, counts: Counts) -> dict[str, float]:
+        labelled = float(counts["labelled"].sum())
+        extremes = {"smallest": float(counts["smallest"].min()), "largest": float(counts["largest"].max())}
+        mean = {"mean": float(counts["sum"].sum()) / max(labelled, 1)}
+        return (extremes if labelled else {}) | mean | super().summarize(counts)
 
 
-# Viridis at every eighth: it grows evenly in lightness, so it reads in print and to the colour-blind.
+def read_values(path: str | Path) -> np.ndarray:
+    """Real values (depth, height), float32 (H, W): the numbers of a gray PNG, a TIFF or a .npy; NaN is unlabelled."""
+    stored, _, mode = read_stored(path)
+    one_channel(stored, mode, path, "a map of values")
+    values = stored.astype(np.float32)
+    if np.isinf(values).any():
+        raise InputError(
+            f"{path} is infinite in {int(np.isinf(values).sum())} pixels; write NaN where there is no value"
+        )
+    return values
+
+
+# Viridis at every eighth: it grows evenly in lightness, so it reads in print and to the color-blind.
 VIRIDIS = (
     (68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140),
     (40, 174, 128), (94, 201, 98), (173, 220, 48), (253, 231, 37),

@@ -32,17 +32,17 @@ from recipes.results import RESULTS
 Common = dict[str, dict[str, Any]]
 TASKS = ("segmentation", "normals", "edges")
 SMALL: dict[str, Any] = {
-    "images_per_step": 5,
+    "batch_size": 5,
     "crop": (128, 160),
-    "rate": 3e-3,
-    "backbone_rate": 1e-3,
+    "lr": 3e-3,
+    "backbone_lr": 1e-3,
     "schedule": "step",
-    "steps": 288,
-    "evaluate_every": 48,
-    "evaluate_images": 24,
+    "max_steps": 288,
+    "val_every": 48,
+    "val_images": 24,
     "checkpoint_every": 144,
 }
-FULL = {**SETTINGS, "pretrained": True, "evaluate_every": 1000, "evaluate_images": 200, "checkpoint_every": 1000}
+FULL = {**SETTINGS, "pretrained": True, "val_every": 1000, "val_images": 200, "checkpoint_every": 1000}
 FULL_STEPS = {"segmentation": 21_160, "normals": 10_000, "edges": 10_000}  # table 1: 10 epochs of 10,582, 10,000
 FULL_DATA = {"segmentation": "voc2012", "normals": "nyudv2", "edges": "bsds500"}
 SCALES = {
@@ -63,7 +63,7 @@ def common(data: Path, weights: Path, out: Path, full: bool, tasks: tuple[str, .
     found: Common = {}
     for task in tasks:
         if full:
-            own = {**FULL, "data": f"{FULL_DATA[task]}:{data / FULL_DATA[task]}", "steps": FULL_STEPS[task]}
+            own = {**FULL, "data": f"{FULL_DATA[task]}:{data / FULL_DATA[task]}", "max_steps": FULL_STEPS[task]}
             own |= {"split": "train_aug"} if task == "segmentation" else {}
         else:
             source = small(task, data, out)
@@ -120,15 +120,15 @@ def table4(data: Path, weights: Path, out: Path, full: bool = False) -> None:
     shared = common(data, weights, out, full, tasks)
     arms = []
     for task in tasks:
-        steps = 20_000 if full else SMALL["steps"]
+        steps = 20_000 if full else SMALL["max_steps"]
         for images, pixels in ((1, 2000), (1, 10_000), (1, 40_000), (5, 2000), (5, 8000)):
             name, longer = f"{images} x {pixels:,}", 5 // images  # so that all see as many images
-            every = shared[task]["evaluate_every"]
+            every = shared[task]["val_every"]
             own = {
-                "images_per_step": images,
+                "batch_size": images,
                 "pixels": str(pixels) if full else f"{round(100 * pixels / 224**2)}%",
-                "steps": steps * longer,
-                "evaluate_every": every * longer,
+                "max_steps": steps * longer,
+                "val_every": every * longer,
             }
             row = published(name, task) if name in PUBLISHED else ""
             arms.append(Arm(task, name, own, None if name == "5 x 2,000" else "5 x 2,000", row))
@@ -163,7 +163,7 @@ def _network(task: str, settings: dict[str, Any]) -> tuple[Any, PixelNet]:
     dataset = open_dataset(settings["data"], task, settings.get("split", "train"))
     names = ("backbone", "backbone_weights", "pretrained", "conv7")
     own = {name: settings[name] for name in names if name in settings}
-    return dataset, PixelNet(task, len(dataset.classes) or None, head="linear", **own).eval()
+    return dataset, PixelNet(task, len(dataset.class_names) or None, head="linear", **own).eval()
 
 
 def samplers(data: Path, weights: Path, out: Path, full: bool = False) -> None:
@@ -180,7 +180,7 @@ def samplers(data: Path, weights: Path, out: Path, full: bool = False) -> None:
             "edges": ("stratified", "balanced", "boundary", "hard", "gradient"),
         }[task]
         for kind in kinds:
-            name = kind if kind != "stratified" else f"by {'class' if task == 'segmentation' else 'colour'}"
+            name = kind if kind != "stratified" else f"by {'class' if task == 'segmentation' else 'color'}"
             for weighted in (False, True):
                 own = {"pixels": str(few), "sampler": kind, "weighted": weighted}
                 arms.append(Arm(task, name + ", weighted" * weighted, own, "uniform"))
@@ -195,7 +195,7 @@ def samplers(data: Path, weights: Path, out: Path, full: bool = False) -> None:
         name = "by class" if kind == "stratified" else kind
         arms.append(Arm("segmentation", f"default loss, {name}", {**lovasz, "sampler": kind}, "default loss, uniform"))
     what = (
-        f"Which {few:,} pixels of each image: uniform; a quota for each class or colour; half of them on edges "
+        f"Which {few:,} pixels of each image: uniform; a quota for each class or color; half of them on edges "
         "(balanced), or within 3 pixels of a boundary; PointRend's hard points; quotas by the gradient's length. Hard "
         "and gradient look at three times as many candidates as they learn from."
     )

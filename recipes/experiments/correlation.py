@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from pixelnet import PixelNet
-from pixelnet.data import Dataset
-from pixelnet.evaluate import task_of
+from pixelnet.data import Dataset, task_of
 from pixelnet.points import Uniform
 
 IMAGES, POINTS = 40, 2000
@@ -38,8 +37,8 @@ def correlation(dataset: Dataset, model: PixelNet) -> dict[str, Any]:
     count = min(IMAGES, len(dataset))
     items = np.linspace(0, len(dataset) - 1, count).round().astype(int)
     samples = [sample(dataset, model, int(item)) for item in items]
-    labels = standardised([part.labels for part in samples], scale=False)
-    features = standardised([part.features for part in samples], scale=True)
+    labels = standardized([part.labels for part in samples], scale=False)
+    features = standardized([part.features for part in samples], scale=True)
     sums = {kind: Sums() for kind in KINDS}
     for part, own_labels, own_features in zip(samples, labels, features, strict=True):
         alike = own_labels @ own_labels.T, own_features @ own_features.T
@@ -87,7 +86,7 @@ class Sums:
         return round(pixels / (1 + (pixels - 1) * r), 1)
 
 
-def standardised(parts: list[np.ndarray], scale: bool) -> list[np.ndarray]:
+def standardized(parts: list[np.ndarray], scale: bool) -> list[np.ndarray]:
     """Columns of all parts together to mean 0, and with `scale` to deviation 1 and rows of unit mean square."""
     whole = np.concatenate(parts)
     mean, deviation = whole.mean(axis=0), whole.std(axis=0)
@@ -106,5 +105,5 @@ def sample(dataset: Dataset, model: PixelNet, item: int) -> Sample:
     features = model.hypercolumns(image, torch.from_numpy(points)[None])[0].numpy()
     columns, rows = points.astype(int).T
     chosen = labels[rows, columns]
-    vectors = np.eye(len(dataset.classes))[chosen] if dataset.classes else chosen.reshape(len(chosen), -1)
+    vectors = np.eye(len(dataset.class_names))[chosen] if dataset.class_names else chosen.reshape(len(chosen), -1)
     return Sample(points, vectors, features, int(labelled.sum()))

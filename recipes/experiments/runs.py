@@ -24,12 +24,13 @@ from pixelnet import InputError
 from pixelnet.config import TrainConfig, from_dict, read_json, to_dict
 from pixelnet.files import write_json
 from pixelnet.memory import peak_gib
-from pixelnet.report import read_metrics
+from pixelnet.report.plots import read_metrics
+from pixelnet.runs.start import with_network
 from pixelnet.tasks import TASKS
 from recipes.experiments.pictures import draw
 from recipes.results import RESULTS, without_paths
 
-FREE = ("out", "resume", "workers", "checkpoint_every")  # settings that a run is not known by
+FREE = ("out", "resume", "num_workers", "checkpoint_every")  # settings that a run is not known by
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
 
     Of what this returned, too, so that a run is still known when there are options that there were not at its time.
     """
-    whole = to_dict(from_dict(TrainConfig, {"out": "", **settings}, "an arm"))
+    whole = to_dict(with_network(from_dict(TrainConfig, {"out": "", **settings}, "an arm")))
     kept = {name: value for name, value in without_paths(whole).items() if name not in FREE}
     return json.loads(json.dumps(kept))
 
@@ -175,7 +176,7 @@ def summary(lines: Sequence[dict[str, Any]], config: dict[str, Any]) -> dict[str
             steps = line["step"]
         else:
             scores = line["scores"]
-            images = line["step"] * config["train"]["images_per_step"]
+            images = line["step"] * config["train"]["batch_size"]
             point = {
                 "step": line["step"],
                 "images": images,
@@ -184,7 +185,7 @@ def summary(lines: Sequence[dict[str, Any]], config: dict[str, Any]) -> dict[str
             }
             curve.append(point)
     if "iou_per_class" in scores:
-        by_class = dict(zip(config["model"]["names"], scores["iou_per_class"], strict=True))
+        by_class = dict(zip(config["model"]["class_names"], scores["iou_per_class"], strict=True))
         scores = {**scores, "iou_per_class": by_class}
         del scores["dice_per_class"]
     return {"steps": steps, "seconds": steps * step, "scores": scores, "curve": curve}

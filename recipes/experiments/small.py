@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from pixelnet.data import Dataset, open_dataset
-from pixelnet.data.folder import TARGETS
 from pixelnet.files import write_json
+from pixelnet.tasks import find_task
 
 SOURCES = {"segmentation": ("camvid", 2), "normals": ("nyudv2", 1), "edges": ("bsds500", 1)}
 VAL = 24  # images
@@ -34,20 +34,20 @@ def small(task: str, data: Path, out: Path) -> str:
             count = min(VAL, len(dataset)) if split == "val" else len(dataset)
             items = np.linspace(0, len(dataset) - 1, count).round().astype(int)
             write_split(dataset, items, factor, unfinished / split)
-        if dataset.classes:
-            write_json(unfinished / "classes.json", {"names": dataset.classes, "colours": dataset.colours})
+        if dataset.class_names:
+            write_json(unfinished / "classes.json", {"names": dataset.class_names, "colors": dataset.class_colors})
         unfinished.rename(folder)
     return f"folder:{folder}"
 
 
 def write_split(dataset: Dataset, items: np.ndarray, factor: int, folder: Path) -> None:
     """Images and label maps of some items, `factor` times smaller, as a split of a `folder:` data set."""
-    images, targets = folder / "images", folder / TARGETS[dataset.task]
+    images, targets = folder / "images", folder / find_task(dataset.task).folder
     for path in (images, targets):
         path.mkdir(parents=True)
     for item in items:
         name, image = dataset.names[item], Image.fromarray(dataset.image(item))
-        labels = stored(dataset.task, dataset.labels(item)[::factor, ::factor])
+        labels = stored(dataset.task_name, dataset.labels(item)[::factor, ::factor])
         image.reduce(factor).save(images / f"{name}.bmp")
         Image.fromarray(labels).save(targets / f"{name}.png", compress_level=0)
 

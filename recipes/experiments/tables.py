@@ -41,7 +41,7 @@ def budget(arms: Sequence[Row], by: str) -> float | None:
 
 
 def at_full_rate(run: Row) -> list[Row]:
-    return [point for point in run["curve"] if point["step"] <= run["settings"]["steps"] * FULL_RATE + 1e-9]
+    return [point for point in run["curve"] if point["step"] <= run["settings"]["max_steps"] * FULL_RATE + 1e-9]
 
 
 def score(run: Row, by: str, amount: float | None) -> float | None:

@@ -12,8 +12,8 @@ from PIL import Image
 import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.data import open_dataset
-from pixelnet.evaluate import score_model
-from pixelnet.predict import predict_files
+from pixelnet.evaluation import score_model
+from pixelnet.inference.bulk import predict_files
 
 TASKS = ["segmentation", "normals", "edges", "regression"]
 
@@ -32,7 +32,7 @@ def test_files_score_as_the_model_that_wrote_them(task: str, folder_data, tmp_pa
     spec = f"folder:{data}"
     scores = pixelnet.evaluate(model, data=spec)
     predict_files(model, [data / "val" / "images"], tmp_path / "out")
-    from_files = pixelnet.evaluate(predictions=tmp_path / "out", task=task, data=spec)
+    from_files = pixelnet.evaluate(predictions=tmp_path / "out" / task, task=task, data=spec)
     assert scores.keys() - {"ece"} == from_files.keys()  # files of ids have no confidence
     assert ("ece" in scores) == (task == "segmentation")
     # Rounded to 16 bits a strength may cross a threshold, and where the map is flat the suppression turn.
@@ -98,7 +98,7 @@ def test_several_processes_share_the_items(folder_data, monkeypatch: pytest.Monk
         scorers.extend(own)
         return list(scorers)
 
-    monkeypatch.setattr(sys.modules["pixelnet.evaluate"], "gather_object", gather)
+    monkeypatch.setattr(sys.modules["pixelnet.evaluation"], "gather_object", gather)
     score_model(model, data, accelerator=Rank(0))  # type: ignore[arg-type]
     assert score_model(model, data, accelerator=Rank(1)) == expected  # type: ignore[arg-type]
 
@@ -137,7 +137,7 @@ def test_other_classes_are_refused(folder_data) -> None:
 def test_other_names_of_classes_are_refused(folder_data) -> None:
     data = folder_data("segmentation")
     (data / "classes.json").write_text(json.dumps({"names": ["sky", "road", "tree", "car"]}))
-    model = PixelNet("segmentation", backbone="test_resnet", hidden=(4,), names=("road", "sky", "tree", "car"))
+    model = PixelNet("segmentation", backbone="test_resnet", hidden=(4,), class_names=("road", "sky", "tree", "car"))
     with pytest.raises(InputError, match="class"):
         pixelnet.evaluate(model, data=f"folder:{data}")
 

@@ -1,8 +1,8 @@
 """A scene and its picture: textures, sun and shadow, lens and sensor. Labels are exact, the picture is not.
 
-Classes, normals and depth are those of the ray through each pixel's centre. The picture is softened as a
-photograph would be: where neighbours differ it averages several rays a pixel, then come vignetting, noise and
-8-bit rounding. Frames and vectors are raycast.py's; colours are linear, 0..1, until the last step.
+Classes, normals and depth are those of the ray through each pixel's center. The picture is softened as a
+photograph would be: where neighbors differ it averages several rays a pixel, then come vignetting, noise and
+8-bit rounding. Frames and vectors are raycast.py's; colors are linear, 0..1, until the last step.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from pixelnet.data.raycast import SKY, Camera, Hits, Plane, Solid, Surface, cast, column, dot, near, unit
+from pixelnet.data.scenes.raycast import SKY, Camera, Hits, Plane, Solid, Surface, cast, column, dot, near, unit
 
 RGB = tuple[float, float, float]
 
-# Rays averaged where neighbouring pixels differ: a square turned so that no two share a row or a column.
+# Rays averaged where neighboring pixels differ: a square turned so that no two share a row or a column.
 SUBPIXELS = np.array([(-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125)])
-CONTRAST = 0.1  # a difference between neighbours, after gamma, that is worth more rays
+CONTRAST = 0.1  # a difference between neighbors, after gamma, that is worth more rays
 
 _LATTICE = np.random.default_rng(1702_06506).random((16, 16, 16), np.float32)
 
@@ -41,24 +41,24 @@ def value_noise(points: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Texture:
-    """Two colours mixed by where in the surface's own frame a point is: a solid texture fits any shape."""
+    """Two colors mixed by where in the surface's own frame a point is: a solid texture fits any shape."""
 
     kind: str  # one of Texture.kinds
-    colours: tuple[RGB, RGB]
-    scale: float  # metres: the size of a tile, a stripe, a spot
+    colors: tuple[RGB, RGB]
+    scale: float  # meters: the size of a tile, a stripe, a spot
     phase: tuple[float, float, float]  # in tiles; keeps flat faces off the borders between tiles
     gloss: float  # strength of the highlight, 0..1
 
     kinds: ClassVar[tuple[str, ...]] = ("plain", "checker", "stripes", "bands", "noise")
 
     def albedo(self, points: np.ndarray) -> np.ndarray:
-        """Colours (3, M) at points (3, M) of the surface's own frame."""
+        """Colors (3, M) at points (3, M) of the surface's own frame."""
         share = self._share(points / self.scale + column(self.phase, points))
-        first, second = (column(colour, points) for colour in self.colours)
+        first, second = (column(color, points) for color in self.colors)
         return first + share * (second - first)
 
     def _share(self, tiles: np.ndarray) -> np.ndarray:
-        """How much of the second colour (M,), 0..1."""
+        """How much of the second color (M,), 0..1."""
         if self.kind == "checker":
             return np.floor(tiles).sum(0) % 2
         if self.kind == "stripes":
@@ -75,7 +75,7 @@ class Light:
     """A sun, the sky's own light, and what the sky looks like."""
 
     sun: RGB  # unit vector towards the sun, world
-    sun_colour: RGB
+    sun_color: RGB
     ambient: RGB
     horizon: RGB
     zenith: RGB
@@ -91,7 +91,7 @@ class Light:
         return unit(around)[:, None, :].astype(np.float32)
 
     def sky(self, direction: np.ndarray) -> np.ndarray:
-        """Colours (3, M) of the sky in world directions (3, M), with a few thin clouds."""
+        """Colors (3, M) of the sky in world directions (3, M), with a few thin clouds."""
         direction = unit(direction)
         height = np.clip(-direction[1] * 4, 0, 1) ** 0.7
         horizon, zenith = column(self.horizon, direction), column(self.zenith, direction)
@@ -115,22 +115,22 @@ class Scene:
         return tuple((k, surface) for k, surface in enumerate(self.surfaces) if isinstance(surface, Solid))
 
 
-class View(NamedTuple):
+class Rendering(NamedTuple):
     """What the camera sees, by pixel. Where it sees the sky, surface is SKY, normals are zero and depth is NaN."""
 
     image: np.ndarray  # (H, W, 3) uint8 sRGB
     surface: np.ndarray  # (H, W) uint8 index into scene.surfaces
     normals: np.ndarray  # (H, W, 3) float32 unit vectors, camera frame
-    depth: np.ndarray  # (H, W) float32 metres along z
+    depth: np.ndarray  # (H, W) float32 meters along z
 
 
-def render(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> View:
+def render(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> Rendering:
     """The view of a scene at `size` = (H, W); `rng` gives the sensor's noise and nothing else."""
     height, width = size
     y, x = (axis.ravel() for axis in np.mgrid[:height, :width].astype(float))
-    hits, normals, colours = _look(scene, scene.camera.rays(x, y, size))
+    hits, normals, colors = _look(scene, scene.camera.rays(x, y, size))
 
-    picture = _gamma(colours).reshape(3, height, width)
+    picture = _gamma(colors).reshape(3, height, width)
     busy = np.flatnonzero(_busy(picture, hits.surface.reshape(size)))
     around = scene.camera.rays((x[busy] + SUBPIXELS[:, :1]).ravel(), (y[busy] + SUBPIXELS[:, 1:]).ravel(), size)
     fine = _gamma(_look(scene, around.astype(np.float32))[2]).reshape(3, len(SUBPIXELS), -1).mean(1)
@@ -141,7 +141,7 @@ def render(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> Vie
     picture += scene.noise * rng.standard_normal(picture.shape, np.float32)
     image = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0)
 
-    return View(
+    return Rendering(
         np.ascontiguousarray(image),
         hits.surface.reshape(size),
         np.ascontiguousarray(scene.camera.to_camera(normals).T.reshape(*size, 3), np.float32),
@@ -149,13 +149,13 @@ def render(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> Vie
     )
 
 
-def _gamma(colours: np.ndarray) -> np.ndarray:
+def _gamma(colors: np.ndarray) -> np.ndarray:
     """Linear light to what is stored, with highlights rolled off instead of clipped."""
-    return np.clip(1 - np.exp(-1.7 * colours), 0, 1) ** (1 / 2.2)
+    return np.clip(1 - np.exp(-1.7 * colors), 0, 1) ** (1 / 2.2)
 
 
 def _busy(picture: np.ndarray, surface: np.ndarray) -> np.ndarray:
-    """(H, W) bool: pixels that differ enough from one of their four neighbours to deserve more rays."""
+    """(H, W) bool: pixels that differ enough from one of their four neighbors to deserve more rays."""
     busy = np.zeros(surface.shape, bool)
     for one, other in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1, :], np.s_[1:, :])):
         contrast = np.abs(picture[(slice(None), *one)] - picture[(slice(None), *other)]).max(0)
@@ -166,7 +166,7 @@ def _busy(picture: np.ndarray, surface: np.ndarray) -> np.ndarray:
 
 
 def _look(scene: Scene, rays: np.ndarray) -> tuple[Hits, np.ndarray, np.ndarray]:
-    """Hits, world normals (3, M) and colours (3, M) of camera rays (3, M)."""
+    """Hits, world normals (3, M) and colors (3, M) of camera rays (3, M)."""
     direction = scene.camera.to_world(rays)
     eye = column((0, -scene.camera.height, 0), direction)
     hits = cast(scene.surfaces, eye, direction)
@@ -181,9 +181,9 @@ def _look(scene: Scene, rays: np.ndarray) -> tuple[Hits, np.ndarray, np.ndarray]
         gloss[seen] = texture.gloss
     sky = np.flatnonzero(hits.surface == SKY)
     points, direction = points.astype(np.float32), direction.astype(np.float32)
-    colours = _shade(scene, points, normals.astype(np.float32), unit(direction), albedo, gloss, hits.surface)
-    colours[:, sky] = scene.light.sky(direction[:, sky])
-    return hits, normals, colours
+    colors = _shade(scene, points, normals.astype(np.float32), unit(direction), albedo, gloss, hits.surface)
+    colors[:, sky] = scene.light.sky(direction[:, sky])
+    return hits, normals, colors
 
 
 def _shade(
@@ -195,16 +195,16 @@ def _shade(
     gloss: np.ndarray,
     surface: np.ndarray,
 ) -> np.ndarray:
-    """Colours (3, M): Lambert and a highlight under the sun where it reaches, the sky's light everywhere."""
+    """Colors (3, M): Lambert and a highlight under the sun where it reaches, the sky's light everywhere."""
     light = scene.light
-    sun, sun_colour, ambient = (column(v, points) for v in (light.sun, light.sun_colour, light.ambient))
+    sun, sun_color, ambient = (column(v, points) for v in (light.sun, light.sun_color, light.ambient))
     facing = np.maximum(dot(normals, sun), 0)
     sunlit = _sunlight(scene, points, facing, surface)
     # The sky lights what faces up most, what faces down by what the ground returns.
     above = (0.62 - 0.38 * normals[1]) * _openness(scene, points, normals, surface)
     halfway = unit(sun - direction)
     highlight = gloss * sunlit * (facing > 0) * np.maximum(dot(normals, halfway), 0) ** 40
-    return albedo * (ambient * above + sun_colour * (facing * sunlit)) + sun_colour * highlight
+    return albedo * (ambient * above + sun_color * (facing * sunlit)) + sun_color * highlight
 
 
 def _sunlight(scene: Scene, points: np.ndarray, facing: np.ndarray, surface: np.ndarray) -> np.ndarray:
@@ -230,7 +230,7 @@ def _openness(scene: Scene, points: np.ndarray, normals: np.ndarray, surface: np
     """
     openness = np.ones_like(points[0])
     for number, solid in scene.solids:
-        way = column(solid.centre, points) - points
+        way = column(solid.center, points) - points
         square = dot(way, way)
         radius = 0.8 * min(solid.size[0], solid.size[2], solid.size[1])
         hidden = np.maximum(dot(normals, way), 0) * radius**2 / (square * np.sqrt(square))

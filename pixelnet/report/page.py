@@ -120,7 +120,7 @@ def comparison(columns: Sequence[str], rows: Sequence[Sequence[Picture]]) -> str
 
 
 def legend(entries: Sequence[tuple[tuple[int, int, int], str]]) -> str:
-    """Colours (RGB, 0..255) and what they stand for."""
+    """Colors (RGB, 0..255) and what they stand for."""
     items = [
         f'<li><span class="chip" style="background: rgb({r}, {g}, {b})"></span>{escape(text)}</li>'
         for (r, g, b), text in entries
@@ -128,8 +128,8 @@ def legend(entries: Sequence[tuple[tuple[int, int, int], str]]) -> str:
     return '<ul class="legend">' + "".join(items) + "</ul>"
 
 
-def colour_key(picture: Picture) -> str:
-    """A small picture that explains colours, with its caption beside it."""
+def color_key(picture: Picture) -> str:
+    """A small picture that explains colors, with its caption beside it."""
     return f'<div class="key">{image(picture)}<p>{escape(picture.caption)}</p></div>'
 
 
@@ -149,13 +149,13 @@ def png(pixels: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def dots(pixels: np.ndarray, points: np.ndarray, colours: np.ndarray, zoom: int = 5, radius: float = 6) -> np.ndarray:
+def dots(pixels: np.ndarray, points: np.ndarray, colors: np.ndarray, zoom: int = 5, radius: float = 6) -> np.ndarray:
     """Points drawn on an enlarged, faded image.
 
     Args:
         pixels: uint8 (H, W, 3).
         points: (P, 2) as (x, y) in its pixels.
-        colours: uint8 (P, 3), one for each point.
+        colors: uint8 (P, 3), one for each point.
         zoom: how many times larger the picture gets.
         radius: of a dot, in pixels of the larger picture.
 
@@ -166,7 +166,7 @@ def dots(pixels: np.ndarray, points: np.ndarray, colours: np.ndarray, zoom: int 
     faded = PIL.Image.fromarray(pixels).resize((zoom * width, zoom * height), PIL.Image.Resampling.BICUBIC)
     faded = PIL.Image.blend(faded, PIL.Image.new("RGB", faded.size, "white"), 0.45)
     draw = PIL.ImageDraw.Draw(faded)
-    for (x, y), colour in zip((points + 0.5) * zoom, colours, strict=True):
+    for (x, y), color in zip((points + 0.5) * zoom, colors, strict=True):
         box = (x - radius, y - radius, x + radius, y + radius)
-        draw.ellipse(box, fill=tuple(int(value) for value in colour), outline=(20, 24, 32))
+        draw.ellipse(box, fill=tuple(int(value) for value in color), outline=(20, 24, 32))
     return np.asarray(faded)

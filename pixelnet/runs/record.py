@@ -2,21 +2,20 @@
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from pixelnet import checkpoint
 from pixelnet.config import TrainConfig, to_dict
 from pixelnet.data.batches import Batch
 from pixelnet.data.dataset import Dataset
 from pixelnet.files import write_atomic
 from pixelnet.memory import peak_gib
-from pixelnet.report import draw_curves, draw_panel
-
-if TYPE_CHECKING:
-    from pixelnet.model import PixelNet
+from pixelnet.model import PixelNet
+from pixelnet.report.panels import draw_panel
+from pixelnet.report.plots import draw_curves
+from pixelnet.runs import checkpoint
 
 METRICS = "metrics.jsonl"
 PANEL_IMAGES = 3
@@ -34,19 +33,19 @@ class Record:
     """
 
     def __init__(
-        self, config: TrainConfig, model: "PixelNet", validation: Dataset | None, main: bool, state: dict | None
+        self, config: TrainConfig, model: PixelNet, validation: Dataset | None, main: bool, state: dict | None
     ):
         self.config, self.model, self.validation, self.main = config, model, validation, main
         self.best: float | None = None if state is None else state["best"]
         first = 0 if state is None else state["step"]
         self.items: list[int] = []
         if validation is not None:
-            count = min(config.evaluate_images, len(validation))
+            count = min(config.val_images, len(validation))
             self.items = [int(item) for item in np.linspace(0, len(validation) - 1, count).round()]
         self.path = config.out / METRICS
         self.smooth_loss: float | None = None
         self.clock = time.perf_counter()
-        self.bar = tqdm(total=config.steps, initial=first, unit="step", disable=not main)
+        self.bar = tqdm(total=config.max_steps, initial=first, unit="step", disable=not main)
         if main:
             checkpoint.save_config(model, config.out, train=to_dict(config))
             self._keep_lines(first)

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from pixelnet.data.dataset import Dataset
-from pixelnet.data.images import IMAGE_EXTENSIONS, read_labels, read_normals, read_share, read_size, read_values
 from pixelnet.errors import InputError
+from pixelnet.files import IMAGE_EXTENSIONS, read_size
+from pixelnet.geometry import convert_normals
+from pixelnet.tasks import Task
 
-SHOWN = 5  # names in a message, of however many
-READERS = {"segmentation": read_labels, "normals": read_normals, "edges": read_share, "regression": read_values}
+HEADED = (".png", ".npy")  # endings of files that tell their size before they are read
+NAMED = 5  # in a message, of however many
 
 
 class Predictions:
@@ -20,7 +20,7 @@ class Predictions:
 
     Class ids (H, W) or class probabilities (.npy, (H, W, K)); edge strength as 8- or 16-bit PNG or .npy in 0..1;
     normals as PNG or .npy; real values. `predictions(i)` reads that of item i. With `resize` one of another size is
-    brought to its truth's: class ids by nearest neighbour, the rest bilinearly (half-pixel centres), normals then
+    brought to its truth's: class ids by nearest neighbor, the rest bilinearly (half-pixel centers), normals then
     made unit vectors again. The truth is never resized. normals: the convention that normals are written in
     (geometry.CONVENTIONS), None for the library's.
 
@@ -28,22 +28,25 @@ class Predictions:
     whose header cannot be read; when called, for a file that is broken further on or holds something else.
     """
 
-    def __init__(self, folder: str | Path, dataset: Dataset, resize: bool = False, normals: str | None = None) -> None:
-        if normals is not None and dataset.task != "normals":
-            raise InputError(f"--normals names the axes of normals, and the task is {dataset.task}; leave it out")
-        self.folder, self.dataset, self.normals = Path(folder), dataset, normals
+    def __init__(
+        self, folder: str | Path, dataset: Dataset, task: Task, resize: bool = False, normals: str | None = None
+    ) -> None:
+        if normals is not None and task.name != "normals":
+            raise InputError(f"--normals names the axes of normals, and the task is {task}; leave it out")
+        self.folder, self.dataset, self.task, self.normals = Path(folder), dataset, task, normals
+        self.resize = resize
         self.files = self._find(resize)
 
     def __call__(self, i: int) -> np.ndarray:
-        prediction = self._read(self.files[i])
-        size = truth_size(self.dataset, i)
-        return prediction if prediction.shape[:2] == size else resized(prediction, size, self.dataset.task)
+        prediction, size = self._read(self.files[i]), truth_size(self.dataset, i)
+        if prediction.shape[:2] == size or not self.resize:
+            return prediction  # of another size it does not fit its truth, which the scorer says
+        return self.task.resize(prediction, size)
 
     def _find(self, resize: bool) -> list[Path]:
         if not self.folder.is_dir():
             raise InputError(f"there is no folder {self.folder}; give the folder of the predictions")
-        present = sorted(path for path in self.folder.iterdir() if path.suffix.lower() in (".png", ".npy"))
-        present = [path for path in present if not path.name.endswith(".view.png")]  # `predict` leaves them for people
+        present = sorted(path for path in self.folder.iterdir() if path.suffix.lower() in {*HEADED, self.task.suffix})
         found: dict[str, Path] = {}
         extra = []
         wanted = set(self.dataset.names)
@@ -77,6 +80,8 @@ class Predictions:
         for i, name in enumerate(self.dataset.names):
             if name in found:
                 height, width = truth_size(self.dataset, i)
+                if found[name].suffix.lower() not in HEADED:  # a form of the task's own is read in the scoring pass
+                    continue
                 try:
                     found_size = read_size(found[name])
                 except InputError as error:
@@ -90,50 +95,15 @@ class Predictions:
         return unreadable, sized
 
     def _read(self, path: Path) -> np.ndarray:
-        if self.dataset.task == "segmentation" and path.suffix.lower() == ".npy":
-            stored = np.load(path, mmap_mode="r", allow_pickle=False)  # its header was read before
-            if stored.ndim == 3:
-                return _probabilities(path, np.asarray(stored), len(self.dataset.classes))
-        if self.normals is not None:
-            return read_normals(path, convention=self.normals)
-        return READERS[self.dataset.task](path)
+        prediction = self.task.read_prediction(path)
+        return prediction if self.normals is None else convert_normals(prediction, self.normals)
 
 
 def truth_size(dataset: Dataset, i: int) -> tuple[int, int]:
     """(H, W) of an item's labels, which is its image's; from the header of a file where there is one."""
-    files = dataset.files(i)
-    if files and files[0].suffix.lower() in IMAGE_EXTENSIONS:
-        width, height = read_size(files[0])
-        return height, width
-    height, width = dataset.labels(i).shape[:2]
+    width, height = dataset.size(i)
     return height, width
 
 
-def resized(prediction: np.ndarray, size: tuple[int, int], task: str) -> np.ndarray:
-    """A prediction (h, w) or (h, w, C) at the size (H, W); see `Predictions`."""
-    if task == "segmentation" and prediction.ndim == 2:
-        rows, cols = (
-            ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, prediction.shape, strict=True)
-        )
-        return prediction[np.ix_(rows, cols)]
-    maps = torch.from_numpy(prediction.astype(np.float32)).reshape(1, *prediction.shape[:2], -1).permute(0, 3, 1, 2)
-    new = F.interpolate(maps, size=size, mode="bilinear", align_corners=False)[0].permute(1, 2, 0).numpy()
-    if task == "normals":
-        length = np.linalg.norm(new, axis=-1, keepdims=True)
-        return np.divide(new, length, out=np.zeros_like(new), where=length > 0)
-    return new.reshape(*size, *prediction.shape[2:])
-
-
-def _probabilities(path: Path, stored: np.ndarray, classes: int) -> np.ndarray:
-    if stored.dtype.kind != "f" or stored.shape[2] != classes:
-        raise InputError(
-            f"{path} is an array of {stored.dtype}, shape {stored.shape}; class probabilities are real numbers "
-            f"(H, W, {classes}), one for each class of the data"
-        )
-    if not (stored.min() >= 0 and np.abs(stored.sum(axis=2, dtype=np.float32) - 1).max() < 0.02):  # float16 rounds
-        raise InputError(f"{path} holds no probabilities: they are 0 or more and sum to 1; apply the softmax")
-    return stored.astype(np.float32)
-
-
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

@@ -5,39 +5,34 @@ import math
 from collections.abc import Callable, Sequence
 from csv import writer as csv_writer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from pixelnet.checkpoint import load
-from pixelnet.data import open_dataset
-from pixelnet.data.dataset import Dataset
+from pixelnet.data import Dataset, as_dataset, task_of
 from pixelnet.errors import InputError
-from pixelnet.files import demand_writable, write_atomic, write_json
+from pixelnet.files import require_writable, write_atomic, write_json
+from pixelnet.inference.predictions import NAMED, Predictions
 from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.bootstrap import LEVEL, RESAMPLES, SEED
-from pixelnet.predictions import SHOWN, Predictions
-from pixelnet.scorecard import scorecard, words
-from pixelnet.tasks import make_task
-from pixelnet.tasks.task import Scorer, Task
-
-if TYPE_CHECKING:
-    from pixelnet.model import PixelNet
-
+from pixelnet.model import PixelNet
+from pixelnet.report.scorecard import scorecard, words
+from pixelnet.runs.hub import load
+from pixelnet.tasks import TASKS, Scorer, Task, make_task
 
 BOOTSTRAP = {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED}
 
 
 def evaluate(
-    model: "PixelNet | str | Path | None" = None,
+    model: PixelNet | str | Path | None = None,
     *,
-    data: str,
+    data: Any,
     split: str = "val",
     predictions: str | Path | None = None,
-    task: str | None = None,
+    task: str | Task | None = None,
     flip: bool = False,
     resize: bool = False,
     normals: str | None = None,
@@ -54,8 +49,8 @@ def evaluate(
     Args:
         model: a model, its folder or its name; see `pixelnet.load`. Its classes may be finer than those of the data,
             where these say how (`Dataset.merge`): a class's probability is then the sum of its parts'.
-        data: "camvid:PATH" and so on; see `open_dataset`.
-        split: of the data.
+        data: "camvid:PATH" and so on (see `open_dataset`), a `Dataset`, or (image, labels) pairs (see `as_dataset`).
+        split: of the data, where they are named.
         predictions: in place of a model, a folder with a file for each image, named as the image is: class ids
             (.png) or probabilities (.npy, (H, W, K)), edge strength (8- or 16-bit .png, or .npy in 0..1), normals
             (.png or .npy), values.
@@ -88,7 +83,7 @@ def evaluate(
     """
     for path in (json, csv, report):
         if path is not None:
-            demand_writable(path)
+            require_writable(path)
     given = {"max_dist": max_dist, "matching": matching, "thinned": thinned or None, "crisp": crisp or None}
     options = {name: value for name, value in given.items() if value is not None}
     if (model is None) == (predictions is None):
@@ -99,9 +94,9 @@ def evaluate(
             raise InputError("predictions do not say what they are; add --task")
         if flip:
             raise InputError("--flip is of a model; leave it out")
-        dataset = open_dataset(data, task, split)
-        judge = task_of(dataset)
-        answer: Callable[[int], np.ndarray] = Predictions(predictions, dataset, resize, normals)
+        dataset = as_dataset(data, task, split)
+        judge = make_task(task, class_names=dataset.class_names, class_colors=dataset.class_colors)
+        answer: Callable[[int], np.ndarray] = Predictions(predictions, dataset, judge, resize, normals)
         scorer = score(judge.benchmark(**options), dataset, answer)
     else:
         if resize or normals is not None:
@@ -109,8 +104,8 @@ def evaluate(
         loaded = load(model) if isinstance(model, str | Path) else model
         assert loaded is not None
         loaded = _of_one_task(loaded, task)
-        dataset = open_dataset(data, loaded.config.task, split)
-        judge, answer = _asked(loaded, dataset, flip)
+        dataset = as_dataset(data, _named_task(loaded), split)
+        judge, answer = _model_answers(loaded, dataset, flip)
         scorer = score(judge.benchmark(**options), dataset, answer)
     intervals = {name: list(interval) for name, interval in scorer.intervals().items()}
     scores = scorer.result() | {"intervals": intervals, "bootstrap": BOOTSTRAP}
@@ -119,7 +114,7 @@ def evaluate(
         if predictions is not None
         else {"model": named(model)} | ({"flip": True} if flip else {})
     )
-    about = {"data": dataset.source, "split": split, "images": len(dataset)} | what
+    about = {"data": dataset.source, "split": dataset.split, "images": len(dataset)} | what
     # All is made before the first file is written, so that none stands alone.
     page = None
     if report is not None:
@@ -134,15 +129,20 @@ def evaluate(
     return scores
 
 
-def _of_one_task(model: "PixelNet", task: str | None) -> "PixelNet":
+def _of_one_task(model: PixelNet, task: str | Task | None) -> PixelNet:
     """The model itself, or if it is of several tasks the one that is asked for."""
     if len(model.task.parts) > 1:
         if task is None:
             raise InputError(f"the model answers {model.config.task}, and one at a time is scored; add --task")
-        return model.only(task)
-    if task not in (None, model.config.task):
+        return model.only(str(task))
+    if task is not None and str(task) != model.config.task:
         raise InputError(f"the model is of {model.config.task}, not of {task}; leave --task away")
     return model
+
+
+def _named_task(model: PixelNet) -> str | Task:
+    """What tells data which labels are meant: the task's name, or itself if it is none of the library's."""
+    return model.config.task if type(model.task) is TASKS.get(model.config.task) else model.task
 
 
 def named(model: Any) -> str | None:
@@ -164,8 +164,8 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
         except InputError as error:
             faults.append(str(error) if source in str(error) else f"{source}: {error}")
     if faults:
-        more = [f"({len(faults) - SHOWN} more like these)"] if len(faults) > SHOWN else []
-        raise InputError("\n".join(["nothing is scored.", *faults[:SHOWN], *more]))
+        more = [f"({len(faults) - NAMED} more like these)"] if len(faults) > NAMED else []
+        raise InputError("\n".join(["nothing is scored.", *faults[:NAMED], *more]))
     if not any(isinstance(value, float) for value in scorer.result().values()):
         raise InputError(
             f"nothing is scored: the truth of {dataset.source}, split {dataset.split}, has no labelled pixel or "
@@ -174,21 +174,22 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
     return scorer
 
 
-def _asked(model: "PixelNet", dataset: Dataset, flip: bool) -> tuple[Task, Callable[[int], np.ndarray]]:
+def _model_answers(model: PixelNet, dataset: Dataset, flip: bool) -> tuple[Task, Callable[[int], np.ndarray]]:
     """What judges a model's answers on a data set, and those answers, in the data set's classes."""
-    merge = dataset.merge(model.config.names)
+    merge = dataset.merge(model.config.class_names)
     if merge is None:
         same_classes(model, dataset)
+    judge = model.task if merge is None else task_of(dataset)
 
     def answer(index: int) -> np.ndarray:
-        found = model.predict(dataset.image(index), probabilities=dataset.task == "segmentation", flip=flip)
+        found = model.predict(dataset.image(index), probabilities=judge.categorical, flip=flip)
         return found if merge is None else found @ merge
 
-    return (model.task if merge is None else task_of(dataset)), answer
+    return judge, answer
 
 
 def score_model(
-    model: "PixelNet",
+    model: PixelNet,
     dataset: Dataset,
     items: Sequence[int] | None = None,
     accelerator: Accelerator | None = None,
@@ -229,7 +230,9 @@ def table(scores: dict[str, Any]) -> str:
     """What `evaluate` returns, as lines for people: each score that is one number, and its interval; "-" for none."""
     lines = [f"{'score':<20} {'value':>9}   95 % interval over images"]
     for name, value in scores.items():
-        if isinstance(value, float):
+        if isinstance(value, float) and name not in scores["intervals"]:  # no draw of the images gives it
+            lines.append(f"{name:<20} {value:9.4f}   -")
+        elif isinstance(value, float):
             low, high = scores["intervals"][name]
             lines.append(f"{name:<20} {value:9.4f}   {low:.4f} .. {high:.4f}")
         elif value is None:
@@ -239,24 +242,19 @@ def table(scores: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def same_classes(model: "PixelNet", dataset: Dataset) -> None:
+def same_classes(model: PixelNet, dataset: Dataset) -> None:
     """Raise InputError if a model's classes are not those of the data."""
-    if dataset.task == "segmentation" and model.config.classes != len(dataset.classes):
+    if not model.task.categorical:
+        return
+    names, theirs = model.config.class_names, dataset.class_names
+    if model.config.num_classes != len(theirs):
         raise InputError(
-            f"the model has {model.config.classes} classes, {dataset.source} has {len(dataset.classes)}; "
+            f"the model has {model.config.num_classes} classes, {dataset.source} has {len(theirs)}; "
             "evaluate on the data set it was trained for"
         )
-    names, classes = model.config.names, dataset.classes
     # A folder without classes.json calls its classes 0, 1, 2.
-    if names and names != classes and not names[0].isdecimal() and not classes[0].isdecimal():
+    if names and names != theirs and not names[0].isdecimal() and not theirs[0].isdecimal():
         raise InputError(
-            f"the model's classes are {', '.join(names)}, those of {dataset.source} {', '.join(classes)}; "
+            f"the model's classes are {', '.join(names)}, those of {dataset.source} {', '.join(theirs)}; "
             "evaluate on the data set it was trained for"
         )
-
-
-def task_of(dataset: Dataset, **options: Any) -> Task:
-    """The task or tasks that a data set's labels are for, with its classes and colours."""
-    if dataset.classes:
-        options |= {"classes": len(dataset.classes), "names": dataset.classes, "colours": dataset.colours}
-    return make_task(dataset.task, **options)

@@ -1,12 +1,14 @@
 """Backbones: images (N, C, H, W) in 0..1 -> feature maps, one per tap, with their channels and strides.
 
-Any network of timm that offers `features_only` will do, and the paper's own VGG-16 is here under the name `vgg16`.
+Any network of timm that offers `features_only` will do, the paper's own VGG-16 is here under the name `vgg16`, and so
+will a module of your own that returns a list of maps.
 A backbone says three things of its taps: `channels`, `strides` (pixels per cell) and, through `forward`, the maps
 (N, C_l, H / s_l, W / s_l). H and W must be multiples of the largest stride; the model pads for that.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,16 @@ import torch
 from safetensors.torch import load_file
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pixelnet.errors import InputError
 
 # Of the Oxford weights, which come from Caffe: RGB means of 0..255 pixels, no division by a deviation.
 CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 CAFFE_STD = (1 / 255, 1 / 255, 1 / 255)
+STATISTICS = (("mean", 0.0), ("std", 1.0))  # attributes of a module of one's own, and what stands for them
+LARGEST_MEAN = 6  # of VGG-16's last convolution; see `_is_of_caffe`
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module):
@@ -31,7 +37,7 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def set_normalisation(self, mean: Sequence[float], std: Sequence[float], channels: int) -> None:
+    def set_normalization(self, mean: Sequence[float], std: Sequence[float], channels: int) -> None:
         """Image statistics in 0..1, one per input channel; RGB figures serve other channel counts by their average."""
         for name, values in (("mean", mean), ("std", std)):
             if len(values) != channels:
@@ -42,6 +48,8 @@ class Backbone(nn.Module):
         """Images (N, C, H, W) in 0..1 -> maps, one per tap."""
         maps = self.maps((images - self.mean) / self.std)
         height, width = images.shape[-2:]
+        if torch.compiler.is_exporting():
+            return maps
         for features, channels, stride in zip(maps, self.channels, self.strides, strict=True):
             found, expected = tuple(features.shape[1:]), (channels, height // stride, width // stride)
             if found != expected:
@@ -52,7 +60,7 @@ class Backbone(nn.Module):
         return maps
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """Normalised images -> maps, channels first."""
+        """Normalized images -> maps, channels first."""
         raise NotImplementedError
 
 
@@ -77,9 +85,9 @@ class TimmBackbone(Backbone):
         self.channels_last = str(getattr(self.network, "output_fmt", "")).endswith("NHWC")
         statistics = timm.get_pretrained_cfg(name)
         if statistics is None:
-            self.set_normalisation((0.5,), (0.5,), channels)
+            self.set_normalization((0.5,), (0.5,), channels)
         else:
-            self.set_normalisation(statistics.mean, statistics.std, channels)
+            self.set_normalization(statistics.mean, statistics.std, channels)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.network(images)
@@ -102,19 +110,30 @@ def _timm_features(
         options["out_indices"] = tuple(taps)
     if given is not None:
         options["pretrained_cfg_overlay"] = {"state_dict": given}
-    # timm notes every tensor of a classifier that a feature network has no place for.
-    logging.getLogger("timm").setLevel(logging.ERROR)
     # A plain ViT and a Swin each have their own word for "images of any size"; other networks know neither.
     any_sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
     for any_size in any_sizes:
         try:
-            return timm.create_model(name, **options, **any_size)
+            with _quiet_timm():
+                return timm.create_model(name, **options, **any_size)
         except TypeError as error:
             if not any(word in str(error) for word in any_size):
                 raise
         except (AssertionError, IndexError, ValueError) as error:
             raise InputError(f"{name} cannot be tapped at {taps}: {error}") from error
     raise AssertionError("the last attempt returns or raises")
+
+
+@contextmanager
+def _quiet_timm() -> Iterator[None]:
+    """timm notes every tensor of a classifier that a feature network has no place for."""
+    logger = logging.getLogger("timm")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _reason(error: Exception) -> str:
@@ -187,13 +206,14 @@ class VGG16(Backbone):
     def _load(self, channels: int, pretrained: bool, weights: Path | None) -> None:
         if weights:
             given = read_weights(weights)
-            self.set_normalisation(CAFFE_MEAN, CAFFE_STD, channels)
+            caffe = _is_of_caffe(given)
+            self.set_normalization(*((CAFFE_MEAN, CAFFE_STD) if caffe else (IMAGENET_MEAN, IMAGENET_STD)), channels)
         elif pretrained:
             network: Any = timm.create_model("vgg16", pretrained=True)
             given = network.state_dict()
-            self.set_normalisation(network.pretrained_cfg["mean"], network.pretrained_cfg["std"], channels)
+            self.set_normalization(network.pretrained_cfg["mean"], network.pretrained_cfg["std"], channels)
         else:
-            self.set_normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), channels)
+            self.set_normalization(IMAGENET_MEAN, IMAGENET_STD, channels)
             return
         conv7 = {"pre_logits.fc1": "conv7.1", "pre_logits.fc2": "conv7.3"}
         state = {}
@@ -224,6 +244,77 @@ class VGG16(Backbone):
         return [found[tap] for tap in self.taps]
 
 
+@torch.no_grad()
+def _is_of_caffe(given: dict[str, Tensor]) -> bool:
+    """Whether VGG-16's weights expect pixels of 0..255, as Oxford's do, and not torchvision's, of unit variance.
+
+    Files look alike, but what the last convolution gives is of the order of 1 for either, on the images that it was
+    trained for. So it is some 60 times that where torchvision's weights see the wider range.
+    """
+    values = 60 * torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    values = F.interpolate(values, size=(64, 64), mode="bilinear")  # about as smooth as a photo
+    try:
+        for block, depth in enumerate((2, 2, 3, 3, 3)):
+            values = F.max_pool2d(values, 2) if block else values
+            for layer in range(depth):
+                name = f"features.{(0, 5, 10, 17, 24)[block] + 2 * layer}"
+                weight, bias = given[f"{name}.weight"].float(), given[f"{name}.bias"].float()
+                values = F.conv2d(values, weight, bias, padding=1).relu()
+    except (KeyError, RuntimeError):
+        return True  # cut off, or no VGG-16, which is found out when it is loaded
+    return bool(values.mean() < LARGEST_MEAN)
+
+
+class ModuleBackbone(Backbone):
+    """A module of your own: images (N, C, H, W) -> a list of maps, (N, C_l, H / s_l, W / s_l) each, shallow to deep.
+
+    Args:
+        module: its attributes `channels` and `strides` say what the maps are, one number each; without them one image
+            is tried. `mean` and `std` (one number a channel, of images in 0..1), if it has them, are taken off first.
+        taps: which of its maps, by index; None for all.
+        channels: of the images.
+
+    Raises:
+        InputError: it gives no list of maps, or maps whose sizes are no whole shares of the image's.
+    """
+
+    def __init__(self, module: nn.Module, taps: Sequence[int] | None, channels: int):
+        super().__init__()
+        self.module = module
+        mean, std = (torch.as_tensor(getattr(module, name, default)).float() for name, default in STATISTICS)
+        self.set_normalization(mean.flatten().tolist(), std.flatten().tolist(), channels)
+        known: Any = getattr(module, "channels", None), getattr(module, "strides", None)
+        widths, strides = self._tried(channels) if None in known else known
+        every = range(len(widths))
+        self.taps = tuple(every) if taps is None else tuple(taps)
+        if not self.taps or not set(self.taps) <= set(every):
+            raise InputError(f"{type(module).__name__} has taps 0 to {every[-1]}, not {list(self.taps)}")
+        self.channels = tuple(int(widths[tap]) for tap in self.taps)
+        self.strides = tuple(int(strides[tap]) for tap in self.taps)
+
+    @torch.no_grad()
+    def _tried(self, channels: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Channels and strides, by what comes of an image of 128x192."""
+        name, training = type(self.module).__name__, self.module.training
+        try:
+            maps = list(self.module.eval()(torch.zeros(1, channels, 128, 192)))
+        finally:
+            self.module.train(training)
+        shapes = [tuple(features.shape) for features in maps if isinstance(features, Tensor)]
+        if not maps or len(shapes) < len(maps) or any(len(shape) != 4 for shape in shapes):
+            raise InputError(f"{name} gave no list of maps (N, C, H, W); return a list with one tensor a tap")
+        if any(128 % height or 128 // height * width != 192 for *_, height, width in shapes):
+            raise InputError(
+                f"{name} gave maps of {', '.join(f'{h}x{w}' for *_, h, w in shapes)} for an image of 128x192, which "
+                "are no whole shares of it; pad its convolutions, or give it `channels` and `strides`"
+            )
+        return tuple(shape[1] for shape in shapes), tuple(128 // shape[2] for shape in shapes)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        found = list(self.module(images))
+        return [found[tap] for tap in self.taps]
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors by name from a .safetensors file, or from a PyTorch file, which is read without running any code.
 
@@ -246,7 +337,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def make_backbone(
-    name: str,
+    backbone: str | nn.Module,
     *,
     taps: Sequence[int] | None = None,
     channels: int = 3,
@@ -255,14 +346,15 @@ def make_backbone(
     before_relu: bool = False,
     conv7: bool = False,
 ) -> Backbone:
-    """A backbone by name.
+    """A backbone by name, or from a module.
 
     Args:
-        name: `vgg16` for the paper's network, else any network of timm with `features_only`.
+        backbone: `vgg16` for the paper's network, else any network of timm with `features_only`; a `Backbone`, which is
+            taken as it is; or a module that returns a list of maps, see `ModuleBackbone`.
         taps: which of its maps, by index from the shallowest; None for all.
         channels: of the input images.
         pretrained: take the weights from timm's hub.
-        weights: take them from this file instead. `vgg16` expects the Oxford weights, in Caffe's scale.
+        weights: take them from this file instead. `vgg16` takes Oxford's weights, in Caffe's scale, and torchvision's.
         before_relu, conv7: of `vgg16` only; see there.
 
     Raises:
@@ -273,8 +365,25 @@ def make_backbone(
         raise InputError("--pretrained and --backbone-weights both say where the weights come from; give one")
     if channels < 1:
         raise InputError(f"images have {channels} channels; there must be at least 1")
+    if isinstance(backbone, nn.Module):
+        return _from_module(backbone, taps, channels, pretrained or path is not None, before_relu or conv7)
+    name = backbone
     if name == "vgg16":
         return VGG16(taps, channels, pretrained, path, before_relu, conv7)
     if before_relu or conv7:
         raise InputError(f"before_relu and conv7 belong to vgg16, not to {name}")
     return TimmBackbone(name, taps, channels, pretrained, path)
+
+
+def _from_module(
+    module: nn.Module, taps: Sequence[int] | None, channels: int, weights: bool, options_of_vgg: bool
+) -> Backbone:
+    if weights or options_of_vgg:
+        raise InputError(
+            "pretrained, backbone_weights, before_relu and conv7 are for backbones by name; leave them out"
+        )
+    if not isinstance(module, Backbone):
+        return ModuleBackbone(module, taps, channels)
+    if taps is not None:
+        raise InputError("taps are for backbones by name and for modules; choose them in the Backbone itself")
+    return module

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from pixelnet.backbone import Backbone
+from pixelnet.nn.backbone import Backbone
 
 CLOSE = 1e-3  # share of a map's largest value by which rounding may move it; a wrong network is off by far more
 # One for each backbone that has predicted, beside the state of the weights that it was made from.
@@ -22,7 +22,7 @@ def fused(backbone: Backbone, images: Tensor) -> Backbone:
     """
     tensors = [*backbone.parameters(), *backbone.buffers()]
     if any(tensor.is_inference() for tensor in tensors):  # whose changes are not counted
-        return backbone
+        return copy.deepcopy(backbone).eval() if any(module.training for module in backbone.modules()) else backbone
     state = [(tensor.data_ptr(), tensor._version) for tensor in tensors]
     if backbone not in _made or _made[backbone][0] != state:
         _made[backbone] = state, _fuse(backbone, images)

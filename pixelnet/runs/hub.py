@@ -5,11 +5,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pixelnet.checkpoint import CONFIG, WEIGHTS, is_model
+from torch import nn
+
 from pixelnet.config import read_json
 from pixelnet.errors import InputError
+from pixelnet.model import PixelNet
+from pixelnet.runs.checkpoint import CONFIG, WEIGHTS, is_model, load_model
+from pixelnet.tasks import AnyTask
 
-SHIPPED = Path(__file__).parent / "shipped"  # a folder for each model
+SHIPPED = Path(__file__).parents[1] / "shipped"  # a folder for each model
 DEFAULT = "pixelnet"  # which of them answers where none is named
 CARD = "README.md"
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -19,6 +23,21 @@ FORMS = f"a folder with {CONFIG} and {WEIGHTS}, the name of a model that ships, 
 def shipped() -> dict[str, Path]:
     """The models that ship with the package, in the order of their names: name -> folder."""
     return {folder.name: folder for folder in sorted(SHIPPED.glob("*")) if is_model(folder)}
+
+
+def load(name: str | Path, task: AnyTask | None = None, backbone: nn.Module | None = None) -> PixelNet:
+    """A model, on the CPU, in evaluation mode.
+
+    Args:
+        name: the folder of a model; the name of one that ships with the package, as `pixelnet models` lists them; or
+            "user/name" of Hugging Face's hub. Nothing but JSON and safetensors is read, and nothing is run.
+        task, backbone: the objects that the model was made with, where these were no names; see `PixelNet`.
+
+    Raises:
+        InputError: no such model; a file is missing, damaged, misspelt or of another model; an object that the model
+            was made with was not given, or one that it was made without was.
+    """
+    return load_model(folder_of(name), task, backbone)
 
 
 def folder_of(name: str | Path) -> Path:
@@ -31,19 +50,19 @@ def folder_of(name: str | Path) -> Path:
     Raises:
         InputError: none of these, or a model that could not be fetched.
     """
-    folder, called = Path(name), str(name)
+    folder, text = Path(name), str(name)
     if is_model(folder):
         return folder
     ships = shipped()
-    if called in ships:
-        return ships[called]
+    if text in ships:
+        return ships[text]
     if folder.is_dir():
         raise InputError(f"{folder / CONFIG} is not there; give {FORMS}")
-    if REPOSITORY.fullmatch(called) and not folder.exists():
-        return _fetched(called)
-    near = difflib.get_close_matches(called, ships, n=1)
+    if REPOSITORY.fullmatch(text) and not folder.exists():
+        return _fetched(text)
+    near = difflib.get_close_matches(text, ships, n=1)
     hint = f"did you mean {near[0]!r}? Or give" if near else "give"
-    raise InputError(f"{called} is no folder, and no model that ships ({_listed(ships)}); {hint} {FORMS}")
+    raise InputError(f"{text} is no folder, and no model that ships ({_listed(ships)}); {hint} {FORMS}")
 
 
 def default() -> Path:
@@ -61,7 +80,7 @@ def card(folder: Path) -> dict[str, Any]:
     """What a model's config.json says of how well it does; {} where it says nothing.
 
     Returns:
-        summary (one line), data, licence, and scores, each {"data", "score", "value", "low", "high"}: the score's
+        summary (one line), data, license, and scores, each {"data", "score", "value", "low", "high"}: the score's
         name, its value on that data and its 95 % interval, in the score's own unit.
     """
     known: dict[str, Any] = read_json(folder / CONFIG).get("card", {})

@@ -1,6 +1,5 @@
-"""Pictures: sheets put together pixel by pixel, and curves that survive what metrics may hold."""
+"""Panels: sheets put together pixel by pixel."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from PIL import Image
 
 from pixelnet import PixelNet
 from pixelnet.data import open_dataset
-from pixelnet.report import GAP, draw_curves, draw_panel, panel
+from pixelnet.report.panels import GAP, draw_panel, panel
 
 
 def test_a_panel_is_rows_of_pictures_on_white() -> None:
@@ -49,33 +48,3 @@ def test_a_panel_of_several_tasks_has_a_row_for_each_that_an_item_is_labelled_fo
         for place, picture in enumerate(expected):
             left, top = place * (160 + GAP), row * (128 + GAP)
             np.testing.assert_array_equal(sheet[top : top + 128, left : left + 160], picture)
-
-
-def write(run: Path, lines: list[dict]) -> Path:
-    run.mkdir(exist_ok=True)
-    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return run
-
-
-def test_curves_show_the_losses_and_the_scores(tmp_path: Path) -> None:
-    lines: list[dict] = [{"step": k, "loss": 1 / k, "pixels": 5, "seconds": 0.1} for k in range(1, 201)]
-    lines += [{"step": k, "scores": {"miou": k / 400, "iou_per_class": [0.1, None]}} for k in (100, 200)]
-    left, right = draw_curves(write(tmp_path / "run", lines)).axes
-    raw, smooth = (line.get_xydata() for line in left.lines)
-    np.testing.assert_allclose(raw, [(k, 1 / k) for k in range(1, 201)])
-    np.testing.assert_allclose(smooth[0], [4, (1 + 1 / 2 + 1 / 3 + 1 / 4) / 4])
-    assert len(smooth) == 197
-    (score,) = right.lines
-    assert score.get_label() == "miou"
-    np.testing.assert_allclose(score.get_xydata(), [(100, 0.25), (200, 0.5)])
-    assert Image.open(tmp_path / "run" / "curves.png").size[0] > 500
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["curves.png", "metrics.jsonl"]
-
-
-def test_curves_of_little(tmp_path: Path) -> None:
-    step = {"step": 1, "loss": 0.5, "pixels": 5, "seconds": 0.1}
-    for lines in ([], [step], [step, {"step": 1, "scores": {"miou": None}}]):
-        draw_curves(write(tmp_path / "run", lines))
-    scores = [{"step": 1, "scores": {"miou": None}}, {"step": 2, "scores": {"miou": 0.5}}]
-    _, right = draw_curves(write(tmp_path / "run", [step, *scores])).axes
-    assert np.isfinite(right.lines[0].get_ydata().astype(float)).tolist() == [False, True]

@@ -5,7 +5,7 @@ A model is a folder with config.json and model.safetensors. A run adds checkpoin
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -15,14 +15,13 @@ from safetensors.torch import save as save_tensors
 from pixelnet.config import ModelConfig, from_dict, read_json, to_dict
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic, write_json
-
-if TYPE_CHECKING:
-    from pixelnet.model import PixelNet
+from pixelnet.model import PixelNet
+from pixelnet.tasks import AnyTask
 
 CONFIG, WEIGHTS, CHECKPOINT = "config.json", "model.safetensors", "checkpoint.pt"
 
 
-def save(model: "PixelNet", folder: Path, half: bool = False, **settings: Any) -> None:
+def save(model: PixelNet, folder: Path, half: bool = False, **settings: Any) -> None:
     """Write a model to a folder.
 
     Args:
@@ -38,12 +37,12 @@ def save(model: "PixelNet", folder: Path, half: bool = False, **settings: Any) -
     save_config(model, folder, **settings)
 
 
-def save_config(model: "PixelNet", folder: Path, **settings: Any) -> None:
+def save_config(model: PixelNet, folder: Path, **settings: Any) -> None:
     """Write config.json alone."""
     write_json(folder / CONFIG, {"format": 1, "model": to_dict(model.config), **settings})
 
 
-def save_weights(model: "PixelNet", path: Path, half: bool = False) -> None:
+def save_weights(model: PixelNet, path: Path, half: bool = False) -> None:
     """Write the weights alone, in the precision they have.
 
     half: kernels and matrices as float16, for shipping; norms, biases and running statistics, which are few and
@@ -69,21 +68,24 @@ def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return halved
 
 
-def load(folder: str | Path) -> "PixelNet":
-    """A model, on the CPU, in evaluation mode.
-
-    Args:
-        folder: of the model; or the name of one that ships with the package, as `pixelnet models` lists them; or
-            "user/name" of Hugging Face's hub. Nothing but JSON and safetensors is read, and nothing is run.
-
-    Raises:
-        InputError: no such model; a file is missing, damaged, misspelt or of another model.
-    """
-    from pixelnet.hub import folder_of
-    from pixelnet.model import PixelNet
-
-    folder = folder_of(folder)
-    model = PixelNet(**vars(load_config(folder)))
+def load_model(folder: Path, task: AnyTask | None = None, backbone: torch.nn.Module | None = None) -> PixelNet:
+    """The model in a folder, on the CPU, in evaluation mode; see `pixelnet.runs.hub.load`."""
+    settings = dict(vars(load_config(folder)))
+    given = {"task": task, "backbone": backbone}
+    needed = settings.pop("objects")
+    for name, value in given.items():
+        if value is None and name in needed:
+            raise InputError(
+                f"the {name} of {folder} is an object of its maker's ({settings[name]}); give it again: "
+                f"load(folder, {name}=...)"
+            )
+        if value is not None and name not in needed:
+            raise InputError(f"the {name} of {folder} is the library's own {settings[name]}; leave {name} out")
+        if value is not None:
+            settings[name] = value
+    if task is not None:  # which knows its classes
+        settings |= {"num_classes": None, "class_names": (), "class_colors": ()}
+    model = PixelNet(**settings)
     load_weights(model, folder / WEIGHTS)
     return model.eval()
 
@@ -96,7 +98,7 @@ def load_config(folder: Path) -> ModelConfig:
     return from_dict(ModelConfig, settings["model"], f"{folder / CONFIG}, model")
 
 
-def load_weights(model: "PixelNet", path: Path) -> None:
+def load_weights(model: PixelNet, path: Path) -> None:
     """Put the weights of a file into a model of the same shape, in the model's precision.
 
     Raises:

@@ -18,8 +18,9 @@ from pixelnet import InputError, PixelNet
 from pixelnet.config import TrainConfig
 from pixelnet.data.batches import Batch
 from pixelnet.points import make_sampler
+from pixelnet.runs.start import read_quotas
 from pixelnet.tasks import make_task
-from pixelnet.train import _measure, _optimiser, rate_factor, read_quotas
+from pixelnet.training import _measure, _optimizer, rate_factor
 
 
 def losses(run: Path) -> list[float]:
@@ -33,7 +34,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("task", ["segmentation", "normals", "edges", "regression"])
 def test_each_task_learns_and_leaves_a_run_that_loads(task: str, tmp_path: Path) -> None:
-    options = {**TINY, "task": task, "head": "mlp", "dropout": 0.0, "pixels": 400, "steps": 25, "evaluate_every": 20}
+    options = {**TINY, "task": task, "head": "mlp", "dropout": 0.0, "pixels": 400, "max_steps": 25, "val_every": 20}
     model = pixelnet.train(**options, out=tmp_path / "run")
     found = losses(tmp_path / "run")
     assert len(found) == 25
@@ -56,7 +57,7 @@ def test_the_best_weights_are_kept_where_there_is_a_val_split(tmp_path: Path, mo
         kept.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return {"miou": next(scores)}
 
-    monkeypatch.setattr(sys.modules["pixelnet.train"], "score_model", score)
+    monkeypatch.setattr(sys.modules["pixelnet.training"], "score_model", score)
     model = pixelnet.train(**TINY, out=tmp_path / "run")
     assert len(kept) == 3
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in kept[1].items())
@@ -73,7 +74,7 @@ def test_without_a_val_split_the_last_weights_are_kept(tmp_path: Path, folder_da
 
 
 def test_another_split_is_learnt_from_and_not_scored_on(tmp_path: Path, camvid_data: Path) -> None:
-    options = {**TINY, "data": f"camvid:{camvid_data}", "crop": None, "steps": 1}
+    options = {**TINY, "data": f"camvid:{camvid_data}", "crop": None, "max_steps": 1}
     scored = {}
     for split in ("train", "val", "trainval"):
         pixelnet.train(**options, split=split, out=tmp_path / split)
@@ -88,23 +89,23 @@ def test_another_split_is_learnt_from_and_not_scored_on(tmp_path: Path, camvid_d
 
 def test_a_seed_repeats_a_run_and_another_does_not(tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        pixelnet.train(**{**TINY, "steps": 3, "seed": seed}, out=tmp_path / name)
+        pixelnet.train(**{**TINY, "max_steps": 3, "seed": seed}, out=tmp_path / name)
     assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
 
 
 def test_a_size_is_the_models_and_stays(tmp_path: Path) -> None:
-    options = {**TINY, "steps": 2, "out": tmp_path / "run", "size": 90}
+    options = {**TINY, "max_steps": 2, "out": tmp_path / "run", "image_size": 90}
     model = pixelnet.train(**options)
-    assert model.config.size == 90
-    pixelnet.train(**{**options, "size": None, "out": tmp_path / "other"})
+    assert model.config.image_size == 90
+    pixelnet.train(**{**options, "image_size": None, "out": tmp_path / "other"})
     assert losses(tmp_path / "run") != losses(tmp_path / "other")
-    with pytest.raises(InputError, match="size was 90 and is 91"):
-        pixelnet.train(**{**options, "size": 91, "resume": True})
+    with pytest.raises(InputError, match="image_size was 90 and is 91"):
+        pixelnet.train(**{**options, "image_size": 91, "resume": True})
 
 
 def test_a_rate_of_nothing_freezes_the_backbone_and_its_statistics(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = pixelnet.train(**{**TINY, "backbone_rate": 0.0, "steps": 3}, out=tmp_path / "run")
+    model = pixelnet.train(**{**TINY, "backbone_lr": 0.0, "max_steps": 3}, out=tmp_path / "run")
     torch.manual_seed(TINY.get("seed", 0))
     fresh = PixelNet("segmentation", 7, "test_resnet", head="paper", hidden=(8, 8), dropout=0.5)
     for name, tensor in fresh.backbone.state_dict().items():
@@ -117,16 +118,16 @@ def test_mixed_precision(tmp_path: Path) -> None:
 
     AcceleratorState._reset_state()
     try:
-        pixelnet.train(**{**TINY, "head": "mlp", "precision": "bf16", "steps": 2}, out=tmp_path / "run")
+        pixelnet.train(**{**TINY, "head": "mlp", "precision": "bf16", "max_steps": 2}, out=tmp_path / "run")
     finally:
         AcceleratorState._reset_state()
     assert all(map(math.isfinite, losses(tmp_path / "run")))
 
 
 def test_another_precision_needs_another_process(tmp_path: Path) -> None:
-    pixelnet.train(**{**TINY, "steps": 1}, out=tmp_path / "a")
+    pixelnet.train(**{**TINY, "max_steps": 1}, out=tmp_path / "a")
     with pytest.raises(InputError, match="--precision bf16"):
-        pixelnet.train(**{**TINY, "steps": 1, "precision": "bf16"}, out=tmp_path / "b")
+        pixelnet.train(**{**TINY, "max_steps": 1, "precision": "bf16"}, out=tmp_path / "b")
     assert not (tmp_path / "b").exists()
 
 
@@ -153,9 +154,11 @@ def test_poly_and_the_papers_steps() -> None:
 
 def test_groups_have_their_rates_and_decay_spares_biases_and_norms() -> None:
     model = PixelNet("edges", None, "test_resnet", hidden=(4,))
-    for optimiser, factor in (("adamw", 1), ("sgd", 2)):
-        config = TrainConfig("edges", "scenes", Path("r"), optimiser=optimiser, rate=0.1, backbone_rate=0.01, decay=0.5)  # type: ignore[arg-type]
-        groups = _optimiser(config, model).param_groups
+    for optimizer, factor in (("adamw", 1), ("sgd", 2)):
+        config = TrainConfig(
+            "edges", "scenes", Path("r"), optimizer=optimizer, lr=0.1, backbone_lr=0.01, weight_decay=0.5
+        )  # type: ignore[arg-type]
+        groups = _optimizer(config, model).param_groups
         by_id = {id(p): (group["full_rate"], group["weight_decay"]) for group in groups for p in group["params"]}
         assert len(by_id) == sum(1 for _ in model.parameters())
         for name, parameter in model.named_parameters():
@@ -205,9 +208,9 @@ def test_gradient_asks_for_the_length_of_the_loss_gradient_at_the_logits() -> No
 
 @pytest.mark.parametrize("sampler", ["hard", "gradient"])
 def test_samplers_of_two_phases_learn_from_as_many_points_as_asked_for(sampler: str, tmp_path: Path) -> None:
-    pixelnet.train(**{**TINY, "steps": 2, "sampler": sampler, "weighted": True}, out=tmp_path / "run")
+    pixelnet.train(**{**TINY, "max_steps": 2, "sampler": sampler, "weighted": True}, out=tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert [line["pixels"] for line in lines if "pixels" in line] == [TINY["images_per_step"] * TINY["pixels"]] * 2
+    assert [line["pixels"] for line in lines if "pixels" in line] == [TINY["batch_size"] * TINY["pixels"]] * 2
 
 
 # --------------------------------------------------------------------------------------------------- bad input
@@ -216,7 +219,7 @@ def test_samplers_of_two_phases_learn_from_as_many_points_as_asked_for(sampler: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"optimizer": "sgd"}, "unknown key 'optimizer'; did you mean 'optimiser'"),
+        ({"optimiser": "sgd"}, "unknown key 'optimiser'; did you mean 'optimizer'"),
         ({"task": "depth"}, "there is no task 'depth'"),
         ({"data": "nosuch:x"}, "nosuch"),
         ({"data": "folder:/no/where"}, "/no/where"),
@@ -229,10 +232,10 @@ def test_samplers_of_two_phases_learn_from_as_many_points_as_asked_for(sampler: 
         ({"pixels": "many"}, "many"),
         ({"sampler": "stratified", "quotas": "fish=3"}, "fish"),
         ({"quotas": "sky=3"}, "quotas"),
-        ({"steps": 0}, "--steps is 0"),
-        ({"images_per_step": 0}, "--images-per-step is 0"),
-        ({"rate": -1.0}, "negative"),
-        ({"rate": 0.0, "backbone_rate": 0.0}, "rate"),
+        ({"max_steps": 0}, "--max-steps is 0"),
+        ({"batch_size": 0}, "--batch-size is 0"),
+        ({"lr": -1.0}, "negative"),
+        ({"lr": 0.0, "backbone_lr": 0.0}, "--lr and --backbone-lr are both 0"),
         ({"seed": -1}, "seed"),
         ({"crop": (0, 3)}, "crop"),
         ({"class_weights": (1.0, 2.0)}, "class weights"),
@@ -255,17 +258,17 @@ def test_bad_data_is_refused_before_anything_is_written(tmp_path: Path, folder_d
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    pixelnet.train(**{**TINY, "steps": 2}, out=out)
+    pixelnet.train(**{**TINY, "max_steps": 2}, out=out)
     before = files(out)
     with pytest.raises(InputError, match=r"run holds a run already; add --resume"):
-        pixelnet.train(**{**TINY, "steps": 2}, out=out)
-    with pytest.raises(InputError, match=r"steps was 2 and is 4.*another --out"):
-        pixelnet.train(**{**TINY, "steps": 4}, out=out, resume=True)
+        pixelnet.train(**{**TINY, "max_steps": 2}, out=out)
+    with pytest.raises(InputError, match=r"max_steps was 2 and is 4.*another --out"):
+        pixelnet.train(**{**TINY, "max_steps": 4}, out=out, resume=True)
     with pytest.raises(InputError, match="task was segmentation and is edges"):
-        pixelnet.train(**{**TINY, "steps": 2, "task": "edges"}, out=out, resume=True)
+        pixelnet.train(**{**TINY, "max_steps": 2, "task": "edges"}, out=out, resume=True)
     (out / "checkpoint.pt").write_bytes(before["checkpoint.pt"][:500])
     with pytest.raises(InputError, match=r"checkpoint\.pt is damaged"):
-        pixelnet.train(**{**TINY, "steps": 2}, out=out, resume=True)
+        pixelnet.train(**{**TINY, "max_steps": 2}, out=out, resume=True)
     (out / "checkpoint.pt").write_bytes(before["checkpoint.pt"])
     assert files(out) == before
 
@@ -273,25 +276,25 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["another model", "no checkpoint"])
 def test_a_checkpoint_of_something_else_is_refused(content: str, tmp_path: Path) -> None:
     out, other = tmp_path / "run", tmp_path / "other"
-    pixelnet.train(**{**TINY, "steps": 3}, out=out)
+    pixelnet.train(**{**TINY, "max_steps": 3}, out=out)
     if content == "another model":
-        pixelnet.train(**{**TINY, "steps": 2, "task": "edges", "hidden": (5, 5)}, out=other)
+        pixelnet.train(**{**TINY, "max_steps": 2, "task": "edges", "hidden": (5, 5)}, out=other)
         (out / "checkpoint.pt").write_bytes((other / "checkpoint.pt").read_bytes())
     else:
         torch.save({"weights": torch.zeros(2)}, out / "checkpoint.pt")
     before = files(out)
     with pytest.raises(InputError, match=r"checkpoint\.pt"):
-        pixelnet.train(**{**TINY, "steps": 3}, out=out, resume=True)
+        pixelnet.train(**{**TINY, "max_steps": 3}, out=out, resume=True)
     assert files(out)["metrics.jsonl"] == before["metrics.jsonl"]
 
 
 def test_a_misspelt_key_of_the_run_is_named(tmp_path: Path) -> None:
-    pixelnet.train(**{**TINY, "steps": 1}, out=tmp_path)
+    pixelnet.train(**{**TINY, "max_steps": 1}, out=tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    config["train"]["stepps"] = config["train"].pop("steps")
+    config["train"]["max_stepps"] = config["train"].pop("max_steps")
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(InputError, match=r"config\.json, train: unknown key 'stepps'; did you mean 'steps'"):
-        pixelnet.train(**{**TINY, "steps": 1}, out=tmp_path, resume=True)
+    with pytest.raises(InputError, match=r"config\.json, train: unknown key 'max_stepps'; did you mean 'max_steps'"):
+        pixelnet.train(**{**TINY, "max_steps": 1}, out=tmp_path, resume=True)
 
 
 def test_an_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
@@ -303,7 +306,7 @@ def test_an_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_metrics_of_something_else_are_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 3, "mine": true}\n')
     with pytest.raises(InputError, match=r"metrics\.jsonl|holds"):
-        pixelnet.train(**{**TINY, "steps": 1}, out=tmp_path)
+        pixelnet.train(**{**TINY, "max_steps": 1}, out=tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 3, "mine": true}\n'
 
 
@@ -316,7 +319,7 @@ def test_a_diverged_run_says_so_and_keeps_its_checkpoint(tmp_path: Path, monkeyp
         return loss(self, *arguments) * (math.nan if len(calls) == 5 else 1)
 
     monkeypatch.setattr(pixelnet.tasks.segmentation.Segmentation, "loss", nan_at_last)
-    with pytest.raises(InputError, match=r"the loss is nan.*lower --rate.*checkpoint is kept"):
+    with pytest.raises(InputError, match=r"the loss is nan.*lower --lr.*checkpoint is kept"):
         pixelnet.train(**TINY, out=tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 4
@@ -345,8 +348,8 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     import sys
 
     options = {
-        **TINY, "backbone": "test_convnext", "hidden": (8,), "dropout": 0.0, "steps": 3, "images_per_step": 3,
-        "loss": "cross-entropy", "weighted": True, "optimiser": "sgd", "schedule": "poly", "evaluate_every": 3,
+        **TINY, "backbone": "test_convnext", "hidden": (8,), "dropout": 0.0, "max_steps": 3, "batch_size": 3,
+        "loss": "cross-entropy", "weighted": True, "optimizer": "sgd", "schedule": "poly", "val_every": 3,
     }  # fmt: skip
     root = str(Path(pixelnet.__file__).parents[1])
     with socket.socket() as probe:

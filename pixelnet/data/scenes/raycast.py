@@ -1,6 +1,6 @@
 """Where rays meet a stage and the solids that stand on it: exact hits and normals, and a pinhole camera.
 
-Two frames, both in metres, x to the right, y down, z into the scene. The camera frame has the camera at its
+Two frames, both in meters, x to the right, y down, z into the scene. The camera frame has the camera at its
 origin; normals and depth are given in it. In the world frame y is vertical, the ground is y = 0 (so what
 stands above it has negative y), and the camera is at (0, -height, 0). A surface is described in a frame of its
 own: the middle of its base is the origin, and its yaw, about the vertical, is zero.
@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 SKY = 255  # the surface number of rays that meet nothing
-SHORTEST_CHORD = 1e-4  # metres; a ray that only grazes a solid has no reliable normal there, and misses it
+SHORTEST_CHORD = 1e-4  # meters; a ray that only grazes a solid has no reliable normal there, and misses it
 
 Span = tuple[np.ndarray, np.ndarray]  # where a ray enters and leaves a region; it misses where enter >= leave
 
@@ -75,7 +75,7 @@ def _first_entry(*spans: Span) -> tuple[np.ndarray, np.ndarray]:
 class Surface:
     """Something a ray can meet. `hit` and `normal` speak of its own frame."""
 
-    position: tuple[float, float, float]  # metres, world: the middle of the base
+    position: tuple[float, float, float]  # meters, world: the middle of the base
     yaw: float  # radians
 
     label: ClassVar[str]
@@ -125,7 +125,7 @@ class Plane(Surface):
 
 @dataclass(frozen=True)
 class Floor(Plane):
-    """The ground, out to `radius` metres: depth stays bounded, and the sky comes down to meet it."""
+    """The ground, out to `radius` meters: depth stays bounded, and the sky comes down to meet it."""
 
     radius: float
 
@@ -138,7 +138,7 @@ class Floor(Plane):
 
 @dataclass(frozen=True)
 class Wall(Plane):
-    """An upright plane without ends, `height` metres high; inf for the wall of a room."""
+    """An upright plane without ends, `height` meters high; inf for the wall of a room."""
 
     height: float
 
@@ -151,18 +151,18 @@ class Wall(Plane):
 
 @dataclass(frozen=True)
 class Solid(Surface):
-    """A convex thing that stands on the ground, `size` = (half width, height, half depth) in metres."""
+    """A convex thing that stands on the ground, `size` = (half width, height, half depth) in meters."""
 
     size: tuple[float, float, float]
 
     @property
-    def centre(self) -> np.ndarray:
+    def center(self) -> np.ndarray:
         """(3,) world coordinates of the middle."""
         return np.array(self.position) - [0, self.size[1] / 2, 0]
 
     @property
     def reach(self) -> float:
-        """Radius of a ball about `centre` that holds the solid."""
+        """Radius of a ball about `center` that holds the solid."""
         return float(np.hypot(self.plan, self.size[1] / 2))
 
     @property
@@ -254,7 +254,7 @@ class Cone(Solid):
 class Camera:
     """A pinhole camera at (0, -height, 0) whose principal point is the middle of the image."""
 
-    height: float  # metres above the ground
+    height: float  # meters above the ground
     pitch: float  # radians, positive looks down
     yaw: float  # radians, positive looks to the right
     roll: float  # radians
@@ -268,7 +268,7 @@ class Camera:
         return turn(tilt @ np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]]), self.yaw)
 
     def rays(self, x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Camera-frame directions (3, M), z = 1, through pixels x, y (M,); the first pixel's centre is (0, 0)."""
+        """Camera-frame directions (3, M), z = 1, through pixels x, y (M,); the first pixel's center is (0, 0)."""
         height, width = size
         focal = self.focal * max(size)
         return np.stack([(x - (width - 1) / 2) / focal, (y - (height - 1) / 2) / focal, np.ones(np.shape(x))])
@@ -292,7 +292,7 @@ class Hits(NamedTuple):
 
 def near(solid: Solid, origin: np.ndarray, direction: np.ndarray, margin: float = 1.0) -> np.ndarray:
     """(M,) bool: rays that pass the ball about a solid; the others need no exact test."""
-    way = column(solid.centre, origin) - origin
+    way = column(solid.center, origin) - origin
     along = dot(way, direction)
     length = dot(direction, direction)
     return dot(way, way) * length - along * along < (margin * solid.reach) ** 2 * length

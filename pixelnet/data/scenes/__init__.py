@@ -1,6 +1,6 @@
 """`scenes`: a generated data set with exact labels for every task, so that a fresh machine can train at once.
 
-Each item is a random stage (a room, a walled garden or open ground under a sky) with solids on it. Colours and
+Each item is a random stage (a room, a walled garden or open ground under a sky) with solids on it. Colors and
 textures are drawn alike for every surface, so they do not give a class away; shape does (and the sky, no surface,
 looks like one). The sun is above and behind the camera, so shading tells normals.
 """
@@ -14,13 +14,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pixelnet.data.dataset import Dataset
-from pixelnet.data.raycast import SKY, Box, Camera, Cone, Cylinder, Floor, Solid, Sphere, Wall
-from pixelnet.data.render import RGB, Light, Scene, Texture, View, render
+from pixelnet.data.dataset import Dataset, Window
+from pixelnet.data.scenes.raycast import SKY, Box, Camera, Cone, Cylinder, Floor, Solid, Sphere, Wall
+from pixelnet.data.scenes.render import RGB, Light, Rendering, Scene, Texture, render
 from pixelnet.errors import InputError
+from pixelnet.tasks import Task
 
 CLASSES = ("floor", "wall", "sky", "sphere", "box", "cylinder", "cone")
-COLOURS = (
+COLORS = (
     (196, 178, 148),
     (120, 130, 148),
     (158, 208, 240),
@@ -32,21 +33,21 @@ COLOURS = (
 SPLITS = {"train": 512, "val": 64}  # and how many items each has unless told
 SCENE, NOISE = 1, 2  # an item's two streams of random numbers: the scene is the same at every image size
 CACHE_BYTES = 256 * 2**20
-GROUND = 11.5  # metres of ground about the camera: depth stays below 12
+GROUND = 11.5  # meters of ground about the camera: depth stays below 12
 
 
 class Scenes(Dataset):
-    """Rendered scenes, with labels exact at the ray through each pixel's centre.
+    """Rendered scenes, with labels exact at the ray through each pixel's center.
 
     Item i of a split depends on nothing but (split, i); the splits share no scene. Labels by task:
 
     - segmentation: ids of `CLASSES`; nothing is unlabelled.
     - normals: unit vectors; the sky is unlabelled.
-    - edges: 0 or 1. An edge pixel is one whose surface ends there: one of its four neighbours shows another
+    - edges: 0 or 1. An edge pixel is one whose surface ends there: one of its four neighbors shows another
       surface, and the pixel lies on the nearer side, or, where the two touch, on what stands on the other
       (solid on wall on floor). So edges are occlusions and contacts, unbroken, one pixel wide and inside the
       thing they outline, as people draw them; creases within one thing (the faces of a box) are none.
-    - regression: depth along z in metres, 1 to 12; the sky is unlabelled.
+    - regression: depth along z in meters, 1 to 12; the sky is unlabelled.
 
     Args:
         task: one of segmentation, normals, edges, regression.
@@ -61,9 +62,9 @@ class Scenes(Dataset):
     tasks: ClassVar[tuple[str, ...]] = ("segmentation", "normals", "edges", "regression")
 
     def __init__(
-        self, task: str, split: str = "train", count: int | None = None, size: tuple[int, int] = (128, 160)
+        self, task: str | Task, split: str = "train", count: int | None = None, size: tuple[int, int] = (128, 160)
     ) -> None:
-        if task not in self.tasks:
+        if str(task) not in self.tasks:
             raise InputError(f"scenes serves {', '.join(self.tasks)}, not {task}; choose one of them")
         if split not in SPLITS:
             raise InputError(f"scenes has no split {split!r}; choose one of {', '.join(SPLITS)}")
@@ -75,12 +76,12 @@ class Scenes(Dataset):
         self.task, self.split, self.shape = task, split, (size[0], size[1])
         self.source = f"scenes:{count}"
         self.names = [f"{split}-{i:06d}" for i in range(count)]
-        self.classes = CLASSES if task == "segmentation" else ()
-        self.colours = COLOURS if task == "segmentation" else ()
+        self.class_names = CLASSES if str(task) == "segmentation" else ()
+        self.class_colors = COLORS if str(task) == "segmentation" else ()
         self._remember()
 
     @classmethod
-    def from_spec(cls, rest: str, task: str, split: str) -> Scenes:
+    def from_spec(cls, rest: str, task: str | Task, split: str) -> Scenes:
         """The data set of the spec "scenes" (rest is "") or "scenes:COUNT" (rest is COUNT, items in this split)."""
         if rest and not rest.isdecimal():
             raise InputError(f"scenes:{rest} names no number of items; write scenes or, for instance, scenes:512")
@@ -89,21 +90,21 @@ class Scenes(Dataset):
     def __len__(self) -> int:
         return len(self.names)
 
-    def image(self, i: int) -> np.ndarray:
-        return self._item(i)[0].copy()
+    def image(self, i: int, window: Window | None = None) -> np.ndarray:
+        return self._item(i)[0][window or ...].copy()
 
-    def labels(self, i: int) -> np.ndarray:
-        return self._item(i)[1].copy()
+    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+        return self._item(i)[1][window or ...].copy()
 
     def size(self, i: int) -> tuple[int, int]:
         """(width, height)."""
         return self.shape[1], self.shape[0]
 
     def scene(self, i: int) -> Scene:
-        """What item i is a picture of: camera, surfaces, textures and light, in metres."""
+        """What item i is a picture of: camera, surfaces, textures and light, in meters."""
         return random_scene(self._rng(i, SCENE))
 
-    def view(self, i: int) -> View:
+    def view(self, i: int) -> Rendering:
         """Item i rendered afresh, with surface numbers, normals and depth together, whatever the task."""
         return render(self.scene(i), self.shape, self._rng(i, NOISE))
 
@@ -115,11 +116,11 @@ class Scenes(Dataset):
     def _render(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         scene = self.scene(i)
         view = render(scene, self.shape, self._rng(i, NOISE))
-        if self.task == "segmentation":
+        if self.task_name == "segmentation":
             return view.image, classes_of(scene, view.surface)
-        if self.task == "normals":
+        if self.task_name == "normals":
             return view.image, view.normals
-        if self.task == "edges":
+        if self.task_name == "edges":
             return view.image, outlines(scene, view.surface, view.depth).astype(np.float32)
         return view.image, view.depth
 
@@ -178,7 +179,7 @@ def random_scene(rng: np.random.Generator) -> Scene:
     walls = _random_walls(rng, camera)
     floor = Floor((0.0, 0.0, 0.0), walls[0].yaw if walls else rng.uniform(-0.5, 0.5), GROUND)
     solids = _random_solids(rng, camera, walls)
-    # The walls of a room share a texture. Tiles are at most a metre on the stage, and at most a solid's own size.
+    # The walls of a room share a texture. Tiles are at most a meter on the stage, and at most a solid's own size.
     textures = [_random_texture(rng, 0.4, 1.0)] + [_random_texture(rng, 0.4, 1.0)] * len(walls)
     textures += [_random_texture(rng, 0.3 * solid.plan, 0.9 * solid.plan) for solid in solids]
     vignette, noise = rng.uniform(0.05, 0.25), rng.uniform(0.003, 0.012)
@@ -258,7 +259,7 @@ def _random_texture(rng: np.random.Generator, finest: float, coarsest: float) ->
     )
     return Texture(
         kind=str(rng.choice(Texture.kinds, p=[0.3, 0.2, 0.15, 0.15, 0.2])),
-        colours=(_linear(hue, saturation, value), _linear(*second)),
+        colors=(_linear(hue, saturation, value), _linear(*second)),
         scale=rng.uniform(finest, coarsest),
         phase=tuple(rng.uniform(0.05, 0.95, 3) + 8),
         gloss=rng.choice([0.0, rng.uniform(0, 0.4)]),
@@ -278,7 +279,7 @@ def _random_light(rng: np.random.Generator) -> Light:
     hue, saturation = rng.uniform(0.52, 0.64), rng.uniform(0.45, 0.8)
     return Light(
         sun=sun,
-        sun_colour=(strength * (1 + warmth), strength, strength * (1 - 1.5 * warmth)),
+        sun_color=(strength * (1 + warmth), strength, strength * (1 - 1.5 * warmth)),
         ambient=(sky * (1 - warmth), sky, sky * (1 + 1.2 * warmth)),
         horizon=_linear(hue, rng.uniform(0.12, 0.35), 0.97),
         zenith=_linear(hue, saturation, rng.uniform(0.65, 0.95)),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelnet.errors import InputError
-from pixelnet.linear import Linear
+from pixelnet.nn.linear import Linear
 
 
 class HeadShape(NamedTuple):
@@ -15,18 +15,18 @@ class HeadShape(NamedTuple):
 
     hidden: tuple[int, ...]
     dropout: float
-    normalise: bool  # batch norm on each tap, with statistics over whole maps
-    sigma: float | None  # of the Gaussian that the weights start from; None for He's, which suits normalised features
+    normalize: bool  # batch norm on each tap, with statistics over whole maps
+    sigma: float | None  # of the Gaussian that the weights start from; None for He's, which suits normalized features
 
 
 # `linear` needs features of one scale: on raw VGG activations it diverges (the released code's README), which is
 # what `linear-bn` mends. `paper` is the published MLP. `mlp` is the everyday one, chosen by `benchmarks/head.py`: a
 # second layer as wide scores within the seeds' spread of it, and costs more than all the rest of the head together.
 HEADS: dict[str, HeadShape] = {
-    "linear": HeadShape((), 0.0, normalise=False, sigma=0.001),
-    "linear-bn": HeadShape((), 0.0, normalise=True, sigma=0.001),
-    "mlp": HeadShape((256,), 0.0, normalise=True, sigma=None),
-    "paper": HeadShape((4096, 4096), 0.5, normalise=False, sigma=0.001),
+    "linear": HeadShape((), 0.0, normalize=False, sigma=0.001),
+    "linear-bn": HeadShape((), 0.0, normalize=True, sigma=0.001),
+    "mlp": HeadShape((256,), 0.0, normalize=True, sigma=None),
+    "paper": HeadShape((4096, 4096), 0.5, normalize=False, sigma=0.001),
 }
 
 
@@ -56,7 +56,7 @@ class Head(nn.Sequential):
     Args:
         features: D, the width of a hypercolumn.
         outputs: K.
-        shape: hidden widths, dropout and initialisation; no hidden layer makes a linear predictor.
+        shape: hidden widths, dropout and initialization; no hidden layer makes a linear predictor.
     """
 
     def __init__(self, features: int, outputs: int, shape: HeadShape):
@@ -86,10 +86,11 @@ class Head(nn.Sequential):
         """The last layer, with a row for each output."""
         return cast(nn.Linear, self[-1])
 
-    def rest(self, features: Tensor) -> Tensor:
-        """The layers after the first: its output (..., D') -> logits (..., K)."""
+    def rest(self, features: Tensor, drop: bool = True) -> Tensor:
+        """The layers after the first: its output (..., D') -> logits (..., K). drop: with dropout, if in training."""
         for layer in list(self)[1:]:
-            features = layer(features)
+            if drop or not isinstance(layer, nn.Dropout):
+                features = layer(features)
         return features
 
 
@@ -111,7 +112,12 @@ class TapNorms(nn.Module):
 
         A norm is linear then, and commutes with reading, as the layer does: W (s f + t) = (W s) f + W t.
         """
+        scale, shift = self.scale_and_shift()
+        return layer.weight * scale, layer.bias + layer.weight @ shift
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """What the norms come to in evaluation mode, s f + t, for the channels of all taps: (sum C_l,) each."""
         norms = cast(list[nn.BatchNorm2d], list(self.norms))
         scales = [norm.weight / (cast(Tensor, norm.running_var) + norm.eps).sqrt() for norm in norms]
         shifts = [norm.bias - cast(Tensor, norm.running_mean) * s for norm, s in zip(norms, scales, strict=True)]
-        return layer.weight * torch.cat(scales), layer.bias + layer.weight @ torch.cat(shifts)
+        return torch.cat(scales), torch.cat(shifts)

@@ -1,0 +1,102 @@
+"""Answers on disk: a file for programs, a picture for people, or a table of points."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pixelnet.files import write_atomic, write_png
+from pixelnet.geometry import convert_normals
+from pixelnet.tasks import Task
+from pixelnet.tasks.task import RGB
+
+Answers = Mapping[str, np.ndarray]  # by task
+VIEW, POINTS = "view", "points"  # the folders of pictures for people and of tables, beside one for each task
+SIDE = 640  # pixels, the longer side of a picture in an overview
+GAP = 8
+LINE = 28  # pixels, of text in an overview
+
+
+def write_dense(folder: Path, name: PurePath, image: np.ndarray, answers: Answers, task: Task, axes: str) -> list[Path]:
+    """Write what an image (H, W, 3) uint8 shows at every pixel.
+
+    FOLDER/TASK/NAME.png or .npy for each task, as the task writes it, and FOLDER/view/NAME.png: its picture of one
+    task, an overview of several. axes: the convention of normals. Returns the files written.
+    """
+    written = []
+    for own, answer in answers.items():
+        part = task.parts[own]
+        path = _inside(folder / own, name, part.suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write(path, convert_normals(answer, axes) if own == "normals" else answer)
+        written.append(path)
+    view = _inside(folder / VIEW, name, ".png")
+    write_png(view, overview(image, answers, task) if len(answers) > 1 else task.paint(*answers.values()))
+    return [*written, view]
+
+
+def _inside(folder: Path, name: PurePath, suffix: str) -> Path:
+    return folder / name.with_name(name.name + suffix)
+
+
+def write_table(path: Path, points: np.ndarray, answers: Answers, task: Task, axes: str) -> Path:
+    """Write CSV of x, y and the answers at points (P, 2), under the titles that their tasks give."""
+    titles, columns = ["x", "y"], []
+    for own, answer in answers.items():
+        titles += task.parts[own].columns()
+        values = convert_normals(answer, axes) if own == "normals" else answer
+        columns.append(values.reshape(len(points), -1).astype(np.float64))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(titles)
+    for point, row in zip(points, np.concatenate(columns, axis=1), strict=True):
+        writer.writerow([*(f"{value:g}" for value in point), *(f"{value:.6g}" for value in row)])
+    write_atomic(path, text.getvalue().encode())
+    return path
+
+
+def overview(image: np.ndarray, answers: Answers, task: Task) -> np.ndarray:
+    """The photo and each answer side by side, with their names and a legend of the classes: uint8 (h, w, 3)."""
+    height, width = image.shape[:2]
+    factor = min(1.0, SIDE / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    font = ImageFont.load_default(16)
+    sheet_width = (1 + len(answers)) * (size[0] + GAP) - GAP
+    entries = [entry for own, answer in answers.items() for entry in task.parts[own].legend(answer)]
+    rows = _rows(entries, font, sheet_width)
+    sheet = Image.new("RGB", (sheet_width, size[1] + LINE * (1 + len(rows))), "white")
+    pen = ImageDraw.Draw(sheet)
+    pictures = [("photo", image, True)]
+    # Colors of classes have no mean, and thin strokes should stay: only the others are smoothed.
+    pictures += [
+        (own, task.parts[own].paint(answer), not task.parts[own].categorical) for own, answer in answers.items()
+    ]
+    for place, (name, picture, smooth) in enumerate(pictures):
+        shown = Image.fromarray(picture).resize(size, Image.Resampling.BOX if smooth else Image.Resampling.NEAREST)
+        sheet.paste(shown, (place * (size[0] + GAP), 0))
+        pen.text((place * (size[0] + GAP), size[1] + 5), name, "black", font)
+    for number, row in enumerate(rows, start=1):
+        top = size[1] + LINE * number
+        for left, name, color in row:
+            pen.rectangle((left, top + 6, left + 16, top + 22), color)
+            pen.text((left + 22, top + 5), name, "black", font)
+    return np.asarray(sheet)
+
+
+def _rows(
+    entries: list[tuple[str, RGB]], font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
+) -> list[list[tuple[float, str, RGB]]]:
+    """A legend's entries in rows no wider than the sheet, each with the place of its left edge."""
+    rows: list[list[tuple[float, str, RGB]]] = []
+    left = float(width)
+    for name, color in entries:
+        length = font.getlength(name) + 36
+        if left + length > width:
+            rows.append([])
+            left = 0.0
+        rows[-1].append((left, name, color))
+        left += length
+    return rows

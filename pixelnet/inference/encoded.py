@@ -1,0 +1,137 @@
+"""Encode once, ask often: an image that the backbone has seen, and what it shows wherever it is asked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+
+from pixelnet.data.images import to_array
+from pixelnet.data.transforms import bring_to
+from pixelnet.errors import InputError
+from pixelnet.hypercolumn import hypercolumns
+from pixelnet.inference.adaptive import adaptive_strips
+from pixelnet.metrics.boundaries import binarize
+from pixelnet.model import FeatureMaps, PixelNet
+from pixelnet.nn.head import TapNorms
+
+Image = str | Path | PIL.Image.Image | np.ndarray | Tensor
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image that a model has seen. It answers as the model was then, as long as nobody trains it on.
+
+    model: which saw it. width, height: of the image, in its own pixels. sides: its maps, and those of its mirror image
+    where that was asked for.
+    """
+
+    model: PixelNet
+    width: int
+    height: int
+    sides: tuple[FeatureMaps, ...]
+
+    def at(
+        self,
+        points: np.ndarray | Sequence,
+        probabilities: bool = False,
+        adaptive: float | None = None,
+        binary: bool = False,
+    ) -> Any:
+        """What the image shows at points (P, 2), (x, y) in its pixels; see `PixelNet.predict`."""
+        self.model.check_options(points, probabilities, adaptive, binary, len(self.sides) > 1)
+        return self._unpacked(self.answers(points, probabilities))
+
+    def dense(self, probabilities: bool = False, adaptive: float | None = None, binary: bool = False) -> Any:
+        """What the image shows at every pixel; see `PixelNet.predict`."""
+        self.model.check_options(None, probabilities, adaptive, binary, len(self.sides) > 1)
+        return self._unpacked(self.answers(None, probabilities, adaptive, binary))
+
+    @torch.inference_mode()
+    def hypercolumns(self, points: np.ndarray | Sequence) -> np.ndarray:
+        """The descriptors at points (P, 2), as the head gets them: float32 (P, D), the taps side by side.
+
+        Of the image itself, not of its mirror image. They are features for any other program, a random forest say.
+        """
+        wanted, maps = self._points(points), self.sides[0]
+        strides = [stride / maps.zoom for stride in self.model.backbone.strides]
+        found = hypercolumns(maps.features, wanted, strides)[0]
+        if isinstance(self.model.norms, TapNorms):
+            scale, shift = self.model.norms.scale_and_shift()
+            found = found * scale + shift
+        return found.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def answers(
+        self,
+        points: np.ndarray | Sequence | None = None,
+        probabilities: bool = False,
+        adaptive: float | None = None,
+        binary: bool = False,
+    ) -> dict[str, np.ndarray]:
+        """What `at` and `dense` give, as a dict by task, of one task as of several."""
+        wanted = None if points is None else self._points(points)
+        parts: dict[str, list[np.ndarray]] = {}
+        for band in self._logits(wanted, adaptive):
+            for name, answer in self.model.task.answers(band.float(), probabilities).items():
+                values = answer.cpu().numpy()
+                # Class ids, a band at a time: an image of 64-bit integers never exists.
+                parts.setdefault(name, []).append(
+                    values.astype(np.uint8) if np.issubdtype(values.dtype, np.integer) else values
+                )
+        found = {name: np.concatenate(values) for name, values in parts.items()}
+        if binary:
+            assert self.model.config.threshold is not None
+            found["edges"] = binarize(found["edges"], self.model.config.threshold)
+        return found
+
+    def _unpacked(self, answers: dict[str, np.ndarray]) -> Any:
+        return answers if len(answers) > 1 else next(iter(answers.values()))
+
+    def _logits(self, points: Tensor | None, adaptive: float | None) -> Iterator[Tensor]:
+        """At points (1, P, 2), (P, K) in one part; of all pixels, (rows, W, K) from the top down."""
+        if len(self.sides) == 1:
+            yield from self._logits_of(self.sides[0], points, adaptive)
+            return
+        across = points
+        if points is not None:  # where the points lie in the mirror image
+            across = torch.stack([self.width - 1 - points[..., 0], points[..., 1]], dim=-1)
+        sides = (self._logits_of(maps, own, None) for maps, own in zip(self.sides, (points, across), strict=True))
+        for own, other in zip(*sides, strict=True):
+            yield self.model.task.with_mirror(own, other if points is not None else other.flip(1))
+
+    def _logits_of(self, maps: FeatureMaps, points: Tensor | None, adaptive: float | None) -> Iterator[Tensor]:
+        if points is not None:
+            yield self.model.read_head(maps, points)[0]
+        elif adaptive is not None:
+            yield from adaptive_strips(self.model, maps, self.height, self.width, adaptive)
+        else:
+            yield from (band[0] for band in self.model.bands(maps, self.height, self.width))
+
+    def _points(self, points: np.ndarray | Sequence) -> Tensor:
+        array = np.asarray(points, dtype=np.float32)
+        if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
+            raise InputError(f"points are an array {array.shape}; give (P, 2), x and y in pixels, all finite")
+        return torch.tensor(array, device=self.model.backbone.mean.device)[None]
+
+
+@torch.inference_mode()
+def encode(model: PixelNet, image: Image, flip: bool = False) -> Encoded:
+    """See `PixelNet.encode`.
+
+    A model with a working size sees the image at that size and is asked at the image's own pixels: a map of stride t
+    of an image resized by the factor z has the stride t / z in these.
+    """
+    pixels = to_array(image, model.config.in_channels)
+    sides = (pixels, np.ascontiguousarray(pixels[:, ::-1])) if flip else (pixels,)
+    return Encoded(model, pixels.shape[1], pixels.shape[0], tuple(_maps(model, side) for side in sides))
+
+
+def _maps(model: PixelNet, pixels: np.ndarray) -> FeatureMaps:
+    seen, zoom = bring_to(pixels, model.config.image_size)
+    mean = model.backbone.mean
+    return model.maps(seen[None].to(mean.device, mean.dtype), for_prediction=True, zoom=zoom)

@@ -1,0 +1,1 @@
+"""Pictures for people: pages, panels of predictions, curves and plots."""

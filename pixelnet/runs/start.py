@@ -1,0 +1,230 @@
+"""What a run begins with: its settings checked, its data opened, its network made, and its checkpoint if it goes on."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import nn
+
+from pixelnet.config import TrainConfig, from_dict, read_json
+from pixelnet.data import Dataset, as_dataset, has_split, open_dataset
+from pixelnet.data.check import validate
+from pixelnet.errors import InputError
+from pixelnet.model import PixelNet
+from pixelnet.points import Sampler, make_sampler
+from pixelnet.runs import checkpoint
+from pixelnet.runs.hub import folder_of, load
+from pixelnet.runs.record import METRICS
+from pixelnet.tasks import AnyTask, Task, split_names
+from pixelnet.tasks.task import Loss
+
+# Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
+FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every"}
+# Settings that a model brings with it which a run starts from; without one, those that have a value of their own.
+NETWORK = ("backbone", "taps", "before_relu", "conv7", "head", "hidden", "dropout", "image_size")
+DEFAULTS: dict[str, Any] = {"backbone": "tf_efficientnet_lite0", "head": "mlp", "before_relu": False, "conv7": False}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a run was given that no text can say: objects in place of names, None where the configuration has it all."""
+
+    task: AnyTask | None = None
+    data: Any = None
+    val_data: Any = None
+    sampler: Sampler | None = None
+    loss: Loss | None = None
+    backbone: nn.Module | None = None
+
+
+def settings_and_objects(options: Mapping[str, Any]) -> tuple[TrainConfig, Given]:
+    """The arguments of `train`, as settings, which are text and numbers, and the objects among them."""
+    settings, objects = dict(options), {}
+    for name in Given.__dataclass_fields__:
+        value = options.get(name)
+        if isinstance(value, Path):
+            settings[name] = str(value)
+        elif value is not None and not isinstance(value, str):
+            settings[name], objects[name] = _name(value), value
+    if "task" in objects:
+        parts = split_names(objects["task"])
+        settings["task"] = ",".join(map(str, parts))
+        if all(isinstance(part, str) for part in parts):
+            objects.pop("task")
+    return from_dict(TrainConfig, settings, "train"), Given(**objects)
+
+
+def _name(value: Any) -> str:
+    """What people may call an object."""
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """What knows of devices and of other processes."""
+    try:
+        accelerator = Accelerator(mixed_precision=config.precision)
+    except ValueError as error:  # this machine cannot, or accelerate has begun with another one in this process
+        raise InputError(f"--precision {config.precision}: {error}") from error
+    if config.batch_size < accelerator.num_processes:
+        raise InputError(
+            f"--batch-size is {config.batch_size} but there are {accelerator.num_processes} processes; "
+            "each needs at least one image"
+        )
+    return accelerator
+
+
+def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
+    """The split to learn from and, where the data has it apart, val: both looked through for what would stop a run."""
+    task = given.task or config.task
+    data = as_dataset(config.data if given.data is None else given.data, task, config.split)
+    validation = None
+    if config.val_data is not None:
+        validation = as_dataset(config.val_data if given.val_data is None else given.val_data, task, "val")
+    elif given.data is None and has_split(config.data, task, "val"):
+        validation = open_dataset(config.data, task, "val")
+        if config.split == "val" or _items(data) & _items(validation):
+            validation = None
+    # All processes wait for the one that looks, also where it finds something.
+    faults: list[str | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            for dataset in filter(None, (data, validation)):
+                for member in {(own.source, own.task_name): own for own in dataset.members}.values():
+                    validate(member)
+        except InputError as error:
+            faults = [str(error)]
+    (fault,) = broadcast_object_list(faults)
+    if fault is not None:
+        raise InputError(fault)
+    return data, validation
+
+
+def _items(data: Dataset) -> set[tuple[str, tuple[Path, ...]]]:
+    """What tells an item of a data set on disk from every other; nothing of generated ones."""
+    return {(name, files) for i, name in enumerate(data.names) if (files := data.files(i))}
+
+
+def with_network(config: TrainConfig) -> TrainConfig:
+    """The configuration with the network of the model that it starts from, so that nobody need repeat it."""
+    if config.init_from is None:
+        return replace(config, **{name: value for name, value in DEFAULTS.items() if getattr(config, name) is None})
+    if config.backbone_weights or config.pretrained:
+        raise InputError(
+            f"--init-from {config.init_from} brings a whole network; leave out --backbone-weights and --pretrained"
+        )
+    folder = folder_of(config.init_from)
+    theirs = vars(checkpoint.load_config(folder))
+    for name in NETWORK:
+        asked = getattr(config, name)
+        if name != "image_size" and asked not in (None, theirs[name]):
+            option = name.replace("_", "-")
+            raise InputError(f"--init-from: {folder} has {name} {theirs[name]}, not {asked}; leave out --{option}")
+    return replace(config, **{name: theirs[name] for name in NETWORK if getattr(config, name) is None})
+
+
+def make_model(config: TrainConfig, given: Given, task: Task, data: Dataset, fresh: bool) -> PixelNet:
+    assert config.backbone is not None
+    assert config.head is not None
+    model = PixelNet(
+        task,
+        backbone=given.backbone or config.backbone,
+        pretrained=config.pretrained and fresh,
+        backbone_weights=config.backbone_weights if fresh else None,
+        taps=config.taps,
+        in_channels=len(data.channels),
+        before_relu=bool(config.before_relu),
+        conv7=bool(config.conv7),
+        head=config.head,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        image_size=config.image_size,
+    )
+    if config.init_from and fresh:
+        model.start_from(load_given(config.init_from, given))
+    return model
+
+
+def load_given(folder: str | Path, given: Given) -> PixelNet:
+    """A model, with those of the run's objects that it was made with; see `hub.load`."""
+    needed = checkpoint.load_config(folder_of(folder)).objects
+    return load(folder, **{name: deepcopy(getattr(given, name)) for name in needed})
+
+
+def choose_sampler(config: TrainConfig, given: Given, task: Task, data: Dataset) -> Sampler:
+    if given.sampler is not None:
+        return given.sampler
+    if config.sampler == "stratified":
+        return make_sampler(config.sampler, config.pixels, quotas=read_quotas(config.quotas, data.class_names))
+    if config.quotas != "equal":
+        raise InputError(f"--quotas {config.quotas} are of the sampler stratified; add --sampler stratified")
+    if config.sampler == "hard":
+        task.confidence(torch.zeros(1, task.outputs))  # says so at once where the task knows none
+    return task.make_sampler(config.pixels) if config.sampler is None else make_sampler(config.sampler, config.pixels)
+
+
+def read_quotas(text: str, classes: tuple[str, ...]) -> str | Mapping[int, int]:
+    """ "equal", "proportional", or "sky=10,road=5" -> {class id: points}.
+
+    Raises:
+        InputError: a class that the data has not, or a number that is none.
+    """
+    if "=" not in text:
+        return text
+    ids = {name.lower(): index for index, name in enumerate(classes)}
+    quotas = {}
+    for part in text.split(","):
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        if name.lower() not in ids:
+            raise InputError(f"--quotas: the data has no class {name!r}; it has {', '.join(classes) or 'none'}")
+        if not number.isdecimal():
+            raise InputError(f"--quotas: {part.strip()!r} gives no number of points; write sky=10,road=5")
+        quotas[ids[name.lower()]] = int(number)
+    return quotas
+
+
+def restore(model: PixelNet, state: dict[str, Any], path: Path) -> None:
+    """The checkpoint's weights into the model, before anything of the run is touched."""
+    try:
+        if not {"step", "best", "optimizer", "scaler"} <= state.keys():
+            raise KeyError("no state of a run")
+        model.load_state_dict(state["model"])
+    except (AttributeError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[:2][-1].strip()
+        raise InputError(f"{path} is of another run ({reason}); remove it to start this run afresh") from error
+
+
+def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
+    """The run's checkpoint if it is to go on, or None for a start. What is there already is never overwritten."""
+    for name in ("max_steps", "batch_size", "val_every", "val_images", "checkpoint_every"):
+        if getattr(config, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be at least 1")
+    if min(config.lr, config.backbone_lr, config.weight_decay, config.num_workers) < 0:
+        raise InputError("rates, decay and workers cannot be negative")
+    if not (config.lr or config.backbone_lr):
+        raise InputError("--lr and --backbone-lr are both 0, so nothing would learn; give one above 0")
+    if not 0 <= config.seed < 2**31:
+        raise InputError(f"--seed is {config.seed}; it must be at least 0 and below {2**31}")
+    if config.out.exists() and not config.out.is_dir():
+        raise InputError(f"{config.out} is a file; --out is the folder of a run")
+    if not checkpoint.is_model(config.out):
+        for name in (METRICS, checkpoint.WEIGHTS, checkpoint.CHECKPOINT):
+            if (config.out / name).exists():
+                raise InputError(f"{config.out} holds {name} of something else; choose another --out")
+        return None
+    if not config.resume:
+        raise InputError(f"{config.out} holds a run already; add --resume to go on with it, or choose another --out")
+    path = config.out / checkpoint.CONFIG
+    before = from_dict(TrainConfig, read_json(path).get("train", {}), f"{path}, train")
+    changed = [
+        f"{name} was {getattr(before, name)} and is {value}"
+        for name, value in vars(config).items()
+        if name not in FREE_ON_RESUME and getattr(before, name) != value
+    ]
+    if changed:
+        raise InputError(f"{config.out} was begun otherwise: {'; '.join(changed)}. Give the same, or another --out")
+    return checkpoint.load_checkpoint(config.out / checkpoint.CHECKPOINT)

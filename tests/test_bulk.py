@@ -1,0 +1,206 @@
+"""From image files to files of answers: where they are written, what they hold, and what is refused before."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_predict import TASKS, picture, small
+
+from pixelnet import InputError
+from pixelnet.inference.bulk import image_files, predict_files, read_points
+from pixelnet.tasks.normals import read_normals
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, (name, size) in enumerate((("a.png", (37, 53)), ("b.JPG", (20, 31)))):
+        Image.fromarray(picture(*size) // (number + 1)).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_files_hold_the_predictions(task: str, images: Path, tmp_path: Path) -> None:
+    model, out = small(task), tmp_path / "out"
+    written = predict_files(model, [images], out)
+    suffix = "png" if task in ("segmentation", "edges") else "npy"
+    names = [path.relative_to(out).as_posix() for path in written]
+    assert sorted(names) == sorted(files_in(out))
+    assert set(names) == {f"{folder}/{n}.{s}" for n in "ab" for folder, s in ((task, suffix), ("view", "png"))}
+    for name in ("a.png", "b.JPG"):
+        expected = model.predict(images / name)
+        path = out / task / f"{name[0]}.{suffix}"
+        stored = np.load(path) if suffix == "npy" else np.array(Image.open(path))
+        if task == "segmentation":
+            assert stored.dtype == np.uint8
+            np.testing.assert_array_equal(stored, expected)
+        elif task == "edges":
+            assert Image.open(path).mode.startswith("I;16")
+            np.testing.assert_allclose(stored / 65535, expected, atol=0.51 / 65535)
+        else:
+            assert stored.dtype == (np.float16 if task == "normals" else np.float32)
+            np.testing.assert_allclose(stored, expected, atol=5e-4 if task == "normals" else 0)
+        view = np.array(Image.open(out / "view" / f"{name[0]}.png"))
+        np.testing.assert_array_equal(view, model.task.paint(expected))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_points_from_a_table_go_to_a_table(task: str, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("x,y\n3,4\n\n10.5, 7.25\n")
+    model, out = small(task), tmp_path / "out"
+    written = predict_files(model, [images / "a.png"], out, tmp_path / "points.csv")
+    assert [path.relative_to(out).as_posix() for path in written] == list(files_in(out)) == ["points/a.csv"]
+    rows = list(csv.DictReader((out / "points/a.csv").open()))
+    assert [(float(row["x"]), float(row["y"])) for row in rows] == [(3, 4), (10.5, 7.25)]
+    values = [[float(value) for key, value in row.items() if key not in "xy"] for row in rows]
+    expected = model.predict(images / "a.png", [(3, 4), (10.5, 7.25)]).reshape(2, -1)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    assert list(rows[0]) == ["x", "y", *(["x_normal", "y_normal", "z_normal"] if task == "normals" else [task])]
+
+
+def test_binary_edges_are_written_in_black_and_white(images: Path, tmp_path: Path) -> None:
+    model = small("edges", threshold=0.3)
+    predict_files(model, [images / "a.png"], tmp_path / "out", binary=True)
+    expected = model.predict(images / "a.png", binary=True)
+    assert expected.any()
+    stored, view = Image.open(tmp_path / "out/edges/a.png"), Image.open(tmp_path / "out/view/a.png")
+    assert stored.mode == "L"
+    np.testing.assert_array_equal(np.array(stored), np.where(expected, 255, 0))
+    np.testing.assert_array_equal(np.array(view), np.where(expected, 0, 255)[..., None].repeat(3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "message"),
+    [
+        ("normals", {"binary": True}, "the model's task is normals"),
+        ("edges", {"binary": True}, "no threshold.*config.json"),
+        ("edges", {"adaptive": 2}, "from 0"),
+        ("edges", {"adaptive": 0.5, "flip": True}, "do not go together"),
+    ],
+)
+def test_options_that_will_not_do_are_refused_at_once(task, options, message, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        predict_files(small(task), [images], tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_normals_are_written_in_the_axes_asked_for(images: Path, tmp_path: Path) -> None:
+    model, table = small("normals"), tmp_path / "points.csv"
+    table.write_text("3,4\n")
+    expected = model.predict(images / "a.png") * (1, -1, -1)
+    predict_files(model, [images / "a.png"], tmp_path / "out", normals="opengl")
+    np.testing.assert_allclose(np.load(tmp_path / "out/normals/a.npy"), expected, atol=5e-4)
+    np.testing.assert_allclose(
+        read_normals(tmp_path / "out/normals/a.npy", "opengl") * (1, -1, -1), expected, atol=1e-3
+    )
+    view = np.array(Image.open(tmp_path / "out/view/a.png"))
+    np.testing.assert_array_equal(view, model.task.paint(model.predict(images / "a.png")))
+    predict_files(model, [images / "a.png"], tmp_path / "out", table, normals="opengl")
+    (row,) = csv.DictReader((tmp_path / "out/points/a.csv").open())
+    np.testing.assert_allclose([float(row[f"{axis}_normal"]) for axis in "xyz"], expected[4, 3], atol=1e-5)
+
+
+def test_a_convention_that_will_not_do_is_refused_at_once(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no convention 'directx' of normals; known are pixelnet, opengl"):
+        predict_files(small("normals"), [images], tmp_path / "out", normals="directx")
+    with pytest.raises(InputError, match="the model's task is edges; leave it out"):
+        predict_files(small("edges"), [images], tmp_path / "out", normals="opengl")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["3,4\n5,6\n", "x,y\n3,4\n5,6", "X, Y ,note\n3,4,a\n5,6,b\n", "\ufeffx,y\n3,4\n5,6\n"])
+def test_tables_of_points(text: str, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text(text, encoding="utf-8")
+    assert read_points(tmp_path / "points.csv").tolist() == [[3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize("content", [b"", b"x,y\n", b"3;4\n", b"3,four\n", b"3,nan\n", b"\xff\xfe3,4"])
+def test_tables_that_are_none_are_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"points\.csv"):
+        read_points(tmp_path / "points.csv")
+    with pytest.raises(InputError, match=r"none\.csv"):
+        read_points(tmp_path / "none.csv")
+
+
+def test_inputs_that_will_not_do_are_named(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty holds no image"):
+        image_files([tmp_path / "empty"])
+    with pytest.raises(InputError, match=r"c\.png is not there"):
+        image_files([images / "c.png"])
+    with pytest.raises(InputError, match="no image was given"):
+        image_files([])
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="both be written as a;"):
+        image_files([images, tmp_path / "a.png"])
+    assert image_files([images, images / "a.png"]) == {Path("a"): images / "a.png", Path("b"): images / "b.JPG"}
+    Image.fromarray(picture()).save(images / "a.bmp")
+    with pytest.raises(InputError, match="both be written as a;"):
+        image_files([images])
+
+
+def test_folders_are_looked_through_and_their_folders_kept(images: Path, tmp_path: Path) -> None:
+    deep = images / "one.day" / "two"
+    for folder in (deep, images / ".hidden"):
+        folder.mkdir(parents=True)
+        Image.fromarray(picture(20, 20)).save(folder / "a.png")
+    Image.fromarray(picture(20, 20)).save(images / ".c.png")
+    found = image_files([images])
+    assert found == {
+        Path("a"): images / "a.png", Path("b"): images / "b.JPG", Path("one.day/two/a"): deep / "a.png"
+    }  # fmt: skip
+    model, out = small(), tmp_path / "out"
+    predict_files(model, [images], out)
+    names = ("a", "b", "one.day/two/a")
+    assert files_in(out) == {f"{folder}/{name}.png" for folder in ("segmentation", "view") for name in names}
+    np.testing.assert_array_equal(
+        np.array(Image.open(out / "segmentation/one.day/two/a.png")), model.predict(deep / "a.png")
+    )
+    (tmp_path / "points.csv").write_text("3,4\n")
+    predict_files(model, [images], tmp_path / "table", tmp_path / "points.csv")
+    assert files_in(tmp_path / "table") == {f"points/{name}.csv" for name in names}
+
+
+def test_two_folders_may_not_answer_to_one_name(images: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(picture(20, 20)).save(other / "c.png")
+    assert list(image_files([images, other])) == [Path("a"), Path("b"), Path("c")]
+    Image.fromarray(picture(20, 20)).save(other / "b.png")
+    with pytest.raises(InputError, match=r"b\.JPG and .*b\.png would both be written as b;"):
+        predict_files(small(), [images, other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_image_is_named_and_what_was_written_stays(images: Path, tmp_path: Path) -> None:
+    (images / "c.png").write_bytes((images / "a.png").read_bytes()[:200])
+    with pytest.raises(InputError, match=r"c\.png"):
+        predict_files(small(), [images], tmp_path / "out")
+    names = {f"{folder}/{name}.png" for folder in ("segmentation", "view") for name in "ab"}
+    assert files_in(tmp_path / "out") == names
+
+
+@pytest.mark.parametrize("way", ["itself", "around"])
+def test_the_images_themselves_are_not_written_over(images: Path, way: str) -> None:
+    """Answers may be written beside them, and are no images then when the folder is predicted again."""
+    before = {path: path.read_bytes() for path in images.iterdir()}
+    out = images if way == "itself" else images / ".." / images.name
+    written = predict_files(small(), [images], out)
+    assert files_in(images) == {path.name for path in before} | {
+        f"{folder}/{name}.png" for folder in ("segmentation", "view") for name in "ab"
+    }
+    assert predict_files(small(), [images], out) == written
+    answers = {path: path.read_bytes() for path in written}
+    for named in (images / "view" / "a.png", images / "segmentation"):
+        with pytest.raises(InputError, match=r"lies where answers are written, .* choose another --out"):
+            predict_files(small(), [named], out)
+    assert all(path.read_bytes() == content for path, content in {**before, **answers}.items())
