@@ -5,6 +5,7 @@ import difflib
 import json
 import types
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -60,6 +61,10 @@ class TrainConfig:
     nothing to choose the best weights by, so the last are kept."""
     val_data: str | None = None
     """Choose the best weights on the val split of this data set, in place of that of the data."""
+    val_share: float | None = None
+    """Hold out this share of the images as val, in place of a val split: the same ones for the same data."""
+    fold: str | None = None
+    """Hold out one of several equal parts of the images as val, the second of five as 2/5."""
 
     backbone: str | None = None
     """A timm network with features_only, or vgg16 for the paper's; tf_efficientnet_lite0 if not given."""
@@ -96,8 +101,8 @@ class TrainConfig:
     loss: str | None = None
     """One of the task's losses; its first if not given. Of several tasks one each, with commas between them, and
     with a factor where one is to count for more (3*angular)."""
-    class_weights: tuple[float, ...] | None = None
-    """Of segmentation: one factor a class."""
+    class_weights: tuple[float, ...] | Literal["balanced"] | None = None
+    """Of segmentation: one factor a class; balanced: each by the inverse of its share of the labelled pixels."""
 
     crop: tuple[int, int] | None = (256, 320)
     """Height and width of a training view; None for the whole image."""
@@ -110,18 +115,30 @@ class TrainConfig:
     color_jitter: float = 0.3
     """Brightness, contrast and saturation change by up to this share."""
 
-    max_steps: int = 1000
-    """Steps of the whole run."""
+    max_steps: int | None = None
+    """Steps of the whole run; 1000 if neither this nor epochs is given."""
+    epochs: float | None = None
+    """Passes over the data, in place of max_steps."""
+    patience: int | None = None
+    """Stop after so many validations in a row without a better score."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """sgd has the paper's momentum .9, and biases that learn twice as fast."""
     lr: float = 1e-3
     """Learning rate of the head."""
     backbone_lr: float = 3e-4
-    """Learning rate of the backbone; 0 freezes it."""
+    """Learning rate of the backbone."""
+    freeze: bool = False
+    """Leave the backbone as it is; only the head learns."""
     weight_decay: float = 1e-2
     """Of matrices and kernels only; the paper's SGD has 5e-4."""
     schedule: Literal["one-cycle", "poly", "step"] = "one-cycle"
     """How the rates change over the run; step is the paper's: a tenth after 80/96 and a hundredth after 88/96."""
+    warmup: float | None = None
+    """Share of the run over which the rates rise at its start; .1 of one-cycle and none of the others if not given."""
+    grad_clip: float | None = None
+    """Scale the gradient down to this length where it is longer."""
+    ema: float | None = None
+    """Validate and keep an exponential moving average of the weights, of this decay, such as .999."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision."""
     seed: int = 0
@@ -135,6 +152,9 @@ class TrainConfig:
     """Images of the val split used while training, evenly spread."""
     checkpoint_every: int = 200
     """Steps between checkpoints."""
+    log: str | None = None
+    """Trackers that get the loss and the scores as well: tensorboard, wandb or any other of accelerate's; several with
+    commas between them."""
     resume: bool = False
     """Go on from the run's checkpoint; with none, start."""
 
@@ -183,7 +203,11 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:
             return None
-        return _convert(value, next(option for option in arguments if option is not type(None)), where)
+        *others, last = [option for option in arguments if option is not type(None)]
+        for option in others:
+            with suppress(InputError):
+                return _convert(value, option, where)
+        return _convert(value, last, where)
     if origin is typing.Literal and value in arguments:
         return value
     if origin is tuple and isinstance(value, list | tuple):

@@ -8,12 +8,14 @@ the very weights of one that was not.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from pixelnet.config import TrainConfig
 from pixelnet.data import Dataset
@@ -28,7 +30,10 @@ from pixelnet.runs import checkpoint
 from pixelnet.runs.record import Record
 from pixelnet.runs.start import (
     Given,
+    check_settings,
     choose_sampler,
+    choose_task,
+    go_on,
     load_given,
     make_accelerator,
     make_model,
@@ -36,9 +41,10 @@ from pixelnet.runs.start import (
     restore,
     settings_and_objects,
     state_to_resume,
+    total_steps,
     with_network,
 )
-from pixelnet.tasks import AnyTask, Task, make_task
+from pixelnet.tasks import AnyTask, Task
 
 
 def train(task: AnyTask, data: Any, out: str | Path, **options: Any) -> PixelNet:
@@ -72,16 +78,11 @@ def run(config: TrainConfig, given: Given | None = None) -> PixelNet:
     given = given or Given()
     config = with_network(config)
     accelerator = make_accelerator(config)
+    check_settings(config)
     state = state_to_resume(config)
     accelerator.wait_for_everyone()  # nobody writes to the folder before all have looked
     data, validation = open_data(config, given, accelerator)
-    task = make_task(
-        given.task or config.task,
-        class_names=data.class_names,
-        class_colors=data.class_colors,
-        loss=given.loss or config.loss,
-        class_weights=config.class_weights,
-    )
+    total, task = total_steps(config, len(data)), choose_task(config, given, data)
     sampler = choose_sampler(config, given, task, data)
     place = (accelerator.process_index, accelerator.num_processes)
     batches = make_batches(config, data, task, sampler, *place)
@@ -90,20 +91,20 @@ def run(config: TrainConfig, given: Given | None = None) -> PixelNet:
     model = make_model(config, given, task, data, fresh=state is None)
     if state is not None:
         restore(model, state, config.out / checkpoint.CHECKPOINT)
-    record = Record(config, model, validation, accelerator.is_main_process, state)
     learner, optimizer = accelerator.prepare(model, _optimizer(config, model))
+    average = moving_average(model, config.ema)
     if state is not None:
-        optimizer.load_state_dict(state["optimizer"])
-        if accelerator.scaler is not None:
-            accelerator.scaler.load_state_dict(state["scaler"])
+        go_on(state, optimizer, average, accelerator)
+    kept = model if average is None else cast(PixelNet, average.module)
+    record = Record(config, kept, validation, accelerator, total, state)
 
-    first = 0 if state is None else state["step"]
-    for step, batch in enumerate(stream(batches, first, config.max_steps, config.num_workers), start=first):
+    first = 0 if state is None else total if record.stalled else state["step"]
+    for step, batch in enumerate(stream(batches, first, total, config.num_workers), start=first):
         torch.manual_seed((config.seed << 32) + step * place[1] + place[0])  # dropout is this step's own
         learner.train()
-        if not config.backbone_lr:
+        if config.freeze:
             model.backbone.eval()
-        factor = rate_factor(config.schedule, step / config.max_steps)
+        factor = rate_factor(config.schedule, step / total, config.warmup)
         for group in optimizer.param_groups:
             group["lr"] = group["full_rate"] * factor
 
@@ -114,18 +115,59 @@ def run(config: TrainConfig, given: Given | None = None) -> PixelNet:
         loss = _loss(task, logits, batch, config.weighted, accelerator)
         optimizer.zero_grad()
         accelerator.backward(loss)
+        if config.grad_clip is not None:
+            accelerator.clip_grad_norm_(model.parameters(), config.grad_clip)
         optimizer.step()
+        if average is not None:
+            average.update_parameters(model)
 
-        done, last = step + 1, step + 1 == config.max_steps
+        done, last = step + 1, step + 1 == total
         record.step(done, loss.item(), batch)
         if validation is not None and (last or done % config.val_every == 0):
-            record.scores(done, score_model(model, validation, record.items, accelerator))
+            record.scores(done, score_model(kept, validation, record.items, accelerator))
+            last = last or record.stalled
         if last or done % config.checkpoint_every == 0:
-            scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
-            record.checkpoint({"step": done, "optimizer": optimizer.state_dict(), "scaler": scaler})
+            record.checkpoint(_state(done, model, average, optimizer, accelerator))
+        if last:
+            break
     record.close()
     accelerator.wait_for_everyone()
     return load_given(config.out, given)
+
+
+def _state(
+    done: int,
+    model: PixelNet,
+    average: AveragedModel | None,
+    optimizer: torch.optim.Optimizer,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """What a run goes on from after so many steps."""
+    return {
+        "step": done,
+        "model": model.state_dict(),
+        "average": None if average is None else average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scaler": {} if accelerator.scaler is None else accelerator.scaler.state_dict(),
+    }
+
+
+def moving_average(model: PixelNet, decay: float | None) -> AveragedModel | None:
+    """The exponential moving average of a model's weights and statistics, to be told of each step; None for None.
+
+    Of the first steps the decay is (1 + n) / (10 + n) after n of them, where that is less: else where it began would
+    weigh too much.
+    """
+    if decay is None:
+        return None
+
+    @torch.no_grad()
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for own, new in zip(averaged, current, strict=True):
+            own.lerp_(new, share) if own.is_floating_point() else own.copy_(new)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
 def make_batches(
@@ -136,20 +178,20 @@ def make_batches(
     return Batches(data, task, sampler, augmentation, config.batch_size, config.seed, rank, world)
 
 
-def rate_factor(schedule: str, progress: float) -> float:
+def rate_factor(schedule: str, progress: float, warmup: float | None = None) -> float:
     """What the learning rates are multiplied by when `progress` (0..1) of a run is done.
 
     one-cycle: a straight rise over the first tenth, then half a cosine. poly: (1 - progress)^.9. step: the paper's 80
-    epochs, then 8 at a tenth and 8 at a hundredth.
+    epochs, then 8 at a tenth and 8 at a hundredth. warmup: the share of the run over which the rates rise, from a
+    twenty-fifth; None for the schedule's own.
     """
+    rise = (0.1 if schedule == "one-cycle" else 0.0) if warmup is None else warmup
+    rising = 0.04 + 0.96 * progress / rise if progress < rise else 1.0
     if schedule == "one-cycle":
-        rise = 0.1
-        if progress < rise:
-            return 0.04 + 0.96 * progress / rise
-        return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
+        return rising if progress < rise else 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
     if schedule == "poly":
-        return (1 - progress) ** 0.9
-    return 1.0 if progress < 80 / 96 else 0.1 if progress < 88 / 96 else 0.01
+        return rising * (1 - progress) ** 0.9
+    return rising * (1.0 if progress < 80 / 96 else 0.1 if progress < 88 / 96 else 0.01)
 
 
 def _measure(sampler: TwoPhase, task: Task, logits: Tensor, batch: Batch) -> Tensor:
@@ -182,7 +224,8 @@ def _loss(task: Task, logits: Tensor, batch: Batch, weighted: bool, accelerator:
 def _optimizer(config: TrainConfig, model: PixelNet) -> torch.optim.Optimizer:
     """AdamW, or the paper's SGD. Biases and norms do not decay; with SGD biases learn twice as fast (Caffe's habit)."""
     groups = []
-    for part, rate in ((model.backbone, config.backbone_lr), (nn.ModuleList([model.norms, model.head]), config.lr)):
+    backbone_lr = 0.0 if config.freeze else config.backbone_lr
+    for part, rate in ((model.backbone, backbone_lr), (nn.ModuleList([model.norms, model.head]), config.lr)):
         part.requires_grad_(rate > 0)
         kernels = [parameter for parameter in part.parameters() if parameter.ndim > 1]
         others = [parameter for parameter in part.parameters() if parameter.ndim <= 1]

@@ -74,7 +74,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_has_the_network_it_starts_from_and_goes_on_from_there(first: Path, tmp_path: Path) -> None:
-    frozen = {**OWN, "lr": 1e-9, "backbone_lr": 0.0, "max_steps": 1}
+    frozen = {**OWN, "lr": 1e-9, "freeze": True, "max_steps": 1}
     model, began = pixelnet.train(**frozen, out=tmp_path / "run", init_from=str(first)), pixelnet.load(first)
     assert (model.config.backbone, model.config.hidden, model.config.dropout) == ("test_resnet", (8, 8), 0.5)
     for name, value in began.head.state_dict().items():

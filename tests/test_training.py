@@ -105,7 +105,7 @@ def test_a_size_is_the_models_and_stays(tmp_path: Path) -> None:
 
 def test_a_rate_of_nothing_freezes_the_backbone_and_its_statistics(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = pixelnet.train(**{**TINY, "backbone_lr": 0.0, "max_steps": 3}, out=tmp_path / "run")
+    model = pixelnet.train(**{**TINY, "freeze": True, "max_steps": 3}, out=tmp_path / "run")
     torch.manual_seed(TINY.get("seed", 0))
     fresh = PixelNet("segmentation", 7, "test_resnet", head="paper", hidden=(8, 8), dropout=0.5)
     for name, tensor in fresh.backbone.state_dict().items():
@@ -235,7 +235,8 @@ def test_samplers_of_two_phases_learn_from_as_many_points_as_asked_for(sampler: 
         ({"max_steps": 0}, "--max-steps is 0"),
         ({"batch_size": 0}, "--batch-size is 0"),
         ({"lr": -1.0}, "negative"),
-        ({"lr": 0.0, "backbone_lr": 0.0}, "--lr and --backbone-lr are both 0"),
+        ({"lr": 0.0, "freeze": True}, "--lr is 0 and the backbone is frozen"),
+        ({"backbone_lr": 0.0}, "--backbone-lr is 0; leave it out and add --freeze"),
         ({"seed": -1}, "seed"),
         ({"crop": (0, 3)}, "crop"),
         ({"class_weights": (1.0, 2.0)}, "class weights"),

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import numpy as np
+from accelerate import Accelerator
 from tqdm import tqdm
 
 from pixelnet.config import TrainConfig, to_dict
@@ -22,21 +23,30 @@ PANEL_IMAGES = 3
 
 
 class Record:
-    """Keeps a run's folder. In a process that is not the main one it does nothing.
+    """Keeps a run's folder. In a process that is not the main one it writes nothing.
 
     Args:
         config: of the run.
         model: whose weights are kept.
         validation: the val split, or None.
-        main: whether this process writes.
+        accelerator: knows which process this is, and has the trackers.
+        total: the steps of the run.
         state: the checkpoint the run goes on from, or None.
     """
 
     def __init__(
-        self, config: TrainConfig, model: PixelNet, validation: Dataset | None, main: bool, state: dict | None
+        self,
+        config: TrainConfig,
+        model: PixelNet,
+        validation: Dataset | None,
+        accelerator: Accelerator,
+        total: int,
+        state: dict[str, Any] | None,
     ):
-        self.config, self.model, self.validation, self.main = config, model, validation, main
+        self.config, self.model, self.validation, self.accelerator = config, model, validation, accelerator
+        self.main = accelerator.is_main_process
         self.best: float | None = None if state is None else state["best"]
+        self.stale: int = 0 if state is None else state["stale"]
         first = 0 if state is None else state["step"]
         self.items: list[int] = []
         if validation is not None:
@@ -45,10 +55,18 @@ class Record:
         self.path = config.out / METRICS
         self.smooth_loss: float | None = None
         self.clock = time.perf_counter()
-        self.bar = tqdm(total=config.max_steps, initial=first, unit="step", disable=not main)
-        if main:
+        self.bar = tqdm(total=total, initial=first, unit="step", disable=not self.main)
+        if config.log:
+            simple = {key: str(value) for key, value in to_dict(config).items()}
+            accelerator.init_trackers("pixelnet", config=simple)
+        if self.main:
             checkpoint.save_config(model, config.out, train=to_dict(config))
             self._keep_lines(first)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether so many validations as `patience` says have gone by without a better score."""
+        return self.config.patience is not None and self.stale >= self.config.patience
 
     def _keep_lines(self, last: int) -> None:
         """Drop what a killed run noted after its checkpoint: those steps will be done, and noted, again."""
@@ -58,6 +76,7 @@ class Record:
 
     def step(self, done: int, loss: float, batch: Batch) -> None:
         """Note a step: its loss, and how fast pixels go by."""
+        self._track({"loss": loss}, done)
         if not self.main:
             return
         now = time.perf_counter()
@@ -71,13 +90,15 @@ class Record:
 
     def scores(self, done: int, scores: dict[str, Any]) -> None:
         """Note a validation, draw it, and keep the weights if they are the best so far."""
+        name, more_is_better = self.model.task.headline
+        score = scores[name]
+        goodness = None if score is None else score if more_is_better else -score
+        better = goodness is not None and (self.best is None or goodness > self.best)
+        self.best, self.stale = (goodness, 0) if better else (self.best, self.stale + 1)
+        self._track({key: value for key, value in scores.items() if isinstance(value, float)}, done)
         if self.main:
             self._note({"step": done, "scores": scores, "peak_memory_gib": peak_gib()})
-            name, more_is_better = self.model.task.headline
-            score = scores[name]
-            goodness = None if score is None else score if more_is_better else -score
-            if goodness is not None and (self.best is None or goodness > self.best):
-                self.best = goodness
+            if better:
                 checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
             assert self.validation is not None
             shown = self.items[:: -(-len(self.items) // PANEL_IMAGES)]
@@ -86,18 +107,27 @@ class Record:
         self.clock = time.perf_counter()
 
     def checkpoint(self, state: dict[str, Any]) -> None:
-        """Write what a killed run goes on from. With no validation the last weights are the ones to keep."""
+        """Write what a killed run goes on from. With no validation the last weights are the ones to keep.
+
+        state: all of it but the best score and how many validations ago it was.
+        """
         if self.main:
             if self.best is None:
                 checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
-            state = {"model": self.model.state_dict(), "best": self.best, **state}
+            state = {"best": self.best, "stale": self.stale, **state}
             checkpoint.save_checkpoint(self.config.out / checkpoint.CHECKPOINT, state)
         self.clock = time.perf_counter()
 
     def close(self) -> None:
         self.bar.close()
+        if self.config.log:
+            self.accelerator.end_training()
         if self.main:
             draw_curves(self.config.out)
+
+    def _track(self, values: dict[str, float], step: int) -> None:
+        if self.config.log:
+            self.accelerator.log(values, step)
 
     def _note(self, line: dict[str, Any]) -> None:
         with self.path.open("a") as file:

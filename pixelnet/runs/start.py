@@ -1,30 +1,38 @@
 """What a run begins with: its settings checked, its data opened, its network made, and its checkpoint if it goes on."""
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import broadcast_object_list
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
 
 from pixelnet.config import TrainConfig, from_dict, read_json
 from pixelnet.data import Dataset, as_dataset, has_split, open_dataset
 from pixelnet.data.check import validate
+from pixelnet.data.subset import hold_out, one_fold
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, make_sampler
 from pixelnet.runs import checkpoint
 from pixelnet.runs.hub import folder_of, load
 from pixelnet.runs.record import METRICS
-from pixelnet.tasks import AnyTask, Task, split_names
+from pixelnet.tasks import AnyTask, Task, make_task, split_names
 from pixelnet.tasks.task import Loss
 
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
-FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every"}
+FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log"}
+STEPS = 1000  # where nothing is said
+SHARES = ("warmup", "ema")
 # Settings that a model brings with it which a run starts from; without one, those that have a value of their own.
 NETWORK = ("backbone", "taps", "before_relu", "conv7", "head", "hidden", "dropout", "image_size")
 DEFAULTS: dict[str, Any] = {"backbone": "tf_efficientnet_lite0", "head": "mlp", "before_relu": False, "conv7": False}
@@ -66,8 +74,16 @@ def _name(value: Any) -> str:
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
     """What knows of devices and of other processes."""
+    trackers = [name.strip() for name in config.log.split(",")] if config.log else []
+    known = [str(name) for name in get_available_trackers()]
+    for name in trackers:
+        if name not in known:
+            raise InputError(
+                f"--log {name}: this tracker is not installed, or not of accelerate; install it (pip install {name}), "
+                f"or leave it out. Here are {', '.join(known) or 'none'}"
+            )
     try:
-        accelerator = Accelerator(mixed_precision=config.precision)
+        accelerator = Accelerator(mixed_precision=config.precision, log_with=trackers or None, project_dir=config.out)
     except ValueError as error:  # this machine cannot, or accelerate has begun with another one in this process
         raise InputError(f"--precision {config.precision}: {error}") from error
     if config.batch_size < accelerator.num_processes:
@@ -83,7 +99,11 @@ def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tu
     task = given.task or config.task
     data = as_dataset(config.data if given.data is None else given.data, task, config.split)
     validation = None
-    if config.val_data is not None:
+    if config.val_share is not None or config.fold is not None:
+        if [config.val_data, config.val_share, config.fold].count(None) != 2:
+            raise InputError("--val-data, --val-share and --fold each say what val is; give one of them")
+        data, validation = one_fold(data, config.fold) if config.fold else hold_out(data, config.val_share or 0)
+    elif config.val_data is not None:
         validation = as_dataset(config.val_data if given.val_data is None else given.val_data, task, "val")
     elif given.data is None and has_split(config.data, task, "val"):
         validation = open_dataset(config.data, task, "val")
@@ -102,6 +122,41 @@ def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tu
     if fault is not None:
         raise InputError(fault)
     return data, validation
+
+
+def total_steps(config: TrainConfig, images: int) -> int:
+    """The steps of a run over so many images."""
+    if config.epochs is not None and config.max_steps is not None:
+        raise InputError("--max-steps and --epochs each say how long the run is; give one of them")
+    if config.epochs is not None:
+        return max(1, math.ceil(config.epochs * images / config.batch_size))
+    return STEPS if config.max_steps is None else config.max_steps
+
+
+def choose_task(config: TrainConfig, given: Given, data: Dataset) -> Task:
+    """What is to be learnt, with the data's classes and the loss that was asked for."""
+    loss = given.loss or config.loss
+    task = make_task(given.task or config.task, None, data.class_names, data.class_colors, loss)
+    if config.class_weights is None:
+        return task
+    weights = balanced_weights(data, task) if config.class_weights == "balanced" else config.class_weights
+    return make_task(given.task or config.task, None, data.class_names, data.class_colors, loss, weights)
+
+
+def balanced_weights(data: Dataset, task: Task) -> tuple[float, ...]:
+    """A factor for each class by which all weigh the same: labelled pixels / (classes x pixels of the class).
+
+    1 for a class that has no pixel. Raises InputError for a task without classes.
+    """
+    part = next((own for own in task.parts.values() if own.categorical), None)
+    if part is None or part.num_classes is None:
+        raise InputError(f"--class-weights balanced is of classes, and {task} has none; leave it out")
+    counts = np.zeros(part.num_classes)
+    for i in tqdm(range(len(data)), "counting classes", delay=2, leave=False):
+        labels = task.unpack(data.labels(i))[part.name]
+        counts += np.bincount(labels[part.labelled(labels)], minlength=part.num_classes)
+    weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
+    return tuple(float(weight) for weight in np.where(counts > 0, weights, 1))
 
 
 def _items(data: Dataset) -> set[tuple[str, tuple[Path, ...]]]:
@@ -190,7 +245,7 @@ def read_quotas(text: str, classes: tuple[str, ...]) -> str | Mapping[int, int]:
 def restore(model: PixelNet, state: dict[str, Any], path: Path) -> None:
     """The checkpoint's weights into the model, before anything of the run is touched."""
     try:
-        if not {"step", "best", "optimizer", "scaler"} <= state.keys():
+        if not {"step", "best", "stale", "optimizer", "scaler", "average"} <= state.keys():
             raise KeyError("no state of a run")
         model.load_state_dict(state["model"])
     except (AttributeError, KeyError, RuntimeError) as error:
@@ -198,17 +253,31 @@ def restore(model: PixelNet, state: dict[str, Any], path: Path) -> None:
         raise InputError(f"{path} is of another run ({reason}); remove it to start this run afresh") from error
 
 
-def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
-    """The run's checkpoint if it is to go on, or None for a start. What is there already is never overwritten."""
-    for name in ("max_steps", "batch_size", "val_every", "val_images", "checkpoint_every"):
-        if getattr(config, name) < 1:
+def check_settings(config: TrainConfig) -> None:
+    """Raise InputError for numbers that will not do."""
+    for name in ("max_steps", "batch_size", "val_every", "val_images", "checkpoint_every", "patience"):
+        if getattr(config, name) is not None and getattr(config, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be at least 1")
     if min(config.lr, config.backbone_lr, config.weight_decay, config.num_workers) < 0:
         raise InputError("rates, decay and workers cannot be negative")
-    if not (config.lr or config.backbone_lr):
-        raise InputError("--lr and --backbone-lr are both 0, so nothing would learn; give one above 0")
+    if not config.backbone_lr and not config.freeze:
+        raise InputError("--backbone-lr is 0; leave it out and add --freeze, which leaves the backbone as it is")
+    if not config.lr and config.freeze:
+        raise InputError("--lr is 0 and the backbone is frozen, so nothing would learn; give a rate above 0")
+    for name, value, fits in (
+        ("epochs", config.epochs, lambda value: 0 < value < math.inf),
+        ("warmup", config.warmup, lambda value: 0 <= value < 1),
+        ("ema", config.ema, lambda value: 0 < value < 1),
+        ("grad-clip", config.grad_clip, lambda value: 0 < value < math.inf),
+    ):
+        if value is not None and not fits(value):
+            raise InputError(f"--{name} is {value}; it must be above 0{' and below 1' if name in SHARES else ''}")
     if not 0 <= config.seed < 2**31:
         raise InputError(f"--seed is {config.seed}; it must be at least 0 and below {2**31}")
+
+
+def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
+    """The run's checkpoint if it is to go on, or None for a start. What is there already is never overwritten."""
     if config.out.exists() and not config.out.is_dir():
         raise InputError(f"{config.out} is a file; --out is the folder of a run")
     if not checkpoint.is_model(config.out):
@@ -228,3 +297,14 @@ def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
     if changed:
         raise InputError(f"{config.out} was begun otherwise: {'; '.join(changed)}. Give the same, or another --out")
     return checkpoint.load_checkpoint(config.out / checkpoint.CHECKPOINT)
+
+
+def go_on(
+    state: dict[str, Any], optimizer: torch.optim.Optimizer, average: AveragedModel | None, accelerator: Accelerator
+) -> None:
+    """The checkpoint's state of what learns into what is to go on."""
+    optimizer.load_state_dict(state["optimizer"])
+    if average is not None:
+        average.load_state_dict(state["average"])
+    if accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,201 @@
+"""What a run can be asked for beside the method: its length, early stopping, averages, clipping, folds, trackers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY, assert_same_outcome, outcome
+
+import pixelnet
+from pixelnet import InputError
+from pixelnet.config import TrainConfig, read_json
+from pixelnet.model import PixelNet
+from pixelnet.runs import record
+from pixelnet.runs.start import balanced_weights, total_steps
+from pixelnet.training import moving_average, rate_factor
+
+SHORT = {**TINY, "max_steps": 4, "val_every": 2}
+
+
+def steps_of(run: Path) -> list[int]:
+    return [line["step"] for line in outcome(run)[1] if "loss" in line]
+
+
+def config(**options: Any) -> TrainConfig:
+    return TrainConfig("edges", "scenes", Path("r"), **options)
+
+
+# ----------------------------------------------------------------------------------------------------- length
+
+
+def test_a_run_is_as_long_as_it_is_told() -> None:
+    assert total_steps(config(), 10) == 1000
+    assert total_steps(config(max_steps=7), 10) == 7
+    assert total_steps(config(epochs=3, batch_size=8), 20) == 8  # 60 images
+    assert total_steps(config(epochs=0.01), 10) == 1
+    with pytest.raises(InputError, match="give one of them"):
+        total_steps(config(max_steps=7, epochs=2), 10)
+
+
+def test_epochs_are_passes_over_the_data(tmp_path: Path) -> None:
+    pixelnet.train(**{**TINY, "max_steps": None, "epochs": 1.5}, out=tmp_path / "run")  # 6 scenes, 2 a step
+    assert steps_of(tmp_path / "run") == [1, 2, 3, 4, 5]
+
+
+def score_as(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
+    """Have the validations of the next run find these mean IoUs, one after the other."""
+    left = iter(scores)
+    monkeypatch.setattr("pixelnet.training.score_model", lambda *_: {"miou": next(left)})
+
+
+def test_a_run_stops_when_it_no_longer_gets_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {**TINY, "max_steps": 12, "val_every": 2, "patience": 2}
+    score_as(monkeypatch, [0.1, 0.3, 0.2, 0.3, 0.9])
+    pixelnet.train(**options, out=tmp_path / "run")
+    assert steps_of(tmp_path / "run") == list(range(1, 9))
+    score_as(monkeypatch, [])  # one that goes on is done
+    pixelnet.train(**options, out=tmp_path / "run", resume=True)
+    assert steps_of(tmp_path / "run") == list(range(1, 9))
+
+
+# ------------------------------------------------------------------------------------------------------ rates
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "poly", "step"])
+def test_rates_rise_over_the_warmup(schedule: str) -> None:
+    plain = rate_factor(schedule, 0.3, 0.0)
+    assert rate_factor(schedule, 0.0, 0.5) == pytest.approx(0.04)
+    assert rate_factor(schedule, 0.25, 0.5) < rate_factor(schedule, 0.4, 0.5)
+    assert plain == pytest.approx(rate_factor(schedule, 0.3, None), abs=0.1)
+    if schedule != "one-cycle":
+        assert rate_factor(schedule, 0.6, 0.5) == rate_factor(schedule, 0.6)
+    assert rate_factor("one-cycle", 0.05) == rate_factor("one-cycle", 0.05, 0.1)
+
+
+def test_gradients_are_clipped(tmp_path: Path) -> None:
+    still = {**SHORT, "optimizer": "sgd", "weight_decay": 0.0, "max_steps": 1, "head": "linear", "hidden": None}
+    moved = {}
+    for name, clip in (("free", None), ("clipped", 1e-6)):
+        before = {}
+        out = tmp_path / name
+        model = pixelnet.train(**{**still, "grad_clip": clip, "dropout": None}, out=out)
+        torch.manual_seed(still.get("seed", 0))
+        before = PixelNet("segmentation", 7, "test_resnet", head="linear").state_dict()
+        moved[name] = sum(
+            float((tensor - before[key]).abs().sum())
+            for key, tensor in model.state_dict().items()
+            if tensor.is_floating_point() and "running" not in key
+        )
+    assert 0 < moved["clipped"] < 1e-3 * moved["free"]
+
+
+def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path) -> None:
+    model = pixelnet.train(**{**SHORT, "freeze": True}, out=tmp_path / "run")
+    torch.manual_seed(0)
+    before = PixelNet("segmentation", 7, "test_resnet", head="paper", hidden=(8, 8)).backbone.state_dict()
+    for name, tensor in model.backbone.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+# --------------------------------------------------------------------------------------------------- averages
+
+
+def test_the_average_is_that_of_the_weights_with_a_decay_that_grows() -> None:
+    model = torch.nn.BatchNorm1d(2)
+    average = moving_average(model, 0.5)  # type: ignore[arg-type]
+    assert average is not None
+    expected, values = None, [3.0, 7.0, -1.0, 5.0]
+    for count, value in enumerate(values):
+        with torch.no_grad():
+            model.weight.fill_(value)
+            model.running_mean.fill_(-value)
+            model.num_batches_tracked.fill_(count)
+        average.update_parameters(model)
+        decay = min(0.5, (1 + count) / (10 + count))
+        expected = value if expected is None else decay * expected + (1 - decay) * value
+        torch.testing.assert_close(average.module.weight, torch.full((2,), expected))
+        torch.testing.assert_close(average.module.running_mean, torch.full((2,), -expected))
+        assert average.module.num_batches_tracked == count
+    assert moving_average(model, None) is None  # type: ignore[arg-type]
+
+
+def test_a_run_of_averages_goes_on_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {**TINY, "ema": 0.6, "patience": 3}
+    pixelnet.train(**options, out=tmp_path / "whole")
+    plain = pixelnet.train(**TINY, out=tmp_path / "plain")
+    assert not torch.equal(pixelnet.load(tmp_path / "whole").head.last.weight, plain.head.last.weight)
+    step = record.Record.step
+
+    def stop_after_five(self: Any, done: int, *rest: Any) -> None:
+        step(self, done, *rest)
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record.Record, "step", stop_after_five)
+        with pytest.raises(KeyboardInterrupt):
+            pixelnet.train(**options, out=tmp_path / "parts")
+    pixelnet.train(**options, out=tmp_path / "parts", resume=True)
+    assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
+
+
+# -------------------------------------------------------------------------------------------- classes and data
+
+
+def test_balanced_weights_are_the_inverse_of_the_shares(folder_data: Any, tmp_path: Path) -> None:
+    data = pixelnet.open_dataset(f"folder:{folder_data('segmentation')}", "segmentation")
+    labels = np.concatenate([data.labels(i).ravel() for i in range(len(data))])
+    counts = np.bincount(labels[labels != 255], minlength=4)
+    task = pixelnet.data.task_of(data)  # type: ignore[attr-defined]
+    assert balanced_weights(data, task) == pytest.approx(counts.sum() / (4 * counts))
+    options = {**SHORT, "data": data.source, "crop": None}
+    pixelnet.train(**{**options, "class_weights": "balanced"}, out=tmp_path / "run")
+    pixelnet.train(**{**options, "class_weights": balanced_weights(data, task)}, out=tmp_path / "same")
+    weights, same = (outcome(tmp_path / name)[0] for name in ("run", "same"))
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    with pytest.raises(InputError, match="balanced is of classes, and edges has none"):
+        pixelnet.train(**{**SHORT, "task": "edges", "class_weights": "balanced"}, out=tmp_path / "edges")
+
+
+@pytest.mark.parametrize("option", [{"val_share": 0.4}, {"fold": "2/3"}])
+def test_what_is_held_out_is_not_learnt(option: dict[str, Any], tmp_path: Path, folder_data: Any) -> None:
+    spec = str(folder_data("segmentation", splits=(".",), items=5))
+    options = {**SHORT, "data": spec, "crop": None, **option}
+    pixelnet.train(**options, out=tmp_path / "run")
+    assert [line["step"] for line in outcome(tmp_path / "run")[1] if "scores" in line] == [2, 4]
+    assert read_json(tmp_path / "run/config.json")["train"] | option == read_json(tmp_path / "run/config.json")["train"]
+    with pytest.raises(InputError, match="each say what val is"):
+        pixelnet.train(**{**options, "val_data": spec}, out=tmp_path / "both")
+
+
+def test_trackers_get_the_loss_and_the_scores(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    pixelnet.train(**{**SHORT, "log": "tensorboard"}, out=tmp_path / "run")
+    events = EventAccumulator(str(next((tmp_path / "run").rglob("events.*")).parent))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
+    assert [event.step for event in events.Scalars("miou")] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"log": "wandb,notes"}, "--log (wandb|notes): this tracker is not installed"),
+        ({"epochs": -1.0, "max_steps": None}, "--epochs is -1.0; it must be above 0"),
+        ({"ema": 1.0}, "--ema is 1.0; it must be above 0 and below 1"),
+        ({"grad_clip": 0.0}, "--grad-clip is 0.0; it must be above 0"),
+        ({"warmup": 1.0}, "--warmup is 1.0; it must be above 0 and below 1"),
+        ({"patience": 0}, "--patience is 0; it must be at least 1"),
+        ({"lr": 0.0, "freeze": True}, "so nothing would learn"),
+        ({"fold": "7"}, "give which of how many"),
+        ({"class_weights": "even"}, "class_weights is 'even'"),
+    ],
+)
+def test_what_will_not_do_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        pixelnet.train(**{**SHORT, **options}, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
