@@ -1,13 +1,14 @@
 # On a machine with Python 3.11 and make:
 #   make demo   sets up an environment and trains three tasks on generated scenes -> pixelnet-demo/report.html
 #   make test   sets up an environment and runs every check
+#   make docs   sets up an environment and builds the documentation's site -> site/index.html
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint docs setup clean
 
-demo: setup
+demo: $(VENV)/ready-demo
 	$(BIN)/pixelnet demo
 
 test: lint
@@ -18,12 +19,19 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 setup: $(VENV)/ready
 
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: $(VENV)/ready-demo
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,bench,docs]'
+	touch $@
+
+$(VENV)/ready-demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,bench]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage
+	rm -rf $(VENV) site .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage

@@ -14,7 +14,6 @@ import pixelnet
 from pixelnet.config import TrainConfig
 from pixelnet.errors import InputError
 
-TaskName = Literal["segmentation", "normals", "edges", "regression"]
 Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.py, which is not loaded for --help
 
 
@@ -39,8 +38,8 @@ class Check:
     data: tyro.conf.Positional[str]
     """The path of a folder, scenes, or a benchmark's name:PATH: voc2012, pascal-context, cityscapes, ade20k, camvid,
     nyudv2, nyudv2-13, bsds500."""
-    task: TaskName | None = None
-    """Which labels to look at; what the data has, if it is clear."""
+    task: str | None = None
+    """Which labels to look at: segmentation, normals, edges or regression; the first that the data has if not given."""
     split: str = "train"
     """Which part."""
     overlay: Path | None = None
@@ -87,8 +86,8 @@ class Evaluate:
     """Which part."""
     predictions: Path | None = None
     """Folder of predictions, each named as its image (.png, or .npy)."""
-    task: TaskName | None = None
-    """What the predictions are."""
+    task: str | None = None
+    """What the predictions are: segmentation, normals, edges or regression; of a model of several, which to score."""
     flip: bool = False
     """Of a model: ask each image's mirror image, too."""
     resize: bool = False
