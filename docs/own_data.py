@@ -60,7 +60,7 @@ def main() -> None:
         DATA,
         "run",
         init_from="pixelnet",  # the model that ships, so nothing is downloaded
-        backbone_lr=0,  # its backbone stays: six small pictures could only spoil it
+        freeze=True,  # its backbone stays: six small pictures could only spoil it
         image_size=192,  # the longer side, in pixels, that the network sees
         crop=(128, 160),  # of a training view
         pixels=500,  # of each view

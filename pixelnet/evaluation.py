@@ -101,7 +101,8 @@ def evaluate(
     else:
         if resize or normals is not None:
             raise InputError("--resize and --normals are for --predictions; leave them out")
-        loaded = load(model) if isinstance(model, str | Path) else model
+        own = task if isinstance(task, Task) and isinstance(model, str | Path) else None
+        loaded = load(model, task=own) if isinstance(model, str | Path) else model
         assert loaded is not None
         loaded = _of_one_task(loaded, task)
         dataset = as_dataset(data, _named_task(loaded), split)

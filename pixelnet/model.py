@@ -335,13 +335,10 @@ class PixelNet(nn.Module):
         Of the last layer, those for tasks that both answer, segmentation with classes of the same names; what only this
         one answers stays as it is. Raises InputError, with nothing taken, for a model of another shape.
         """
-        own, given = (
-            {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(last)}
-            for model in (self, other)
-            for last in (f"head.{len(model.head) - 1}.",)
-        )
-        shapes = [{name: tensor.shape for name, tensor in state.items()} for state in (own, given)]
-        if shapes[0] != shapes[1] or self.head.last.in_features != other.head.last.in_features:
+        given = other.state_below_last_layer()
+        shapes = {name: tensor.shape for name, tensor in given.items()}
+        own_shapes = {name: tensor.shape for name, tensor in self.state_below_last_layer().items()}
+        if own_shapes != shapes or self.head.last.in_features != other.head.last.in_features:
             raise InputError(
                 f"a {other.config.backbone} with head {other.config.head} cannot start a {self.config.backbone} with "
                 f"head {self.config.head}; their backbones, taps, hidden layers and channels must be the same"
@@ -352,6 +349,11 @@ class PixelNet(nn.Module):
                 rows, theirs = self.task.logit_slices[name], other.task.logit_slices[name]
                 for layer, source in zip(self.head.last.parameters(), other.head.last.parameters(), strict=True):
                     layer.data[rows] = source.data[theirs]
+
+    def state_below_last_layer(self) -> dict[str, Tensor]:
+        """All weights and statistics but those of the last layer, which alone depends on the task."""
+        last = f"head.{len(self.head) - 1}."
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(last)}
 
     def save(self, folder: str | Path, half: bool = False) -> None:
         """Write config.json and model.safetensors, each whole or not at all; see `pixelnet.runs.checkpoint.save`.

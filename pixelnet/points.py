@@ -77,7 +77,8 @@ class Sampler:
         """Draw points among the labelled pixels.
 
         Args:
-            labelled: (H, W) bool; False where a pixel may not be chosen. With fewer labelled pixels than asked
+            labelled: (H, W) bool, of the window of an image that a step looks at, in the image's own pixels, neither
+                scaled nor mirrored; False where a pixel may not be chosen. With fewer labelled pixels than asked
                 for, all are taken; with none, the draw is empty.
             rng: the only source of chance.
             labels: (H, W), class ids or shares, for samplers that look at them.
@@ -87,6 +88,11 @@ class Sampler:
         number = pixel_quota(self.pixels, len(available)) if len(available) else 0
         chosen, weights = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
         for members, quota in self.strata(available, number, labels, image):
+            if members.dtype == bool or not 0 <= quota <= len(members):
+                raise InputError(
+                    f"the sampler {type(self).__name__} gives a group of {len(members)} ({members.dtype}) a quota of "
+                    f"{quota}; strata are arrays of flat indices, each with a quota of at most its length"
+                )
             if quota:
                 chosen.append(rng.choice(members, quota, replace=False, shuffle=False))
                 weights.append(np.full(quota, len(members) / quota, np.float32))
@@ -96,8 +102,11 @@ class Sampler:
     def strata(
         self, available: np.ndarray, number: int, labels: np.ndarray | None, image: np.ndarray | None
     ) -> list[tuple[np.ndarray, int]]:
-        """Split the flat indices of the labelled pixels into groups, and `number` points into a quota for each."""
-        raise NotImplementedError
+        """Split the flat indices of the labelled pixels into groups, and `number` points into a quota for each.
+
+        Each group that is not empty needs a quota of at least one, or the estimate leaves it out.
+        """
+        raise NotImplementedError(f"{type(self).__name__} gives no strata")
 
 
 class Uniform(Sampler):

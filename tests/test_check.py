@@ -158,11 +158,15 @@ class Made(Dataset):
         return np.ones((4, 5 - i), np.float32)
 
 
-def test_data_without_files_is_checked_but_not_before_training() -> None:
-    assert check(Made()).problems == [
-        "made: the labels of b are 4x4 but its image is 5x4; resize the labels with nearest neighbor"
-    ]
-    assert find_problems(Made()) == []
+class Generated(Made):
+    generated = True
+
+
+def test_data_without_files_is_checked_and_if_generated_not_before_training() -> None:
+    found = ["made: the labels of b are 4x4 but its image is 5x4; resize the labels with nearest neighbor"]
+    assert check(Made()).problems == find_problems(Made()) == found
+    assert check(Generated()).problems == found
+    assert find_problems(Generated()) == []
 
 
 # --------------------------------------------------------------------------------------------- overlay

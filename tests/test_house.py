@@ -39,7 +39,7 @@ DOORS = {("model", "encode"): "inference.encoded", ("model", "save"): "runs.chec
 OWNERS = {
     "timm": {"nn.backbone"},
     "tyro": {"cli"},
-    "accelerate": {"training", "evaluation", "runs.start"},
+    "accelerate": {"training", "evaluation", "runs"},
     "matplotlib": {"report"},
     "safetensors": {"nn.backbone", "runs.checkpoint"},
     "huggingface_hub": {"runs.hub"},

@@ -113,7 +113,10 @@ def serving(spec: str | Path, tasks: list[str | Task]) -> list[str | Task]:
         find_task(task)
     name, rest = parse(spec)
     if name == SCENES:
-        return tasks
+        found = [task for task in tasks if str(task) in TASKS]
+        if not found:
+            raise InputError(f"{spec} has no labels for {', '.join(map(str, tasks))}; leave it out")
+        return found
     root = Path(rest).expanduser()
     reader = reader_of(name, root)
     known = [task for task in tasks if reader.serves(task)]

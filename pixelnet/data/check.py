@@ -91,9 +91,9 @@ def check(dataset: Dataset) -> Report:
 def find_problems(dataset: Dataset, seconds: float = 10.0) -> list[str]:
     """The problems found before training: every header, and the items, evenly mixed, that the time allows.
 
-    Generated data (no files) is taken as sound. What no time was left for is still named when it is read.
+    Generated data is taken as sound. What no time was left for is still named when it is read.
     """
-    if not len(dataset) or not dataset.files(0):
+    if not len(dataset) or dataset.generated:
         return []
     return problems_of(list(walk(dataset, seconds)), dataset)
 
@@ -129,7 +129,9 @@ def walk(dataset: Dataset, seconds: float) -> Iterator[Item]:
 
     # In a fixed random order, so that whatever is read stands for the whole.
     order = np.random.default_rng(0).permutation(len(dataset))
-    items = dict(zip(order.tolist(), _map(read, order.tolist(), "labels"), strict=True))
+    # A data set of somebody's own need not stand threads; one of files does.
+    threads = None if dataset.files(0) else 1
+    items = dict(zip(order.tolist(), _map(read, order.tolist(), "labels", threads), strict=True))
     return (items[i] for i in range(len(dataset)))
 
 
@@ -140,6 +142,12 @@ def _item(dataset: Dataset, task: Task, i: int) -> Item:
         raise InputError(
             f"{dataset.source}: the labels of {dataset.names[i]} are {label_shape[1]}x{label_shape[0]} but its image "
             f"is {width}x{height}; resize the labels with nearest neighbor"
+        )
+    wanted = (height, width) if task.label_width == 1 else (height, width, task.label_width)
+    if labels.shape != wanted:
+        raise InputError(
+            f"{dataset.source}: the labels of {dataset.names[i]} are an array {labels.shape}, expected {wanted} for "
+            f"{task}"
         )
     known = task.known(labels)
     counts = {"pixels": np.array(known.size), "labelled": np.array(known.sum()), **task.count_labels(labels[known])}
@@ -153,9 +161,9 @@ def _tried(item: Callable[[], Item]) -> Item:
         return Item(problem=str(error))
 
 
-def _map(function: Callable[[int], T], items: list[int] | range, what: str) -> list[T]:
+def _map(function: Callable[[int], T], items: list[int] | range, what: str, threads: int | None = None) -> list[T]:
     """function of each item, in threads (decoders release the interpreter), with a bar if it takes a while."""
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(threads) as pool:
         return list(tqdm(pool.map(function, items), f"checking {what}", len(items), delay=2, leave=False))
 
 

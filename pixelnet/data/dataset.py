@@ -37,6 +37,7 @@ class Dataset(ABC):
     default palette.
     channels: the names of an image's channels.
     reference: of edges: (recall, precision) of people on this split, where they are published.
+    generated: made by a program, so that training need not look for what is wrong with it.
     """
 
     task: str | Task
@@ -47,6 +48,7 @@ class Dataset(ABC):
     class_colors: tuple[tuple[int, int, int], ...] = ()
     channels: tuple[str, ...] = ("red", "green", "blue")
     reference: tuple[float, float] | None = None
+    generated: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.names)

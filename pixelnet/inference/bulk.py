@@ -31,8 +31,8 @@ def predict(model: PixelNet | str | Path, image: Any, **options: Any) -> Any:
 
 
 def predict_files(
-    model: PixelNet,
-    inputs: Iterable[str | Path],
+    model: PixelNet | str | Path,
+    inputs: str | Path | Iterable[str | Path],
     out: str | Path,
     points: str | Path | None = None,
     normals: str | None = None,
@@ -43,8 +43,8 @@ def predict_files(
     """Answer for images on disk, into a folder.
 
     Args:
-        model: see `PixelNet.predict`.
-        inputs: images, and folders of images, whose folders are looked through as well.
+        model: a model, its folder or its name.
+        inputs: an image or a folder of images, or several; folders within are looked through as well.
         out: the folder; made if it is not there. An image's answer is OUT/TASK/relative/NAME.png (or .npy) for each of
             the model's tasks, and OUT/view/relative/NAME.png for people, `relative` being where the image lies in the
             folder that was named. OUT/TASK is what `evaluate(predictions=...)` reads.
@@ -60,6 +60,8 @@ def predict_files(
         InputError: no image, two of one name, or one that cannot be read, and what was written before stays; a
             convention that is not known, or given for another task; options that `predict` refuses.
     """
+    model = load(model) if isinstance(model, str | Path) else model
+    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
     if normals is not None and "normals" not in model.task.parts:
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"

@@ -16,7 +16,7 @@ from pixelnet.config import ModelConfig, from_dict, read_json, to_dict
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic, write_json
 from pixelnet.model import PixelNet
-from pixelnet.tasks import AnyTask
+from pixelnet.tasks import AnyTask, split_names
 
 CONFIG, WEIGHTS, CHECKPOINT = "config.json", "model.safetensors", "checkpoint.pt"
 
@@ -76,13 +76,18 @@ def load_model(folder: Path, task: AnyTask | None = None, backbone: torch.nn.Mod
     for name, value in given.items():
         if value is None and name in needed:
             raise InputError(
-                f"the {name} of {folder} is an object of its maker's ({settings[name]}); give it again: "
-                f"load(folder, {name}=...)"
+                f"the {name} of {folder} is an object of its maker's ({settings[name]}), which is not saved; give it "
+                f"again: pixelnet.load({str(folder)!r}, {name}=...)"
             )
         if value is not None and name not in needed:
             raise InputError(f"the {name} of {folder} is the library's own {settings[name]}; leave {name} out")
         if value is not None:
             settings[name] = value
+    names = "" if task is None else ",".join(map(str, split_names(task)))
+    if task is not None and names != load_config(folder).task:
+        raise InputError(
+            f"{folder} answers {load_config(folder).task}, and {names} was given; give the same tasks in the same order"
+        )
     if task is not None:  # which knows its classes
         settings |= {"num_classes": None, "class_names": (), "class_colors": ()}
     model = PixelNet(**settings)

@@ -53,6 +53,7 @@ class Given:
 def settings_and_objects(options: Mapping[str, Any]) -> tuple[TrainConfig, Given]:
     """The arguments of `train`, as settings, which are text and numbers, and the objects among them."""
     settings, objects = dict(options), {}
+    check_objects(options)
     for name in Given.__dataclass_fields__:
         value = options.get(name)
         if isinstance(value, Path):
@@ -65,6 +66,31 @@ def settings_and_objects(options: Mapping[str, Any]) -> tuple[TrainConfig, Given
         if all(isinstance(part, str) for part in parts):
             objects.pop("task")
     return from_dict(TrainConfig, settings, "train"), Given(**objects)
+
+
+def check_objects(options: Mapping[str, Any]) -> None:
+    """Raise InputError for an object that is not what its place needs; a class where an instance is meant, say."""
+    for name in ("task", "sampler", "backbone"):
+        value = options.get(name)
+        if isinstance(value, type):
+            raise InputError(f"{name} is the class {value.__name__}; give an instance: {value.__name__}(...)")
+    sampler, loss = options.get("sampler"), options.get("loss")
+    if not isinstance(sampler, str | Sampler | None):
+        raise InputError(f"sampler is a {type(sampler).__name__}; give a name, or an instance of a class of Sampler")
+    if loss is not None and not isinstance(loss, str) and not callable(loss):
+        raise InputError(f"loss is a {type(loss).__name__}; give a name, or a function of logits, labels and weights")
+    for task in split_names(options["task"]):
+        if isinstance(task, Task):
+            check_task(task)
+
+
+def check_task(task: Task) -> None:
+    """Raise InputError for a task of somebody's own that would fail later in the run."""
+    if not hasattr(task, "loss_function"):
+        raise InputError(f"{task.name} was not made by Task's own __init__; call super().__init__() in its")
+    if task.headline[0] not in task.scorer().result():
+        known = ", ".join(task.scorer().result())
+        raise InputError(f"the headline of {task.name} is {task.headline[0]!r}, which is none of its scores: {known}")
 
 
 def _name(value: Any) -> str:
@@ -212,6 +238,8 @@ def load_given(folder: str | Path, given: Given) -> PixelNet:
 
 def choose_sampler(config: TrainConfig, given: Given, task: Task, data: Dataset) -> Sampler:
     if given.sampler is not None:
+        if (config.pixels, config.quotas) != ("2000", "equal"):
+            raise InputError("pixels and quotas are the sampler's own, which was given as an object; leave them out")
         return given.sampler
     if config.sampler == "stratified":
         return make_sampler(config.sampler, config.pixels, quotas=read_quotas(config.quotas, data.class_names))

@@ -27,6 +27,8 @@ def split_names(task: AnyTask) -> list[str | Task]:
     """The tasks that are meant, one by one, each by its name or as it is."""
     if isinstance(task, str):
         return [name.strip() for name in task.split(",")]
+    if isinstance(task, type):
+        raise InputError(f"the task is the class {task.__name__}; give an instance: {task.__name__}()")
     if isinstance(task, Task):
         return list(task.parts.values())
     return [own for several in task for own in split_names(several)]

@@ -110,10 +110,10 @@ class Task(ABC):
     name: the task's; of its answers' folder on disk, too. outputs: K. losses: loss functions by name, the first is the
     default; each takes logits (M, K), labels (M,) or (M, L) and weights (M,), and gives a scalar. headline: the score
     that picks the best checkpoint, and whether more of it is better. unlabelled: what a label map holds where there is
-    no label. folder: of label maps, beside images/. suffix: of the file that a prediction is written to. label_width,
-    label_dtype: the numbers that a pixel's label has, 1 unless label maps are (H, W, L), and their type. categorical:
-    predictions are names, which have no mean. sampler: the one used unless another is asked for. num_classes,
-    class_names, class_colors: of categorical tasks.
+    no label, a number, or an array (L,) for labels of L numbers. folder: of label maps, beside images/. suffix: of the
+    file that a prediction is written to. label_width, label_dtype: the numbers that a pixel's label has, 1 unless label
+    maps are (H, W, L), and their type. categorical: predictions are class ids, which have no mean. sampler: the name of
+    the one used unless another is asked for. num_classes, class_names, class_colors: of categorical tasks.
     """
 
     name: str
@@ -137,6 +137,8 @@ class Task(ABC):
     def _find_loss(self, loss: str | Loss | None) -> tuple[str, Loss | None]:
         if loss is not None and not isinstance(loss, str):
             return getattr(loss, "__name__", type(loss).__name__), loss
+        if not self.losses:
+            raise InputError(f"{self.name} has no losses; give it at least one")
         name = next(iter(self.losses)) if loss is None else loss
         if name not in self.losses:
             raise InputError(f"{self.name} has no loss {loss!r}; choose one of {', '.join(self.losses)}")
@@ -212,7 +214,8 @@ class Task(ABC):
         """Which labels take part in the loss: (...) or (..., L), NumPy or torch -> bool (...), of the same kind."""
 
     def mirror(self, labels: Labels) -> Labels:
-        """Label values (...) after a left-right flip of the image: as they were, unless they have a direction."""
+        """Label values (...), NumPy or torch, after a left-right flip of the image: as they were, unless they have a
+        direction. A task that gives this gives `with_mirror`, too."""
         return labels
 
     def confidence(self, logits: Tensor) -> Tensor:
@@ -234,9 +237,12 @@ class Task(ABC):
     def with_mirror(self, logits: Tensor, mirrored: Tensor) -> Tensor:
         """What an image and its mirror image say together, as logits (..., K): the mean of the two.
 
-        logits, mirrored: (..., K) each, of the same places: those of the mirror image are brought back, but their
-        values are as they were.
+        logits, mirrored: (..., K) each, of the same places in the image. What has a direction still points the mirrored
+        way in the second, and is to be turned back here. Raises InputError for a task whose labels have a direction
+        and that does not say how.
         """
+        if type(self).mirror is not Task.mirror:
+            raise InputError(f"{self.name} says how a flip mirrors labels, but not logits; give it `with_mirror`")
         return (logits + mirrored) / 2
 
     def digest(self, logits: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ class Scenes(Dataset):
         InputError: an unknown task or split, a count outside 1 to a million, a size below 16.
     """
 
+    generated = True
     tasks: ClassVar[tuple[str, ...]] = ("segmentation", "normals", "edges", "regression")
 
     def __init__(
