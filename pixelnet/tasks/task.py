@@ -241,7 +241,7 @@ class Task(ABC):
         way in the second, and is to be turned back here. Raises InputError for a task whose labels have a direction
         and that does not say how.
         """
-        if type(self).mirror is not Task.mirror:
+        if type(self).mirror is not Task.mirror and type(self).with_mirror is Task.with_mirror:
             raise InputError(f"{self.name} says how a flip mirrors labels, but not logits; give it `with_mirror`")
         return (logits + mirrored) / 2
 
