@@ -256,10 +256,10 @@ def _drawn(
     everywhere = np.ones(labels.shape, bool)
     points = make_sampler(sampler, SETTINGS["pixels"])(everywhere, np.random.default_rng(0), labels, image).points
     x, y = points.astype(int).T
-    kinds = labels[y, x].astype(int)
-    counts = np.bincount(kinds, minlength=len(names))
+    ids = labels[y, x].astype(int)
+    counts = np.bincount(ids, minlength=len(names))
     tally = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True) if count)
-    return Picture(page.dots(image, points, np.array(colors, np.uint8)[kinds]), f"{caption} Here: {tally}.", "photo")
+    return Picture(page.dots(image, points, np.array(colors, np.uint8)[ids]), f"{caption} Here: {tally}.", "photo")
 
 
 def _own_data_part() -> str:

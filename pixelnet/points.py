@@ -151,10 +151,10 @@ class Stratified(Sampler):
     def strata(
         self, available: np.ndarray, number: int, labels: np.ndarray | None, image: np.ndarray | None
     ) -> list[tuple[np.ndarray, int]]:
-        kinds, groups = _group(available, self._kinds(available, labels, image))
+        stratum_ids, groups = _group(available, self._stratum_ids(available, labels, image))
         sizes = np.array([len(members) for members in groups], np.int64)
         if isinstance(self.quotas, Mapping):
-            wanted = np.array([self.quotas.get(int(kind), 0) for kind in kinds], np.int64)
+            wanted = np.array([self.quotas.get(int(stratum), 0) for stratum in stratum_ids], np.int64)
             sizes[wanted == 0] = 0
             quotas = _redistribute(np.minimum(wanted, sizes), sizes, sum(self.quotas.values()))
         elif number < len(groups):
@@ -166,7 +166,7 @@ class Stratified(Sampler):
             quotas = _redistribute(1 + np.floor((sizes - 1) * share).astype(np.int64), sizes, number)
         return list(zip(groups, quotas, strict=True))
 
-    def _kinds(self, available: np.ndarray, labels: np.ndarray | None, image: np.ndarray | None) -> np.ndarray:
+    def _stratum_ids(self, available: np.ndarray, labels: np.ndarray | None, image: np.ndarray | None) -> np.ndarray:
         if labels is not None and labels.ndim == 2 and np.issubdtype(labels.dtype, np.integer):
             return labels.reshape(-1)[available].astype(np.int64)
         if isinstance(self.quotas, Mapping):
@@ -340,10 +340,10 @@ def _two_kinds(available: np.ndarray, kind: np.ndarray, number: int, share: floa
     return list(zip(groups, quotas, strict=True))
 
 
-def _group(members: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The kinds that occur, in order, and the members of each; all groups are non-empty."""
-    order = np.argsort(kinds, kind="stable")
-    found, firsts = np.unique(kinds[order], return_index=True)
+def _group(members: np.ndarray, stratum_ids: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The strata that occur, in order, and the members of each; all groups are non-empty."""
+    order = np.argsort(stratum_ids, kind="stable")
+    found, firsts = np.unique(stratum_ids[order], return_index=True)
     return found, np.split(members[order], firsts[1:]) if len(found) else []
 
 

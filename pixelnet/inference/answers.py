@@ -75,8 +75,8 @@ def overview(image: np.ndarray, answers: Answers, task: Task) -> np.ndarray:
         (own, task.parts[own].paint(answer), not task.parts[own].categorical) for own, answer in answers.items()
     ]
     for place, (name, picture, smooth) in enumerate(pictures):
-        shown = Image.fromarray(picture).resize(size, Image.Resampling.BOX if smooth else Image.Resampling.NEAREST)
-        sheet.paste(shown, (place * (size[0] + GAP), 0))
+        thumbnail = Image.fromarray(picture).resize(size, Image.Resampling.BOX if smooth else Image.Resampling.NEAREST)
+        sheet.paste(thumbnail, (place * (size[0] + GAP), 0))
         pen.text((place * (size[0] + GAP), size[1] + 5), name, "black", font)
     for number, row in enumerate(rows, start=1):
         top = size[1] + LINE * number

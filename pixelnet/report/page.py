@@ -108,8 +108,8 @@ def image(picture: Picture) -> str:
 
 def figures(pictures: Sequence[Picture]) -> str:
     """Large pictures with their captions: side by side where there is room, else below each other."""
-    shown = [f"<figure>{image(one)}<figcaption>{escape(one.caption)}</figcaption></figure>" for one in pictures]
-    return '<div class="wide">' + "\n".join(shown) + "</div>"
+    parts = [f"<figure>{image(one)}<figcaption>{escape(one.caption)}</figcaption></figure>" for one in pictures]
+    return '<div class="wide">' + "\n".join(parts) + "</div>"
 
 
 def comparison(columns: Sequence[str], rows: Sequence[Sequence[Picture]]) -> str:

@@ -86,8 +86,8 @@ def _plain(value: Any) -> str:
 
 def _example(task: Task, dataset: Dataset, answer: Callable[[int], np.ndarray], i: int, row: dict[str, Any]) -> str:
     prediction = answer(i)
-    shown = [(key, value) for key, value in list(row.items())[:4] if isinstance(value, float)]
-    numbers = ", ".join(f"{task.score_label(key)} {task.format_score(key, value, 3)}" for key, value in shown)
+    first = [(key, value) for key, value in list(row.items())[:4] if isinstance(value, float)]
+    numbers = ", ".join(f"{task.score_label(key)} {task.format_score(key, value, 3)}" for key, value in first)
     name = dataset.names[i]
     pictures = [
         Picture(view_of(dataset.image(i)), f"Image {name}", "photo"),

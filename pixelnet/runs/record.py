@@ -101,8 +101,8 @@ class Record:
             if better:
                 checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
             assert self.validation is not None
-            shown = self.items[:: -(-len(self.items) // PANEL_IMAGES)]
-            draw_panel(self.model, self.validation, shown, self.config.out / "panels" / f"{done:06d}.png")
+            chosen = self.items[:: -(-len(self.items) // PANEL_IMAGES)]
+            draw_panel(self.model, self.validation, chosen, self.config.out / "panels" / f"{done:06d}.png")
             draw_curves(self.config.out)
         self.clock = time.perf_counter()
 

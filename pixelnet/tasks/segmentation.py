@@ -202,8 +202,8 @@ class Segmentation(Task):
     def legend(self, prediction: np.ndarray) -> list[tuple[str, RGB]]:
         """The classes that take up a share of an image (H, W) worth naming, largest first, with their colors."""
         counts = np.bincount(prediction.ravel(), minlength=self.num_classes)[: self.num_classes]
-        shown = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] >= LEAST * prediction.size]
-        return [(self.class_names[i] if self.class_names else str(i), self.palette[i]) for i in shown]
+        large = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] >= LEAST * prediction.size]
+        return [(self.class_names[i] if self.class_names else str(i), self.palette[i]) for i in large]
 
     @staticmethod
     def read(path: str | Path) -> np.ndarray:
