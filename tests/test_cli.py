@@ -137,7 +137,6 @@ def test_a_misspelt_config_is_exit_code_2(model: Path, capsys: pytest.CaptureFix
         [*TRAIN, "--max-steps", "many"],
         ["evaluate", "model"],
         ["predict", "model", "image.png"],
-        ["check", "scenes", "--task", "colors"],
     ],
 )
 def test_arguments_that_make_no_command_exit_with_2(arguments: list[str]) -> None:
@@ -172,3 +171,8 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_conventions_of_normals_are_those_of_geometry() -> None:
     assert get_args(Convention) == tuple(CONVENTIONS)
+
+
+def test_a_task_that_is_not_there_is_one_message(capsys: pytest.CaptureFixture) -> None:
+    assert main(["check", "scenes", "--task", "colors"]) == 2
+    assert capsys.readouterr().err.startswith("pixelnet: there is no task 'colors'; choose one of segmentation")
