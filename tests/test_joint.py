@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import TINY, assert_same_outcome
+from tiny import TINY, assert_same_outcome, train_and_stop
 
 import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.data import has_split, open_dataset
 from pixelnet.inference.answers import overview
 from pixelnet.inference.bulk import predict_files
-from pixelnet.runs import record
 from pixelnet.tasks import Joint, make_task
 from pixelnet.tasks.joint import JointSampler
 
@@ -227,17 +226,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_of_three_tasks_goes_on_as_any_other(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings: dict[str, Any] = {**TINY, "task": THREE, "data": "scenes:4,scenes:6", "out": tmp_path / "run"}
-    step = record.Record.step
-
-    def stop_after_five(self: Any, done: int, *rest: Any) -> None:
-        step(self, done, *rest)
-        if done == 5:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(record.Record, "step", stop_after_five)
-        with pytest.raises(KeyboardInterrupt):
-            pixelnet.train(**settings)
+    train_and_stop(monkeypatch, 5, **settings)
     pixelnet.train(**settings, resume=True)
     assert_same_outcome(tmp_path / "run", run)
     assert (run / "curves.png").exists()

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, assert_same_outcome, outcome
+from tiny import TINY, assert_same_outcome, outcome, train_and_stop
 
 import pixelnet
 from pixelnet import InputError
 from pixelnet.config import TrainConfig, read_json
 from pixelnet.model import PixelNet
-from pixelnet.runs import record
 from pixelnet.runs.start import balanced_weights, total_steps
 from pixelnet.training import moving_average, rate_factor
 
@@ -126,17 +125,7 @@ def test_a_run_of_averages_goes_on_as_any_other(tmp_path: Path, monkeypatch: pyt
     pixelnet.train(**options, out=tmp_path / "whole")
     plain = pixelnet.train(**TINY, out=tmp_path / "plain")
     assert not torch.equal(pixelnet.load(tmp_path / "whole").head.last.weight, plain.head.last.weight)
-    step = record.Record.step
-
-    def stop_after_five(self: Any, done: int, *rest: Any) -> None:
-        step(self, done, *rest)
-        if done == 5:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(record.Record, "step", stop_after_five)
-        with pytest.raises(KeyboardInterrupt):
-            pixelnet.train(**options, out=tmp_path / "parts")
+    train_and_stop(monkeypatch, 5, **options, out=tmp_path / "parts")
     pixelnet.train(**options, out=tmp_path / "parts", resume=True)
     assert_same_outcome(tmp_path / "parts", tmp_path / "whole")
 

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
+
+import pixelnet
+from pixelnet.runs import record
 
 # A dropout head, augmentation and batch norms: whatever draws or keeps chance or state takes part.
 TINY: dict[str, Any] = {
@@ -26,6 +30,21 @@ TINY: dict[str, Any] = {
     "checkpoint_every": 2,
     "num_workers": 0,
 }
+
+
+def train_and_stop(monkeypatch: pytest.MonkeyPatch, last: int, **settings: Any) -> None:
+    """Train until step `last` is noted, and stop there as by Ctrl-C."""
+    step = record.Record.step
+
+    def stop(self: Any, done: int, *rest: Any) -> None:
+        step(self, done, *rest)
+        if done == last:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record.Record, "step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            pixelnet.train(**settings)
 
 
 def outcome(run: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:

@@ -70,7 +70,8 @@ def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 def load_model(folder: Path, task: AnyTask | None = None, backbone: torch.nn.Module | None = None) -> PixelNet:
     """The model in a folder, on the CPU, in evaluation mode; see `pixelnet.runs.hub.load`."""
-    settings = dict(vars(load_config(folder)))
+    config = load_config(folder)
+    settings = dict(vars(config))
     given = {"task": task, "backbone": backbone}
     needed = settings.pop("objects")
     for name, value in given.items():
@@ -83,13 +84,13 @@ def load_model(folder: Path, task: AnyTask | None = None, backbone: torch.nn.Mod
             raise InputError(f"the {name} of {folder} is the library's own {settings[name]}; leave {name} out")
         if value is not None:
             settings[name] = value
-    names = "" if task is None else ",".join(map(str, split_names(task)))
-    if task is not None and names != load_config(folder).task:
-        raise InputError(
-            f"{folder} answers {load_config(folder).task}, and {names} was given; give the same tasks in the same order"
-        )
-    if task is not None:  # which knows its classes
-        settings |= {"num_classes": None, "class_names": (), "class_colors": ()}
+    if task is not None:
+        names = ",".join(map(str, split_names(task)))
+        if names != config.task:
+            raise InputError(
+                f"{folder} answers {config.task}, and {names} was given; give the same tasks in the same order"
+            )
+        settings |= {"num_classes": None, "class_names": (), "class_colors": ()}  # which the task knows
     model = PixelNet(**settings)
     load_weights(model, folder / WEIGHTS)
     return model.eval()
