@@ -181,7 +181,7 @@ def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     of images of that name is ./NAME). If it is something else on disk, or is called as an image is, it is an image; if
     it is neither, the name of a model.
     """
-    from pixelnet.files import IMAGE_EXTENSIONS
+    from pixelnet.rasters import IMAGE_EXTENSIONS
     from pixelnet.runs.checkpoint import is_model
     from pixelnet.runs.hub import shipped
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from pixelnet.data.images import read_image
 from pixelnet.errors import InputError
-from pixelnet.files import read_size, write_atomic, write_json
+from pixelnet.files import write_atomic, write_json
+from pixelnet.rasters import read_size
 from pixelnet.tasks.edges import read_share
 from pixelnet.tasks.normals import read_normals, write_normals
 from pixelnet.tasks.regression import read_values

@@ -12,7 +12,7 @@ from test_files import png, saved
 
 from pixelnet.data.images import read_image, to_array, view_of
 from pixelnet.errors import InputError
-from pixelnet.files import read_size
+from pixelnet.rasters import read_size
 
 BYTES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9).flatmap(lambda shape: arrays(np.uint8, shape))
 

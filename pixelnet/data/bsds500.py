@@ -6,7 +6,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from pixelnet.data.dataset import PairedFiles
-from pixelnet.files import reading
+from pixelnet.rasters import reading
 from pixelnet.tasks import Task
 
 # Recall and precision of BSDS500's annotators against the others: val is BSDS300's test split, where that benchmark's

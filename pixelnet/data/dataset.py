@@ -16,7 +16,7 @@ import numpy as np
 
 from pixelnet.data.images import read_image
 from pixelnet.errors import InputError
-from pixelnet.files import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, LOSSY_EXTENSIONS, read_size
+from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, LOSSY_EXTENSIONS, read_size
 from pixelnet.tasks import Task, make_task
 from pixelnet.tasks.task import Loss
 
@@ -36,6 +36,9 @@ class Dataset(ABC):
     class_names, class_colors: one name and one RGB (0..255) a class, () unless segmentation; colors () means the
     default palette.
     channels: the names of an image's channels.
+    ranges: for each channel the numbers that are brought to 0 and to 1; None for those of the images' type.
+    groups: for each item what it belongs to, so that none of it is on both sides of a split (a patient, a video, a
+    volume); () where every item stands alone.
     reference: of edges: (recall, precision) of people on this split, where they are published.
     generated: made by a program, so that training need not look for what is wrong with it.
     """
@@ -47,6 +50,8 @@ class Dataset(ABC):
     class_names: tuple[str, ...] = ()
     class_colors: tuple[tuple[int, int, int], ...] = ()
     channels: tuple[str, ...] = ("red", "green", "blue")
+    ranges: tuple[tuple[float, float], ...] | None = None
+    groups: Sequence[str] = ()
     reference: tuple[float, float] | None = None
     generated: ClassVar[bool] = False
 

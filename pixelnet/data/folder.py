@@ -23,8 +23,8 @@ from pixelnet.config import from_dict, read_json
 from pixelnet.data.dataset import UNLABELLED, PairedFiles, Window, class_ids, match, rel_path, stems
 from pixelnet.data.polygons import Coco, Drawing, coco_splits, labelme_labels, paint, read_labelme
 from pixelnet.errors import InputError
-from pixelnet.files import IMAGE_EXTENSIONS, LABEL_EXTENSIONS
 from pixelnet.geometry import CONVENTIONS, convert_normals
+from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS
 from pixelnet.tasks import TASKS, Task, find_task
 from pixelnet.tasks.segmentation import read_labels
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pixelnet.errors import InputError
-from pixelnet.files import reading
+from pixelnet.rasters import reading
 
 
 def read_image(path: str | Path) -> np.ndarray:

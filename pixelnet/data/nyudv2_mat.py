@@ -15,8 +15,8 @@ from scipy.io import loadmat
 from pixelnet.data.dataset import UNLABELLED, Dataset, Window
 from pixelnet.data.nyudv2 import NYUDv2
 from pixelnet.errors import InputError
-from pixelnet.files import reading
 from pixelnet.geometry import Intrinsics, normals_from_depth
+from pixelnet.rasters import reading
 from pixelnet.tasks import Task
 
 FILE, SPLITS, MAPPING = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"

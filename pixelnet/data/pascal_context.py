@@ -16,7 +16,7 @@ from pixelnet.data.dataset import UNLABELLED
 from pixelnet.data.listed import Listed, read_lines
 from pixelnet.data.voc2012 import devkit
 from pixelnet.errors import InputError
-from pixelnet.files import reading
+from pixelnet.rasters import reading
 from pixelnet.tasks import Task
 
 ORIGIN = "cs.stanford.edu/~roozbeh/pascal-context"

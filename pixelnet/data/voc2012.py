@@ -20,7 +20,7 @@ from scipy.io import loadmat
 from pixelnet.data.dataset import UNLABELLED, class_ids
 from pixelnet.data.listed import Listed
 from pixelnet.errors import InputError
-from pixelnet.files import reading
+from pixelnet.rasters import reading
 from pixelnet.tasks import Task
 from pixelnet.tasks.segmentation import read_labels
 

@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from pixelnet.data.images import to_array
 from pixelnet.errors import InputError
-from pixelnet.files import IMAGE_EXTENSIONS
 from pixelnet.geometry import convert_normals
 from pixelnet.inference.answers import POINTS, VIEW, write_dense, write_table
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
+from pixelnet.rasters import IMAGE_EXTENSIONS
 from pixelnet.runs.hub import load
 
 # As tqdm's own, but for a rate that is images a second however slow they are.

@@ -7,8 +7,8 @@ import numpy as np
 
 from pixelnet.data.dataset import Dataset
 from pixelnet.errors import InputError
-from pixelnet.files import IMAGE_EXTENSIONS, read_size
 from pixelnet.geometry import convert_normals
+from pixelnet.rasters import IMAGE_EXTENSIONS, read_size
 from pixelnet.tasks import Task
 
 HEADED = (".png", ".npy")  # endings of files that tell their size before they are read

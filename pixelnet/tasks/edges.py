@@ -16,10 +16,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from pixelnet.errors import InputError
-from pixelnet.files import one_channel, read_stored, write_png
+from pixelnet.files import write_png
 from pixelnet.metrics import boundaries
 from pixelnet.metrics.bootstrap import Counts
 from pixelnet.metrics.matching import Method
+from pixelnet.rasters import one_channel, read_stored
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def read_share(path: str | Path) -> np.ndarray:
 
     Gray PNG of any depth holds share x max (a 1-bit one just draws the edges); .npy holds the share itself.
     """
-    stored, top, mode = read_stored(path)
+    stored, top, mode, *_ = read_stored(path)
     one_channel(stored, mode, path, "an edge map")
     if top > 1 and stored.max() == 1:
         raise InputError(f"{path} holds only 0 and 1 where {top} means an edge; multiply it by {top}")

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pixelnet.errors import InputError
-from pixelnet.files import describe, read_stored, write_npy, write_png
+from pixelnet.files import write_npy, write_png
 from pixelnet.geometry import convert_normals
 from pixelnet.metrics import angles
 from pixelnet.metrics.bootstrap import Counts
+from pixelnet.rasters import describe, read_stored
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def read_normals(path: str | Path, convention: str = "pixelnet") -> np.ndarray:
     the zero vector; a .npy holds the vectors. Their axes are those of the convention named (geometry.CONVENTIONS).
     Raises InputError for NaN, named with its count, and for a convention that is not known.
     """
-    stored, top, mode = read_stored(path)
+    stored, top, mode, *_ = read_stored(path)
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise InputError(
             f"{path} is {describe(stored, mode)}, but normals need three channels; use an RGB PNG or .npy (H, W, 3)"

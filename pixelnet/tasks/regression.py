@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from pixelnet.errors import InputError
-from pixelnet.files import one_channel, read_stored
 from pixelnet.metrics import depth
 from pixelnet.metrics.bootstrap import Counts
+from pixelnet.rasters import one_channel, read_stored
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Regression(Task):
 
 def read_values(path: str | Path) -> np.ndarray:
     """Real values (depth, height), float32 (H, W): the numbers of a gray PNG, a TIFF or a .npy; NaN is unlabelled."""
-    stored, _, mode = read_stored(path)
+    stored, _, mode, *_ = read_stored(path)
     one_channel(stored, mode, path, "a map of values")
     values = stored.astype(np.float32)
     if np.isinf(values).any():

@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pixelnet.errors import InputError
-from pixelnet.files import describe, read_stored, reading, write_png
+from pixelnet.files import write_png
 from pixelnet.metrics.bootstrap import Counts
 from pixelnet.metrics.calibration import BINS, calibration_counts, calibration_scores
 from pixelnet.metrics.confusion import UNLABELLED, confusion, scores
 from pixelnet.metrics.contours import contour_counts, contour_scores
+from pixelnet.rasters import describe, read_stored, reading
 from pixelnet.tasks.task import RGB, Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ def read_labels(path: str | Path) -> np.ndarray:
 
     Raises InputError for a color picture or real values: ids are expected.
     """
-    stored, _, mode = read_stored(path)
+    stored, _, mode, *_ = read_stored(path)
     if stored.ndim != 2 or not np.issubdtype(stored.dtype, np.integer):
         raise InputError(
             f"{path} is {describe(stored, mode)}, but class ids are expected, one integer a pixel (gray or palette); "
