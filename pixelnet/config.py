@@ -3,8 +3,10 @@
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +39,19 @@ class ModelConfig:
     class_colors: tuple[tuple[int, int, int], ...] = ()
     image_size: int | None = None
     threshold: float | None = None
+    channels: tuple[str, ...] = ()
+    ranges: tuple[tuple[float, float], ...] | None = None
     objects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_size(self.image_size)
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise InputError(f"the threshold is {self.threshold}; give a strength above 0 and up to 1, or None")
+        if self.channels and (len(set(self.channels)), len(self.channels)) != (self.in_channels,) * 2:
+            raise InputError(
+                f"the channels are {', '.join(self.channels)}, but images have {self.in_channels}; name each of them"
+            )
+        check_ranges(self.ranges, self.in_channels)
 
 
 @dataclass(frozen=True)
@@ -163,6 +172,17 @@ def check_size(size: int | None) -> None:
     """Raise InputError for a working size that is none."""
     if size is not None and size < 1:
         raise InputError(f"the image size is {size}; give the longer side in pixels, at least 1, or None")
+
+
+def check_ranges(ranges: Sequence[tuple[float, float]] | None, channels: int) -> None:
+    """Raise InputError for ranges that are not two rising numbers for each channel."""
+    if ranges is None:
+        return
+    if len(ranges) != channels:
+        raise InputError(f"{len(ranges)} ranges are given for {channels} channels; give one for each")
+    for low, high in ranges:
+        if not -math.inf < low < high < math.inf:
+            raise InputError(f"a range is {low} to {high}; give two finite numbers, the smaller one first")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -66,6 +66,10 @@ class PixelNet(nn.Module):
         backbone_weights: start from this file instead (.safetensors, or a PyTorch file of plain tensors).
         taps: which maps of the backbone make the hypercolumn, by index from the shallowest; None for all.
         in_channels: of the images.
+        channels: their names, so that prediction finds them in a file, in this order; () for red, green and blue where
+            they are three, and for as many without names.
+        ranges: for each channel, the numbers that are brought to 0 and to 1 (and what lies beyond is cut); None for
+            those of the images' type.
         before_relu: of "vgg16": take the taps before their ReLU.
         conv7: of "vgg16": tap fc6 and fc7, made convolutions, as well.
         head: "linear", "linear-bn" (batch norm on the taps), "mlp" (for every day) or "paper" (2 x 4096).
@@ -92,6 +96,8 @@ class PixelNet(nn.Module):
         backbone_weights: str | Path | None = None,
         taps: Sequence[int] | None = None,
         in_channels: int = 3,
+        channels: Sequence[str] = (),
+        ranges: Sequence[tuple[float, float]] | None = None,
         before_relu: bool = False,
         conv7: bool = False,
         head: str = "mlp",
@@ -115,6 +121,8 @@ class PixelNet(nn.Module):
             backbone=backbone if isinstance(backbone, str) else type(backbone).__name__,
             taps=None if taps is None else tuple(taps),
             in_channels=in_channels,
+            channels=tuple(channels),
+            ranges=None if ranges is None else tuple((float(low), float(high)) for low, high in ranges),
             before_relu=before_relu,
             conv7=conv7,
             head=head,
@@ -139,6 +147,13 @@ class PixelNet(nn.Module):
         self.head = Head(sum(self.backbone.channels), self.task.outputs, shape)
         # With channels last a hypercolumn is one run of memory a map, and convolutions on a CPU take half the time.
         self.to(memory_format=torch.channels_last)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the channels that it sees; "channel 0" and so on where they have none."""
+        count = self.config.in_channels
+        unnamed = ("red", "green", "blue") if count == 3 else tuple(f"channel {k}" for k in range(count))
+        return self.config.channels or unnamed
 
     def forward(self, images: Tensor, points: Tensor | None = None) -> Tensor:
         """Logits at points, or at every pixel.
@@ -263,9 +278,10 @@ class PixelNet(nn.Module):
         and gradients do not matter and stay as they are.
 
         Args:
-            image: a file; a PIL image; an array (H, W) or (H, W, C), uint8 (0..255), uint16 (0..65535) or real values
-                in 0..1; a tensor (H, W) or (C, H, W) of the same; of any size. Or a list of them, or a tensor
-                (N, C, H, W): then the answer is a list. Of a model of three channels, gray is repeated, and
+            image: a file, which has the model's channels; a PIL image; an array (H, W) or (H, W, C), uint8 (0..255),
+                uint16 (0..65535) or real values in 0..1; a tensor (H, W) or (C, H, W) of the same; of any size. For a
+                model with `ranges` they are numbers as in the files that it was trained on. Or a list of them, or a
+                tensor (N, C, H, W): then the answer is a list. Of a model of red, green and blue, gray is repeated, and
                 transparency is laid on white.
             points: (P, 2) as (x, y) in pixels; None for every pixel.
             probabilities: give the distribution instead; of segmentation and edges only.

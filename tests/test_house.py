@@ -45,6 +45,10 @@ OWNERS = {
     "huggingface_hub": {"runs.hub"},
     "torchvision": {"data"},
     "h5py": {"data"},
+    "tifffile": {"rasters"},
+    "imagecodecs": {"rasters"},
+    "rasterio": {"rasters"},
+    "zarr": {"rasters"},
     "sklearn": set(),
     "skimage": set(),
 }

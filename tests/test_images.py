@@ -14,6 +14,7 @@ from pixelnet.data.images import read_image, to_array, view_of
 from pixelnet.errors import InputError
 from pixelnet.rasters import read_size
 
+NAMES = tuple("vwxyz")
 BYTES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9).flatmap(lambda shape: arrays(np.uint8, shape))
 
 
@@ -124,7 +125,7 @@ def test_values_of_any_known_type_stay_what_they_are(kind: type, channels: int) 
     shape = (4, 5, channels)
     pixels = (rng.random(shape) if real else rng.integers(0, np.iinfo(kind).max, shape)).astype(kind)
     for given_as in every_form(pixels):
-        found = to_array(given_as, channels)
+        found = to_array(given_as, NAMES[:channels])
         np.testing.assert_array_equal(found, pixels.astype(np.float32) if real else pixels)
         assert found.dtype == (np.float32 if real else kind)
         assert found.flags.c_contiguous
@@ -142,7 +143,9 @@ def test_gray_is_repeated_and_transparency_laid_on_white_in_every_type(kind: typ
         found = to_array(given_as)
         assert found.dtype == kind
         np.testing.assert_allclose(found, expected, atol=1 if top > 1 else 1e-6)
-    np.testing.assert_array_equal(to_array(pixels, 4), pixels)  # a model of four channels means what it is given
+    np.testing.assert_array_equal(
+        to_array(pixels, NAMES[:4]), pixels
+    )  # a model of four channels means what it is given
 
 
 @pytest.mark.parametrize(
@@ -167,10 +170,12 @@ def test_other_arrays_are_refused(image, message: str) -> None:
 
 def test_other_numbers_of_channels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"shape \(4, 4, 3\), expected \(H, W, 5\)"):
-        to_array(np.zeros((4, 4, 3), np.uint8), 5)
-    for picture in (saved(tmp_path / "a.png", Image.new("RGB", (4, 3))), Image.new("RGB", (4, 3))):
-        with pytest.raises(InputError, match=r"takes 5 channels, which no picture has; give an array \(H, W, C\)"):
-            to_array(picture, 5)
+        to_array(np.zeros((4, 4, 3), np.uint8), NAMES)
+    with pytest.raises(InputError, match="of mode RGB; the model takes v, w, x, y, z: give an array"):
+        to_array(Image.new("RGB", (4, 3)), NAMES)
+    path = saved(tmp_path / "a.png", Image.new("RGB", (4, 3)))
+    with pytest.raises(InputError, match=r"a\.png has the channels red, green, blue; the model was trained on v, w, x"):
+        to_array(path, NAMES)
 
 
 # ---------------------------------------------------------------------------------------------- view_of

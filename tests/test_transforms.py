@@ -1,6 +1,7 @@
 """Views: where a pixel goes, its color must be found; and what a view may look like."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from pixelnet import InputError
-from pixelnet.data.transforms import Augmentation, View, bring_to, cut_view, draw_view
+from pixelnet.data.images import Ranges
+from pixelnet.data.transforms import Augmentation, View, bring_to, cut_view, draw_view, to_unit
 
 PLAIN = Augmentation(crop=None, scale=(1, 1), flip=False, color_jitter=0)
 
@@ -31,10 +33,13 @@ def ramp(height: int, width: int) -> np.ndarray:
     return np.stack([2 * x, 2 * y, np.full_like(x, 50)], axis=-1).astype(np.uint8)
 
 
-def seen(image: np.ndarray, change: Augmentation, rng: np.random.Generator) -> tuple[View, torch.Tensor]:
+def seen(
+    image: np.ndarray, change: Augmentation, rng: np.random.Generator, ranges: Ranges | None = None
+) -> tuple[View, torch.Tensor]:
     """A view of an image (H, W, C), and its picture (C, h, w)."""
     view = draw_view(image.shape[1::-1], change, rng)
-    picture = cut_view(image[view.rows, view.columns], view, change, rng)
+    channels = ("red", "green", "blue") if image.shape[2] == 3 else tuple("abcdefg"[: image.shape[2]])
+    picture = cut_view(image[view.rows, view.columns], view, change, rng, channels, ranges)
     assert picture.dtype == torch.float32
     assert picture.shape == (image.shape[2], *view.size)
     return view, picture
@@ -226,11 +231,55 @@ def test_images_need_not_be_rgb(channels: int) -> None:
     assert picture.shape == (channels, 20, 20)
 
 
-def test_each_channel_is_tinted_as_it_would_be_alone() -> None:
-    image, change = np.random.default_rng(0).integers(0, 256, (30, 40, 5), dtype=np.uint8), Augmentation((20, 20))
-    _, together = seen(image, change, np.random.default_rng(3))
-    apart = [seen(image[..., k : k + 1], change, np.random.default_rng(3))[1] for k in range(5)]
-    assert torch.equal(together, torch.cat(apart))
+@pytest.mark.parametrize("channels", [1, 4])
+def test_channels_that_are_no_colors_have_a_gain_and_an_offset_each(channels: int) -> None:
+    image = np.random.default_rng(0).integers(100, 156, (30, 40, channels), dtype=np.uint8)
+    found = []
+    for seed in range(40):
+        _, picture = seen(image, replace(PLAIN, color_jitter=0.3), np.random.default_rng(seed))
+        for plane, tinted in zip(unit(image), picture.numpy(), strict=True):
+            gain, offset = np.polyfit(plane.ravel(), tinted.ravel(), 1)
+            np.testing.assert_allclose(tinted, gain * plane + offset, atol=1e-6)
+            assert abs(gain - 1) <= 0.3 + 1e-5
+            assert abs(offset) <= 0.15 + 1e-5
+            found.append((gain, offset))
+    assert len(np.unique(np.round(found, 6), axis=0)) == 40 * channels
+    assert np.ptp(found, axis=0) == pytest.approx((0.6, 0.3), rel=0.2)
+    bright = np.full((8, 8, channels), 250, np.uint8)
+    tinted = [seen(bright, replace(PLAIN, color_jitter=0.3), np.random.default_rng(k))[1] for k in range(20)]
+    assert 0.5 < min(map(torch.min, tinted)) < max(map(torch.max, tinted)) == 1
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
+def test_ranges_bring_numbers_of_any_type_to_0_to_1(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    image, ranges = rng.integers(0, 120, (13, 17, 2)).astype(kind), ((10.0, 90.0), (0.0, 200.0))
+    expected = np.stack([(image[..., 0] - 10.0) / 80, image[..., 1] / 200.0]).clip(0, 1)
+    found = to_unit(torch.from_numpy(image).permute(2, 0, 1), ranges)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    np.testing.assert_array_equal(bring_to(image, None, ranges)[0], found)
+    _, picture = seen(image, PLAIN, rng, ranges)
+    np.testing.assert_array_equal(picture, found)
+    half, factor = bring_to(image, 9, ranges)  # which is brought to 0..1 before it is resized
+    np.testing.assert_array_equal(half, bring_to(found.permute(1, 2, 0).numpy(), 9)[0])
+    assert factor == 9 / 17
+
+
+def test_large_numbers_keep_their_small_differences_and_holes_are_0() -> None:
+    image = torch.tensor([[[1e9 + 3, float("nan"), 1e9 + 20, float("-inf")]]], dtype=torch.float64)
+    assert to_unit(image, [(1e9, 1e9 + 10)]).tolist() == [[[pytest.approx(0.3), 0, 1, 0]]]
+
+
+def test_twelve_bits_in_sixteen_show_as_eight_in_eight() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    ranges = ((300.0, 300 + 2 * 255.0),) * 3
+    for seed in range(5):
+        change = Augmentation((30, 40), (0.7, 1.4), True, 0.3)
+        view, picture = seen(image.astype(np.float32) / 255, change, np.random.default_rng(seed))
+        same, deep = seen(image.astype(np.uint16) * 2 + 300, change, np.random.default_rng(seed), ranges)
+        assert same == view
+        torch.testing.assert_close(picture, deep, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("jitter", [0, 0.3])

@@ -80,7 +80,7 @@ class Batches(TorchDataset):
         view = draw_view(self.dataset.size(index), self.augmentation, rng)
         window = view.rows, view.columns
         pixels, labels = self.dataset.image(index, window), self.dataset.labels(index, window)
-        image = cut_view(pixels, view, self.augmentation, rng)
+        image = cut_view(pixels, view, self.augmentation, rng, self.dataset.channels, self.dataset.ranges)
         draw = self.sampler(self.task.labelled(labels), rng, labels, pixels)
         columns, rows = draw.points.astype(np.int64).T
         chosen = labels[rows, columns]

@@ -70,7 +70,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def image(self, i: int, window: Window | None = None) -> np.ndarray:
-        """(H, W, C), RGB or as `channels` says: uint8 (0..255), uint16 (0..65535) or float32 (0..1).
+        """(H, W, C), RGB or as `channels` says: uint8 (0..255), uint16 (0..65535) or float32 (0..1); with `ranges` any.
 
         window: only these rows and columns of it; `pixels[window or ...]` is enough where the whole is read anyway.
         """

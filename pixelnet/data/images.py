@@ -1,5 +1,9 @@
-"""Reading pictures as a person would expect, and refusing the rest by name."""
+"""Images as a model takes them, and as people see them: from files, PIL images, arrays or tensors.
 
+A data set's images are the numbers of their files. `to_unit` in transforms.py, and nothing else, brings them to 0..1.
+"""
+
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,46 +11,72 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pixelnet.errors import InputError
-from pixelnet.rasters import reading
+from pixelnet.rasters import Header, channel_indices, decoding, read_header, read_pixels
+from pixelnet.rasters.pictures import on_white, to_rgb
+
+RGB = ("red", "green", "blue")
+Ranges = Sequence[tuple[float, float]]
+SAMPLE = 10_000  # pixels of an image that a data set's ranges are found from
+PERCENTILES = (0.1, 99.9)
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF rotation says.
+    """A picture as uint8 (H, W, 3) RGB, upright as its EXIF rotation says, for people and for data sets of photos.
 
-    Gray is repeated; 16-bit gray is scaled by 1/257 (not clipped), 16-bit RGB keeps its high byte, real values
-    must lie in 0..1; palettes are looked up; transparency is laid on white. Raises InputError for a file that
-    is missing, truncated or no image.
+    Gray is repeated; 16-bit numbers are scaled by 1/257 (not clipped), real values must lie in 0..1; palettes are
+    looked up; transparency is laid on white. Raises InputError for a file that is missing, truncated or no image.
     """
-    with reading(path), Image.open(path) as image:
-        return to_rgb(image, str(path))
+    return as_bytes(to_array(path), str(path))
 
 
-def to_array(image: str | Path | Image.Image | np.ndarray | Tensor, channels: int = 3) -> np.ndarray:
-    """A picture given any way -> (H, W, C), uint8, uint16, or float32 in 0..1.
+def to_array(
+    image: str | Path | Image.Image | np.ndarray | Tensor,
+    channels: Sequence[str] = RGB,
+    ranges: Ranges | None = None,
+    page: int | None = None,
+    axes: str | None = None,
+) -> np.ndarray:
+    """An image given any way -> (H, W, C), its raw numbers: uint8, uint16, or float32 in 0..1, and of `ranges` any.
 
-    image: a path or a PIL image (of three channels only); an array (H, W) or (H, W, C), uint8, uint16 or real values in
-    0..1; a tensor (H, W) or (C, H, W) of the same. Color is RGB in that order. Where three channels are wanted, gray is
-    repeated and a fourth, transparency, is laid on white. Raises InputError for anything else.
+    Args:
+        image: a file; a PIL image; an array (H, W) or (H, W, C); a tensor (H, W) or (C, H, W). Color is RGB in that
+            order.
+        channels: what they should be. A file's are found by name where it has names for them, and by their number where
+            it has none; names that begin with "band" or "channel" are none. Of red, green and blue, gray is repeated,
+            and in a picture, a PIL image or an array transparency, the fourth, is laid on white.
+        ranges: the numbers of each channel that will be 0 and 1; None for those of the type.
+        page, axes: of a file; see `read_pixels`.
+
+    Raises:
+        InputError: anything else, with what it has and what was expected.
     """
-    if isinstance(image, str | Path | Image.Image):
-        if channels != 3:
-            raise InputError(f"this model takes {channels} channels, which no picture has; give an array (H, W, C)")
-        if isinstance(image, str | Path):
-            return read_image(image)
-        name = getattr(image, "filename", "") or "the PIL image"
-        with reading(name):
-            return to_rgb(image, name)
+    if isinstance(image, str | Path):
+        return known_type(_read(image, channels, page, axes), str(image), ranges)
+    if isinstance(image, Image.Image):
+        image = _from_pil(image, channels)
     if isinstance(image, Tensor):
         image = image.detach().cpu()
         image = (image.float() if image.is_floating_point() else image).numpy()
         image = np.moveaxis(image, 0, -1) if image.ndim == 3 else image
     if not isinstance(image, np.ndarray):
         raise InputError(f"an image is a {type(image).__name__}; give a path, a PIL image, an array or a tensor")
-    return np.ascontiguousarray(_with_channels(known_type(image), channels))
+    return np.ascontiguousarray(_with_channels(known_type(image, ranges=ranges), channels))
 
 
-def known_type(image: np.ndarray, what: str = "an image array") -> np.ndarray:
-    """An image of uint8, of uint16, or of real values in 0..1 as float32. Raises InputError for any other."""
+def known_type(image: np.ndarray, what: str = "an image array", ranges: Ranges | None = None) -> np.ndarray:
+    """An image of uint8, of uint16, or of real values in 0..1 as float32; with `ranges`, of any numbers as they are.
+
+    Raises InputError for any other, and for whole numbers that cannot reach the ranges.
+    """
+    if ranges is not None and image.dtype.kind in "uif":
+        top = np.iinfo(image.dtype).max if image.dtype.kind in "ui" else np.inf
+        highest = max(high for _, high in ranges)
+        if 2 * top < highest:
+            raise InputError(
+                f"{what} is {image.dtype}, and the model's range reaches {highest:g}; give images of the type that it "
+                "was trained on"
+            )
+        return image
     if image.dtype in (np.uint8, np.uint16):
         return image
     if not np.issubdtype(image.dtype, np.floating):
@@ -59,55 +89,131 @@ def known_type(image: np.ndarray, what: str = "an image array") -> np.ndarray:
     return image.astype(np.float32)
 
 
-def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    pixels = image[..., None] if image.ndim == 2 else image
+def _read(path: str | Path, channels: Sequence[str], page: int | None, axes: str | None) -> np.ndarray:
+    header = read_header(path, axes)
+    chosen = match_channels(header, channels, path)
+    pixels = read_pixels(path, page, channels=chosen, axes=axes)
+    return np.repeat(pixels, len(channels), axis=2) if pixels.shape[2] < len(channels) else pixels
+
+
+def match_channels(header: Header, channels: Sequence[str], path: str | Path) -> list[int] | None:
+    """Which of a file's channels are a model's, in its order; None for all as they are, or for gray to be repeated.
+
+    Raises InputError where some are not there.
+    """
+    found = header.channels
+    if (header.gray and list(channels) == ["gray"]) or set(channels) <= set(found):
+        return None if tuple(channels) == found else channel_indices(header, list(channels), path)
+    if len(found) == len(channels) and all(
+        one == other or is_nameless(one) or is_nameless(other, model=True)
+        for one, other in zip(found, channels, strict=True)
+    ):
+        return None
+    if tuple(channels) == RGB and len(found) == 1 and is_nameless(found[0]):
+        return None
+    raise InputError(
+        f"{path} has the channels {', '.join(found)}; the model was trained on {', '.join(channels)}"
+        + ("; choose or name them so" if len(found) >= len(channels) else "")
+    )
+
+
+def is_nameless(name: str, model: bool = False) -> bool:
+    """Whether a channel has no name, only its place; of a file, "gray" says no more than that it is the only one."""
+    return name.startswith("channel ") if model else name == "gray" or name.startswith("band ")
+
+
+def _from_pil(image: Image.Image, channels: Sequence[str]) -> np.ndarray:
+    name = str(getattr(image, "filename", "")) or "the PIL image"
+    with decoding(name):
+        image.load()
+        if image.mode.startswith("I;16") or (len(channels) == 1 and image.mode in ("L", "I", "F")):
+            return np.asarray(ImageOps.exif_transpose(image))
+        if tuple(channels) == RGB:
+            return to_rgb(image, name)
+    raise InputError(f"{name} is of mode {image.mode}; the model takes {', '.join(channels)}: give an array (H, W, C)")
+
+
+def _with_channels(image: np.ndarray, channels: Sequence[str]) -> np.ndarray:
+    pixels, color = image[..., None] if image.ndim == 2 else image, tuple(channels) == RGB
     fits = pixels.ndim == 3 and pixels.size > 0
-    if fits and pixels.shape[2] == channels:
+    if fits and pixels.shape[2] == len(channels):
         return pixels
-    if fits and channels == 3 and pixels.shape[2] == 1:
+    if fits and color and pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
-    if fits and channels == 3 and pixels.shape[2] == 4:
-        if pixels.dtype == np.uint8:
-            return on_white(Image.fromarray(np.ascontiguousarray(pixels), "RGBA"))
-        top = 65535 if pixels.dtype == np.uint16 else 1
-        alpha = pixels[..., 3:] / np.float32(top)
-        mixed = pixels[..., :3] * alpha + top * (1 - alpha)
-        return mixed.round().astype(np.uint16) if top > 1 else mixed
-    known = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)" if channels == 3 else f"(H, W, {channels})"
+    if fits and color and pixels.shape[2] == 4:
+        return on_white(pixels)
+    known = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)" if color else f"(H, W, {len(channels)})"
     raise InputError(f"an image array has shape {image.shape}, expected {known}; tensors are (C, H, W)")
 
 
-def to_rgb(image: Image.Image, name: str) -> np.ndarray:
-    """A PIL image of any mode, turned upright -> uint8 (H, W, 3)."""
-    image.load()  # strict: Pillow raises on a truncated file
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        gray = np.asarray(image).astype(np.int64)
-        if gray.min() < 0 or gray.max() > 65535:
-            raise InputError(f"{name} holds {gray.min()}..{gray.max()}, expected 0..65535; save it as 8 or 16 bit")
-        return repeat(((gray + 128) // 257).astype(np.uint8))
-    if image.mode == "F":
-        real = np.asarray(image)
-        if not (real.min() >= 0 and real.max() <= 1):
-            raise InputError(f"{name} holds real values {real.min():g}..{real.max():g}, expected 0..1; scale them")
-        return repeat(np.round(real * 255).astype(np.uint8))
-    if image.has_transparency_data:
-        return on_white(image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+def as_bytes(image: np.ndarray, what: str = "an image") -> np.ndarray:
+    """An image of uint8, uint16 or real values in 0..1 -> uint8, rounded."""
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype == np.uint16:
+        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.round(known_type(image, what) * 255).astype(np.uint8)
 
 
-def repeat(gray: np.ndarray) -> np.ndarray:
-    return np.repeat(gray[..., None], 3, axis=2)
+def view_of(image: np.ndarray, ranges: Ranges | None = None) -> np.ndarray:
+    """An image (H, W, C) of any type, as people see it: uint8 (H, W, 3), its first channel or its first three.
+
+    ranges: for each channel the numbers that are black and white; None for those of the type, and of numbers that have
+    no such type for the image's own smallest and largest.
+    """
+    shown = [0, 1, 2] if image.shape[2] >= 3 else [0, 0, 0]
+    pixels = image[..., shown]
+    unbounded = image.dtype not in (np.uint8, np.uint16) and not (pixels.min() >= 0 and pixels.max() <= 1)
+    if ranges is None and not unbounded:
+        return as_bytes(pixels)
+    limits = percentile_ranges([pixels], percentiles=(0, 100)) if ranges is None else [ranges[k] for k in shown]
+    low, high = np.array(limits).T
+    unit = (pixels.astype(np.float64) - low) / (high - low)
+    return np.round(np.nan_to_num(unit.clip(0, 1)) * 255).astype(np.uint8)
 
 
-def on_white(image: Image.Image) -> np.ndarray:
-    white = Image.new("RGBA", image.size, "white")
-    return np.array(Image.alpha_composite(white, image).convert("RGB"))
+def find_ranges(
+    images: Iterable[np.ndarray], dtype: np.dtype, nodata: Sequence[float] = ()
+) -> tuple[tuple[float, float], ...] | None:
+    """The ranges that images (H, W, C) of a type need: None where the type's own will do, or else `percentile_ranges`.
+
+    The type will do for bytes, for 16 bits whose every channel reaches half of what they hold, and for real values that
+    lie in 0..1 and reach .5 in every channel. Twelve bits in sixteen, though, would be all but black.
+    """
+    if dtype == np.uint8:
+        return None
+    real = dtype.kind == "f"
+    samples, within = [], real or dtype == np.uint16
+    for k, image in enumerate(images):
+        samples.append(_sample(image, k)[None])
+        within = within and (not real or bool(image.min() >= 0 and image.max() <= 1))
+    ranges = percentile_ranges(samples, nodata)
+    half = 0.5 if real else 2**15
+    return None if within and all(high >= half for _, high in ranges) else ranges
 
 
-def view_of(image: np.ndarray) -> np.ndarray:
-    """An image (H, W, C) of any type, as people see it: uint8 (H, W, 3), its first channel or its first three."""
-    pixels = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
-    if pixels.dtype == np.uint8:
+def percentile_ranges(
+    images: Iterable[np.ndarray], nodata: Sequence[float] = (), percentiles: tuple[float, float] = PERCENTILES
+) -> tuple[tuple[float, float], ...]:
+    """For each channel of images (H, W, C) the numbers that will be 0 and 1: percentiles of some of their pixels.
+
+    The same pixels of the same images, always. NaN, infinity and `nodata` are left out; a channel of one number gets
+    the range from that to the next whole one.
+    """
+    samples = [_sample(image, k).astype(np.float64) for k, image in enumerate(images)]
+    if len({sample.shape[1] for sample in samples}) != 1:
+        raise InputError("ranges are of one image or more, all of as many channels")
+    ranges = []
+    for values in np.concatenate(samples).T:
+        counted = values[np.isfinite(values) & ~np.isin(values, nodata)]
+        low, high = np.percentile(counted, percentiles) if counted.size else (0.0, 1.0)
+        ranges.append((float(low), float(high if high > low else low + 1)))
+    return tuple(ranges)
+
+
+def _sample(image: np.ndarray, k: int) -> np.ndarray:
+    """Some pixels (N, C) of the k-th image, always the same ones."""
+    pixels = image.reshape(-1, image.shape[2])
+    if len(pixels) <= SAMPLE:
         return pixels
-    return (pixels / (257 if pixels.dtype == np.uint16 else 1 / 255)).round().astype(np.uint8)
+    return pixels[np.random.default_rng(k).integers(len(pixels), size=SAMPLE)]

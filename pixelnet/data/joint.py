@@ -24,7 +24,12 @@ class JointData(Dataset):
     ) -> None:
         self.split, self.source = split, ",".join(spec for spec, _ in sources)
         self._members = [member for _, members in sources for member in members.values()]
+        self.channels, self.ranges = self._members[0].channels, self._members[0].ranges
         for member in self._members:
+            if (member.channels, member.ranges) != (self.channels, self.ranges):
+                raise InputError(
+                    f"{self.source}: the channels of their images differ, or their ranges do; they must be the same"
+                )
             if member.class_names:
                 if self.class_names and member.class_names != self.class_names:
                     raise InputError(

@@ -22,6 +22,7 @@ class Subset(Dataset):
         self.whole, self.items, self.split = whole, list(items), split
         self.task, self.source, self.channels, self.reference = whole.task, whole.source, whole.channels, None
         self.class_names, self.class_colors = whole.class_names, whole.class_colors
+        self.ranges = whole.ranges
         self.names = [whole.names[i] for i in self.items]
 
     @property

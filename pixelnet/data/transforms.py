@@ -7,6 +7,7 @@ pixels of the window are ever resampled.
 A model that works at one size sees training views and, in prediction, whole images brought to it by the same filter.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from pixelnet.config import check_size
+from pixelnet.data.images import RGB, Ranges
 from pixelnet.errors import InputError
 
 
@@ -29,7 +31,9 @@ class Augmentation:
             gives a smaller view.
         scale: a view is magnified by a factor drawn from this range, evenly in its logarithm.
         flip: mirror every other view left to right.
-        color_jitter: brightness, contrast and saturation each change by up to this share, 0..1.
+        color_jitter: brightness, contrast and saturation each change by up to this share, 0..1. Channels that are not
+            red, green and blue have each a gain of their own, changed by up to this share, and an offset of up to half
+            of it.
         image_size: the longer side, in pixels, that images are brought to; `scale` comes on top. None: as they are.
     """
 
@@ -85,41 +89,63 @@ def draw_view(size: tuple[int, int], augmentation: Augmentation, rng: np.random.
     return View(rows, columns, (height, width), augmentation.flip and bool(rng.random() < 0.5))
 
 
-def cut_view(pixels: np.ndarray, view: View, augmentation: Augmentation, rng: np.random.Generator) -> Tensor:
-    """A view's picture, float (C, H, W) in 0..1, from the pixels (h, w, C) of its window, uint8, uint16 or float32."""
-    planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-    planes = F.resize(planes if planes.dtype == torch.uint8 else to_unit(planes), list(view.size), antialias=True)
+def cut_view(
+    pixels: np.ndarray,
+    view: View,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+    channels: Sequence[str] = RGB,
+    ranges: Ranges | None = None,
+) -> Tensor:
+    """A view's picture, float (C, H, W) in 0..1, from the pixels (h, w, C) of its window, any numbers.
+
+    channels, ranges: the data set's.
+    """
+    planes = _planes(pixels, ranges)
+    planes = F.resize(planes, list(view.size), antialias=True)
     if view.mirrored:
         planes = F.horizontal_flip(planes)
-    return to_unit(_jitter(planes, augmentation.color_jitter, rng))
+    return _jitter(planes, augmentation.color_jitter, rng, color=tuple(channels) == RGB)
 
 
-def to_unit(image: Tensor) -> Tensor:
-    """An image of uint8, uint16 or real values -> float32; whole numbers by their type's range to 0..1."""
+def to_unit(image: Tensor, ranges: Ranges | None = None) -> Tensor:
+    """An image's numbers (C, H, W) -> float32: here and nowhere else what was read becomes what a network sees.
+
+    ranges: for each channel the numbers that are 0 and 1; what lies beyond is cut, and NaN is 0. None: whole numbers by
+    the range of their type, uint8 or uint16, and real ones as they are.
+    """
+    if ranges is not None:
+        low, high = torch.tensor(ranges, dtype=torch.float64, device=image.device).T[..., None, None]
+        return ((image.double() - low) / (high - low)).nan_to_num(0, 1, 0).clamp(0, 1).float()
     if image.is_floating_point():
         return image.float()
     return image.float() / {torch.uint8: 255, torch.uint16: 65535}[image.dtype]
 
 
-def bring_to(image: np.ndarray, size: int | None) -> tuple[Tensor, float]:
+def _planes(pixels: np.ndarray, ranges: Ranges | None) -> Tensor:
+    """(h, w, C) -> (C, h, w): bytes as they are, which are resized as such, or else in 0..1."""
+    planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+    return planes if planes.dtype == torch.uint8 and ranges is None else to_unit(planes, ranges)
+
+
+def bring_to(image: np.ndarray, size: int | None, ranges: Ranges | None = None) -> tuple[Tensor, float]:
     """An image (H, W, C) with its longer side brought to `size`, and the factor: one, of both axes.
 
     So a pixel's center p goes to (p + 0.5) factor - 0.5. The shorter side is seldom a whole number of pixels then: the
     image is repeated beyond its last row or column as far as the last of them reaches.
-    Returns float (C, h, w) in 0..1, and exactly 1 for a size of None and for an image of that size, which is not
-    touched.
+    Returns float (C, h, w) in 0..1, by `ranges` as in `to_unit`, and exactly 1 for a size of None and for an image of
+    that size, which is not resized.
     """
+    planes = _planes(image, ranges)
     longer = max(image.shape[:2])
     if size is None or size == longer:
-        return to_unit(torch.tensor(image).permute(2, 0, 1)), 1.0
-    if image.dtype != np.uint8:
-        image = to_unit(torch.tensor(image)).numpy()
+        return to_unit(planes), 1.0
     lengths = [-(-length * size // longer) for length in image.shape[:2]]
     needed = [-(-length * longer // size) for length in lengths]
     below, right = (more - length for more, length in zip(needed, image.shape[:2], strict=True))
-    planes = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge").transpose(2, 0, 1)
+    padded = np.pad(planes.numpy(), ((0, 0), (0, below), (0, right)), mode="edge")
     box = (0, 0, lengths[1] * longer / size, lengths[0] * longer / size)  # of the image, not of whole pixels
-    resized = [PIL.Image.fromarray(plane).resize(lengths[::-1], PIL.Image.Resampling.BILINEAR, box) for plane in planes]
+    resized = [PIL.Image.fromarray(plane).resize(lengths[::-1], PIL.Image.Resampling.BILINEAR, box) for plane in padded]
     return to_unit(torch.from_numpy(np.stack([np.asarray(plane) for plane in resized]))), size / longer
 
 
@@ -129,12 +155,13 @@ def _slice(length: int, wanted: int, scale: float, rng: np.random.Generator) -> 
     return slice(first, first + window), window
 
 
-def _jitter(view: Tensor, amount: float, rng: np.random.Generator) -> Tensor:
+def _jitter(view: Tensor, amount: float, rng: np.random.Generator, color: bool) -> Tensor:
+    """A view (C, H, W), bytes or in 0..1, in another light: float in 0..1."""
     if not amount:
-        return view
-    brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, 3)
-    if len(view) == 3:
+        return to_unit(view)
+    if color:
+        brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, 3)
         view = F.adjust_contrast(F.adjust_brightness(view, brightness), contrast)
-        return F.adjust_saturation(view, saturation)
-    # Channels that are no colors are as many gray pictures.
-    return F.adjust_contrast(F.adjust_brightness(view[:, None], brightness), contrast)[:, 0]
+        return to_unit(F.adjust_saturation(view, saturation))
+    gain, offset = torch.tensor(rng.uniform(-amount, amount, (2, len(view), 1, 1)), dtype=torch.float32)
+    return (to_unit(view) * (1 + gain) + offset / 2).clamp(0, 1)

@@ -116,7 +116,22 @@ class Encoded:
         array = np.asarray(points, dtype=np.float32)
         if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
             raise InputError(f"points are an array {array.shape}; give (P, 2), x and y in pixels, all finite")
+        check_inside(array, self.width, self.height)
         return torch.tensor(array, device=self.model.backbone.mean.device)[None]
+
+
+def check_inside(points: np.ndarray, width: int, height: int) -> None:
+    """Raise InputError for points (P, 2) that lie outside an image: beyond the edges of its outermost pixels."""
+    outside = ((points < -0.5) | (points > np.array([width, height]) - 0.5)).any(axis=1)
+    if not outside.any():
+        return
+    x, y = points[outside.argmax()]
+    swapped = points[:, ::-1]
+    fits = not ((swapped < -0.5) | (swapped > np.array([width, height]) - 0.5)).any()
+    raise InputError(
+        f"{int(outside.sum())} of {len(points)} points lie outside the image of {width}x{height}: x {x:g}, y {y:g} is "
+        "the first; points are x,y in pixels, from 0,0 on" + ("; did you swap x and y?" if fits else "")
+    )
 
 
 @torch.inference_mode()
@@ -126,12 +141,12 @@ def encode(model: PixelNet, image: Image, flip: bool = False) -> Encoded:
     A model with a working size sees the image at that size and is asked at the image's own pixels: a map of stride t
     of an image resized by the factor z has the stride t / z in these.
     """
-    pixels = to_array(image, model.config.in_channels)
+    pixels = to_array(image, model.channels, model.config.ranges)
     sides = (pixels, np.ascontiguousarray(pixels[:, ::-1])) if flip else (pixels,)
     return Encoded(model, pixels.shape[1], pixels.shape[0], tuple(_maps(model, side) for side in sides))
 
 
 def _maps(model: PixelNet, pixels: np.ndarray) -> FeatureMaps:
-    seen, zoom = bring_to(pixels, model.config.image_size)
+    seen, zoom = bring_to(pixels, model.config.image_size, model.config.ranges)
     mean = model.backbone.mean
     return model.maps(seen[None].to(mean.device, mean.dtype), for_prediction=True, zoom=zoom)

@@ -218,6 +218,8 @@ def make_model(config: TrainConfig, given: Given, task: Task, data: Dataset, fre
         backbone_weights=config.backbone_weights if fresh else None,
         taps=config.taps,
         in_channels=len(data.channels),
+        channels=data.channels,
+        ranges=data.ranges,
         before_relu=bool(config.before_relu),
         conv7=bool(config.conv7),
         head=config.head,

@@ -1,0 +1,69 @@
+"""Arrays: NumPy's .npy, and the chunked ones of OME-Zarr, read in part."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelnet.errors import InputError
+from pixelnet.rasters.layout import CHANNELS, PAGES, Layout, Read
+
+BANDS = 4  # a last axis as short as this is one of channels
+SIDE = 16  # if the others are as long as this
+
+
+@contextmanager
+def open_npy(path: str | Path) -> Iterator[tuple[Layout, Read]]:
+    """An array (H, W), or (H, W, C) of up to four channels; of any other the axes are not known."""
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.size == 0 or array.dtype.kind not in "buif":
+        raise ValueError(f"an array of {array.dtype}, shape {array.shape}")
+    axes = "YX" if array.ndim == 2 else "Q" * array.ndim
+    if array.ndim == 3 and array.shape[2] <= BANDS and min(array.shape[:2]) >= SIDE:
+        axes = "YXC"
+    yield Layout(array.shape, axes, plain(array.dtype)), lambda selection: native(array[selection])
+
+
+@contextmanager
+def open_zarr(path: str | Path) -> Iterator[tuple[Layout, Read]]:
+    """The full resolution of an OME-Zarr image (versions 0.4 and 0.5), or a lone Zarr array.
+
+    Raises InputError without the package zarr.
+    """
+    try:
+        import zarr
+    except ImportError as error:
+        raise InputError(f"{path} is Zarr, which needs the package zarr; pip install pixelnet[bio]") from error
+    found: Any = zarr.open(str(path), mode="r")
+    names: tuple[str, ...] = ()
+    axes = None
+    if isinstance(found, zarr.Group):
+        attributes = dict(found.attrs)
+        said: Any = attributes.get("ome", attributes)
+        if "multiscales" not in said:
+            raise InputError(f"{path} is a Zarr group without `multiscales`, which OME-Zarr has; give one image")
+        scales = said["multiscales"][0]
+        # Of version 0.3 the axes are letters, of later ones objects; before that they are always these five.
+        listed = scales.get("axes", [*"tczyx"])
+        axes = "".join((axis if isinstance(axis, str) else axis["name"])[:1].upper() for axis in listed)
+        names = tuple(str(channel.get("label", "")) for channel in said.get("omero", {}).get("channels", ()))
+        found = found[scales["datasets"][0]["path"]]
+    if axes is None:
+        axes = "YX" if len(found.shape) == 2 else "Q" * len(found.shape)
+    if len(axes) != len(found.shape) or found.dtype.kind not in "buif" or 0 in found.shape:
+        raise ValueError(f"an array of {found.dtype}, shape {found.shape}, axes {axes}")
+    axes = "".join(letter if letter in "YX" + PAGES + CHANNELS else "Q" for letter in axes)
+    nodata = () if found.fill_value in (None, 0) else (float(found.fill_value),)
+    layout = Layout(tuple(found.shape), axes, plain(found.dtype), names, nodata)
+    yield layout, lambda selection: native(np.asarray(found[selection]))
+
+
+def plain(dtype: np.dtype) -> np.dtype:
+    """A type in this machine's order of bytes; truth as a byte."""
+    return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+
+
+def native(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype=plain(values.dtype))
