@@ -245,11 +245,11 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     raise InputError(f"{where} is {value!r}, not {wanted}")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+def read_json(path: Path, kind: type = dict) -> Any:
+    """The object in a JSON file, or what else of `kind` (list) it is to hold.
 
     Raises:
-        InputError: no such file, no JSON, or no object.
+        InputError: no such file, no JSON, or nothing of that kind.
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -257,6 +257,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not there") from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path} holds a {type(found).__name__}, not an object of settings")
+    if not isinstance(found, kind):
+        wanted = "an object of settings" if kind is dict else f"a {kind.__name__}"
+        raise InputError(f"{path} holds a {type(found).__name__}, not {wanted}")
     return found

@@ -11,6 +11,7 @@ labels/ may hold LabelMe's JSON files, or all shapes be in a COCO file:
     PATH/annotations/instances_train2017.json of PATH/train2017/, as COCO is released; the split is train
 """
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -21,12 +22,39 @@ from tqdm import tqdm
 
 from pixelnet.config import from_dict, read_json
 from pixelnet.data.dataset import UNLABELLED, PairedFiles, Window, class_ids, match, rel_path, stems
-from pixelnet.data.polygons import Coco, Drawing, coco_splits, labelme_labels, paint, read_labelme
+from pixelnet.data.drawn import Coco, labelme_labels, paint, read_labelme
 from pixelnet.errors import InputError
 from pixelnet.geometry import CONVENTIONS, convert_normals
 from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS
 from pixelnet.tasks import TASKS, Task, find_task
 from pixelnet.tasks.segmentation import read_labels
+
+COCO_FILES = ("labels.json", "_annotations.coco.json")  # the second is Roboflow's
+INSTANCES = "instances_"  # SPLIT2017.json, in annotations/, is COCO's own
+
+
+def coco_splits(root: Path) -> dict[str, tuple[Path, Path]]:
+    """The folder of images and the COCO file of each split in a folder; the split "." is the folder itself.
+
+    A file of COCO_FILES beside images/, in root/ or root/SPLIT/. Or beside the pictures themselves, as Roboflow
+    exports, whose "valid" is val. Or annotations/instances_train2017.json of the images in train2017/ or
+    images/train2017/, as COCO is released: the split train, or train2017 if there is another year's, too.
+    """
+    found: dict[str, tuple[Path, Path]] = {}
+    files = {file.stem.removeprefix(INSTANCES): file for file in sorted(root.glob(f"annotations/{INSTANCES}*.json"))}
+    short = {part: part.rstrip("0123456789") or part for part in files}
+    years = Counter(short.values())
+    for part, file in files.items():
+        images = next((place for place in (root / part, root / "images" / part) if place.is_dir()), None)
+        if images:
+            found[short[part] if years[short[part]] == 1 else part] = images, file
+    for folder in (root, *sorted(path for path in root.iterdir() if path.is_dir())):
+        files_here = (folder / name for name in COCO_FILES)
+        if drawn := next((path for path in files_here if path.is_file()), None):
+            beside = drawn.name == COCO_FILES[1] and not (folder / "images").is_dir()
+            split = "." if folder == root else "val" if beside and folder.name == "valid" else folder.name
+            found[split] = folder if beside else folder / "images", drawn
+    return found
 
 
 @dataclass(frozen=True)
@@ -128,11 +156,12 @@ class Folder(PairedFiles):
         if targets.is_dir():
             raise InputError(f"{self.rel(targets)}/ and {self.rel(file)} both hold labels; keep one of them")
         self.coco, found = Coco(file), stems(images, IMAGE_EXTENSIONS, self.root)
+        self.keys = {Path(image).stem: image for image in self.coco.images}
         if not found:
             raise InputError(f"{images} holds no images; expected files ending in {' '.join(IMAGE_EXTENSIONS)}")
         for names, others, what in (
-            (found.keys(), self.coco.images.keys(), f"is in {self.rel(images)}/ but not among the images of"),
-            (self.coco.images.keys(), found.keys(), f"is not in {self.rel(images)}/ but among the images of"),
+            (found.keys(), self.keys.keys(), f"is in {self.rel(images)}/ but not among the images of"),
+            (self.keys.keys(), found.keys(), f"is not in {self.rel(images)}/ but among the images of"),
         ):
             alone = sorted(names - others)
             if alone:
@@ -144,33 +173,20 @@ class Folder(PairedFiles):
         image, target = self.pairs[i]
         if target.suffix.lower() != ".json":
             return super().labels(i, window)
-        drawing: Drawing = self.coco.drawing(image.stem) if self.coco else read_labelme(target)
         size = self.size(i)
-        if (drawing.width, drawing.height) != size:
-            raise InputError(
-                f"{self.rel(target)} says that {self.rel(image)} is {drawing.width}x{drawing.height}, but it is "
-                f"{size[0]}x{size[1]}; draw on the image as it is, or put back the one that was drawn on"
-            )
+        drawing = self.coco.drawing(self.keys[image.stem], size) if self.coco else read_labelme(target, size)
         background = self.class_names.index("background") if "background" in self.class_names else UNLABELLED
         return paint(drawing, self.class_names, background)[window or ...]
 
     def drawn_classes(self) -> tuple[str, ...]:
         """ "background" and the labels of the shapes in all splits; () if the labels are not drawn."""
-        categories: dict[int, str] = {}
         coco = [file for _, file in coco_splits(self.root).values()]
-        for file in coco:
-            own = self.coco if self.coco and self.coco.path == file else Coco(file)
-            for key, name in own.categories.items():
-                if categories.setdefault(key, name) != name:
-                    raise InputError(
-                        f"{self.rel(file)} calls category {key} {name!r}, another split {categories[key]!r}; "
-                        "give it one name"
-                    )
         folders = [self.layout(self.root, part, self.task)[1] for part in self.folder_names(self.root)]
         labelme = [stems(folder, (".json",), self.root).values() for folder in folders if folder.is_dir()]
         files = tqdm(list(chain(*labelme)), "reading classes (classes.json would say)", delay=2, leave=False)
         labels = set().union(*map(labelme_labels, files))
-        names = [*(categories[key] for key in sorted(categories)), *sorted(labels)]
+        own = (self.coco if self.coco and self.coco.path == file else Coco(file) for file in coco)
+        names = [*chain(*(file.categories for file in own)), *sorted(labels)]
         return tuple(dict.fromkeys(["background", *names])) if coco or any(labelme) else ()
 
     def read(self, path: Path) -> np.ndarray:

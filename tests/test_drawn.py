@@ -5,15 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contract_dataset import DatasetContract
-from hypothesis import given
-from hypothesis import strategies as st
-from matplotlib.path import Path as Outline
 from PIL import Image
+from test_drawn_runs import naive_runs, naive_text
 
 from pixelnet.data import Dataset, first_task, has_split, open_dataset
 from pixelnet.data.check import check
-from pixelnet.data.folder import Folder
-from pixelnet.data.polygons import coco_splits, decode_runs, fill, outline_of
+from pixelnet.data.folder import Folder, coco_splits
 from pixelnet.errors import InputError
 
 W, H = 16, 12
@@ -120,73 +117,6 @@ def test_two_years_of_coco_keep_their_names(tmp_path: Path) -> None:
     assert opened(root, "train2014").names == ["a"]
 
 
-# ---------------------------------------------------------------------------------------------- rasterizing
-
-
-@given(st.lists(st.tuples(*[st.floats(-8, 24)] * 2), min_size=3, max_size=9))
-def test_a_pixel_is_inside_if_its_center_is(points: list) -> None:
-    outline = np.array(points)
-    y, x = np.mgrid[:H, :W] + 0.5
-    centers = np.stack([x.ravel(), y.ravel()], axis=1)
-    expected = Outline(np.vstack([outline, outline[:1]])).contains_points(centers)
-    # A center within rounding of an edge may fall on either side.
-    start, along = outline, np.roll(outline, -1, axis=0) - outline
-    length = np.maximum((along**2).sum(axis=1), 1e-30)
-    share = np.clip(((centers[:, None] - start) * along).sum(axis=2) / length, 0, 1)
-    distance = np.linalg.norm(centers[:, None] - start - share[..., None] * along, axis=2).min(axis=1)
-    clear = distance > 1e-6
-    np.testing.assert_array_equal(fill(outline, W, H, "").ravel()[clear], expected[clear])
-
-
-def test_shapes_that_share_an_edge_neither_overlap_nor_leave_a_gap() -> None:
-    left = fill(np.array([(0, 0), (7.5, 0), (4.5, H), (0, H)]), W, H, "")
-    right = fill(np.array([(7.5, 0), (W, 0), (W, H), (4.5, H)]), W, H, "")
-    assert (left ^ right).all()
-
-
-def test_rectangle_and_circle() -> None:
-    y, x = np.mgrid[:H, :W] + 0.5
-    rectangle = fill(outline_of("rectangle", np.array([(10.0, 9), (2, 3)]), ""), W, H, "")
-    np.testing.assert_array_equal(rectangle, (x > 2) & (x < 10) & (y > 3) & (y < 9))
-    circle = fill(outline_of("circle", np.array([(8.0, 6), (8, 10.2)]), ""), W, H, "")
-    np.testing.assert_array_equal(circle, np.hypot(x - 8, y - 6) < 4.2)
-
-
-# ---------------------------------------------------------------------------------------------- run lengths
-
-
-def naive_runs(mask: np.ndarray) -> list[int]:
-    runs, value = [0], False
-    for x in range(mask.shape[1]):
-        for y in range(mask.shape[0]):
-            if mask[y, x] != value:
-                runs.append(0)
-                value = not value
-            runs[-1] += 1
-    return runs
-
-
-def naive_text(runs: list[int]) -> str:
-    text = ""
-    for k, run in enumerate(runs):
-        value = run - runs[k - 2] if k > 2 else run
-        while True:
-            group, value = value & 31, value >> 5
-            last = value == (-1 if group & 16 else 0)
-            text += chr(48 + group + (0 if last else 32))
-            if last:
-                break
-    return text
-
-
-@given(st.integers(0, 2**32), st.floats(0, 1), st.integers(1, 60), st.integers(1, 60))
-def test_run_lengths_in_both_forms(seed: int, share: float, height: int, width: int) -> None:
-    mask = np.random.default_rng(seed).random((height, width)) < share
-    runs = naive_runs(mask)
-    np.testing.assert_array_equal(decode_runs(runs, width, height, ""), mask)
-    np.testing.assert_array_equal(decode_runs(naive_text(runs), width, height, ""), mask)
-
-
 # ---------------------------------------------------------------------------------------------- label maps
 
 
@@ -230,8 +160,8 @@ def test_names_decide_what_no_shape_covers(tmp_path: Path, names: list, outside:
 
 def test_labelme_errors_name_file_and_shape(tmp_path: Path) -> None:
     for wrong, message in (
-        (shape("a", SQUARE[:2]), "a.json: shape 1 has 2 points, expected 3"),
-        (shape("a", SQUARE, "line"), "a.json: shape 1 is a line"),
+        (shape("a", SQUARE[:2]), "a.json: shape 1, a polygon, has 2 points, expected 3"),
+        (shape("a", SQUARE, "spline"), "a.json: shape 1 is a 'spline', expected one of polygon"),
         (shape("a", SQUARE, "circle"), "shape 1, a circle, has 4 points, expected 2"),
         ({"label": "a"}, "a.json: shape 1 cannot be read"),
     ):
@@ -242,23 +172,23 @@ def test_labelme_errors_name_file_and_shape(tmp_path: Path) -> None:
 
 
 def test_labelme_of_another_size(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a.json says that train/images/a.png is 20x12, but it is 16x12"):
+    with pytest.raises(InputError, match=r"a.json says that its image is 20x12, but it is 16x12"):
         opened(labelme(tmp_path, shape("b", SQUARE), width=20)).labels(0)
 
 
 def test_coco_errors_name_file_and_annotation(tmp_path: Path) -> None:
     for wrong, message in (
-        (annotation(3, [[1, 1, 5, 5]]), "labels.json: annotation 7 of a has 2 points"),
-        (annotation(3, []), "annotation 7 of a has no polygon"),
-        (annotation(4, [flat(SQUARE)]), "annotation 7 of a has the category 4"),
-        (annotation(3, {"size": [H, W], "counts": [5]}), "annotation 7 of a: run lengths add up to 5, expected 192"),
-        (annotation(3, {"size": [W, H], "counts": [192]}), "annotation 7 of a: run lengths of size"),
-        (annotation(3, {"size": [H, W], "counts": "P"}), "annotation 7 of a cannot be read"),
+        (annotation(3, [[1, 1, 5, 5]]), "labels.json: annotation 7 of a.png has 2 points"),
+        (annotation(3, []), "annotation 7 of a.png has no polygon"),
+        (annotation(4, [flat(SQUARE)]), "annotation 7 of a.png has the category 4"),
+        (annotation(3, {"size": [H, W], "counts": [5]}), "annotation 7 of a.png: run lengths add up to 5, expected 192"),
+        (annotation(3, {"size": [W, H], "counts": [192]}), "annotation 7 of a.png: run lengths of size"),
+        (annotation(3, {"size": [H, W], "counts": "P"}), "annotation 7 of a.png cannot be read"),
         (annotation(3, [flat(SQUARE)], image_id=2), "annotation 7 is of image 2, which is not among"),
     ):
         with pytest.raises(InputError, match=message):
             opened(coco(tmp_path, wrong)).labels(0)
-    with pytest.raises(InputError, match=r"labels.json says that train/images/a.png is 20x12"):
+    with pytest.raises(InputError, match=r"labels.json says that a.png is 20x12"):
         opened(coco(tmp_path, width=20)).labels(0)
 
 
