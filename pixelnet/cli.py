@@ -33,23 +33,37 @@ class Demo:
 
 @dataclass(frozen=True)
 class Check:
-    """Is my data what the library thinks? Counts, problems, and with --overlay a picture of labels over images."""
+    """Is my data what the library thinks? What a folder holds, counts, problems, and a picture of the labels."""
 
     data: tyro.conf.Positional[str]
-    """The path of a folder, scenes, or a benchmark's name:PATH: voc2012, pascal-context, cityscapes, ade20k, camvid,
-    nyudv2, nyudv2-13, bsds500."""
+    """The path of a folder as it is, or of a dataset.json; scenes; or a benchmark's name:PATH: voc2012, pascal-context,
+    cityscapes, ade20k, camvid, nyudv2, nyudv2-13, bsds500."""
     task: str | None = None
     """Which labels to look at: segmentation, normals, edges or regression; the first that the data has if not given."""
-    split: str = "train"
-    """Which part."""
+    split: str | None = None
+    """Which part; train if not given, or the first that there is."""
     overlay: Path | None = None
     """Write a picture of labels over images to this file."""
+    classes: str | None = None
+    """Of a folder: the names of the classes, with commas between them, in the order of their numbers in label maps."""
+    set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Of a folder: a key of dataset.json, as in --set threshold=128 --set 'unlabelled=[0]'."""
+    write: bool = False
+    """Of a folder: keep what was found as dataset.json in it, which every command reads then."""
+    out: Path | None = None
+    """Of a folder that may not be written to: keep it in this .json file, which goes wherever a folder may."""
 
     def __call__(self) -> int:
-        from pixelnet.data import first_task, open_dataset
+        from pixelnet.data import first_split, first_task, open_dataset
         from pixelnet.data.check import check, overlay
+        from pixelnet.data.folder.form import parse_change
+        from pixelnet.data.folder.proposed import write_form
 
-        dataset = open_dataset(self.data, self.task or first_task(self.data), self.split)
+        changes = dict(map(parse_change, self.set))
+        if self.classes is not None:
+            changes["classes"] = [name.strip() for name in self.classes.split(",")]
+        task = self.task or changes.get("task") or first_task(self.data)
+        dataset = open_dataset(self.data, task, self.split or first_split(self.data, task), changes)
         report = check(dataset)
         print(report)
         if self.overlay is not None:
@@ -57,6 +71,8 @@ class Check:
             print(f"labels over images: {self.overlay}")
         else:
             print("look at them, too: --overlay FILE.png draws labels over images")
+        if self.write or self.out is not None:
+            print(f"written: {write_form(dataset, self.out)}")
         return 2 if report.problems else 0
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,19 @@ from pixelnet.data.voc2012 import VOC2012
 from pixelnet.errors import InputError
 from pixelnet.tasks import TASKS, AnyTask, Task, find_task, split_names
 
-__all__ = ["NAMES", "Dataset", "as_dataset", "first_task", "has_split", "open_dataset", "sources_in", "task_of"]
+__all__ = [
+    "NAMES",
+    "Dataset",
+    "as_dataset",
+    "first_split",
+    "first_task",
+    "has_split",
+    "open_dataset",
+    "sources_in",
+    "task_of",
+]
 
-NAMES: dict[str, type[PairedFiles]] = {
+NAMES: dict[str, type[PairedFiles] | type[Folder]] = {
     "ade20k": ADE20K,
     "bsds500": BSDS500,
     "camvid": CamVid,
@@ -35,13 +46,16 @@ NAMES: dict[str, type[PairedFiles]] = {
 SCENES = "scenes"  # generated, so it has no path; "scenes:512" gives a number of items instead
 
 
-def open_dataset(spec: str | Path, task: AnyTask, split: str = "train") -> Dataset:
+def open_dataset(
+    spec: str | Path, task: AnyTask, split: str = "train", changes: Mapping[str, Any] | None = None
+) -> Dataset:
     """Open a data set.
 
     spec: "NAME:PATH" with a name in NAMES, a path alone for "folder:PATH", or "scenes" or "scenes:COUNT". task: one of
     TASKS, or a task of your own. split: "train", "val", or another that the data has. Several of each make a
-    `JointData`: tasks in a list or with commas between them, data sets with a comma before each NAME:. Raises
-    InputError for a name, path, task or split that is not there, and for images and labels that do not pair up.
+    `JointData`: tasks in a list or with commas between them, data sets with a comma before each NAME:.
+    changes: of a folder, keys of dataset.json in place of the file's (see docs/data.md). Raises InputError for a name,
+    path, task or split that is not there, and for images and labels that do not pair up.
     """
     tasks = split_names(task)
     if len(tasks) > 1:
@@ -58,7 +72,14 @@ def open_dataset(spec: str | Path, task: AnyTask, split: str = "train") -> Datas
         from pixelnet.data.scenes import Scenes
 
         return Scenes.from_spec(rest, tasks[0], split)
-    return reader_of(name, Path(rest).expanduser())(rest, tasks[0], split)
+    reader = reader_of(name, Path(rest).expanduser())
+    if not changes:
+        return reader(rest, tasks[0], split)
+    if reader is not Folder:
+        raise InputError(
+            f"{spec} is of the form of its benchmark; {', '.join(changes)} can be said of folders of your own"
+        )
+    return Folder(rest, tasks[0], split, dict(changes))
 
 
 def as_dataset(data: Any, task: AnyTask, split: str = "train") -> Dataset:
@@ -145,7 +166,20 @@ def first_task(spec: str | Path) -> str:
     )
 
 
-def reader_of(name: str, root: Path) -> type[PairedFiles] | type[NYUDv2Mat]:
+def first_split(spec: str | Path, task: AnyTask) -> str:
+    """train, unless the data has splits and no train among them: then the first. Raises InputError as `has_split`."""
+    tasks = split_names(task)
+    name, rest = parse(spec)
+    if name == SCENES or len(tasks) > 1 or len(sources_in(spec)) > 1:
+        return "train"
+    root = Path(rest).expanduser()
+    reader = reader_of(name, root)
+    reader.require(root, tasks[0])
+    known = reader.splits(root, tasks[0])
+    return "train" if "train" in known or not known else known[0]
+
+
+def reader_of(name: str, root: Path) -> type[PairedFiles] | type[Folder] | type[NYUDv2Mat]:
     """The class that reads the data of a name at a path: NYUv2 comes in two forms."""
     return NYUDv2Mat if NAMES[name] is NYUDv2 and NYUDv2Mat.is_at(root) else NAMES[name]
 

@@ -18,7 +18,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pixelnet.data.dataset import Dataset, PairedFiles, form_of, task_of
+from pixelnet.data.dataset import Dataset, form_of, task_of
+from pixelnet.data.folder import Folder
+from pixelnet.data.folder.form import FILE, to_text
+from pixelnet.data.folder.proposed import proposed_form
 from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
 from pixelnet.files import write_png
@@ -34,8 +37,8 @@ class Report:
     """What was found in a data set; `str()` gives it as text.
 
     form: what the data set is and holds on disk, and the first item's files. sizes: how many items have each (width,
-    height). labels: shares of all pixels read (0..1) or, for real values, the values themselves. problems: one message
-    each, empty for sound data.
+    height). labels: shares of all pixels read (0..1) or, for real values, the values themselves. notes: what was taken
+    and what left aside. questions: what only a person can know. problems: one message each, empty for sound data.
     """
 
     source: str
@@ -46,6 +49,8 @@ class Report:
     labels: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     form: str = ""
+    notes: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         sizes = [f"{width}x{height} ({count})" for (width, height), count in self.sizes.most_common(5)]
@@ -55,7 +60,9 @@ class Report:
         lines += [self.form] if self.form else []
         lines += ["sizes: " + ", ".join(sizes + more)] if sizes else []
         lines += [f"  {name:{width}}  {value:.4g}{self._bar(value)}" for name, value in self.labels.items()]
-        lines += [f"{len(self.problems)} problems:" if self.problems else "no problems found"]
+        lines += [f"note: {note}" for note in self.notes] + [f"is it so? {question}" for question in self.questions]
+        asked = {0: "", 1: ", one question above"}.get(len(self.questions), f", {len(self.questions)} questions above")
+        lines += [f"{len(self.problems)} problems{asked}:" if self.problems else f"no problems found{asked}"]
         return "\n".join(lines + [f"  {problem}" for problem in self.problems])
 
     def _bar(self, value: float) -> str:
@@ -76,9 +83,19 @@ class Item(NamedTuple):
 def check(dataset: Dataset) -> Report:
     """Read a whole data set and report on it. Problems are collected, not raised."""
     first = " with ".join(map(str, dataset.files(0) if len(dataset) else ()))
-    form = form_of(type(dataset)) + (f"\n\nFirst item: {first}" if first else "")
+    form = form_of(type(dataset))
+    if isinstance(dataset, Folder):
+        form = f"What was found, as {FILE} says it (--write keeps it):\n\n{to_text(proposed_form(dataset)).strip()}"
     task = task_of(dataset)
-    report = Report(dataset.source, task, dataset.split, len(dataset), form=f"\n{form}\n")
+    report = Report(
+        dataset.source,
+        task,
+        dataset.split,
+        len(dataset),
+        form=f"\n{form}\n" + (f"\nFirst item: {first}\n" if first else ""),
+        notes=list(dataset.notes),
+        questions=list(dataset.questions),
+    )
     items = list(walk(dataset, math.inf))
     report.sizes = Counter(item.size for item in items if item.size)
     counts = [item.counts for item in items if item.counts is not None]
@@ -118,7 +135,7 @@ def walk(dataset: Dataset, seconds: float) -> Iterator[Item]:
     """Every item in order: all headers first, then pixels and labels for as long as `seconds` lasts."""
     deadline = time.monotonic() + seconds
     headers = [Item()] * len(dataset)
-    if isinstance(dataset, PairedFiles):
+    if dataset.files(0):  # whose sizes headers tell
         headers = _map(lambda i: _tried(lambda: Item(dataset.size(i))), range(len(dataset)), "headers")
     task = task_of(dataset)
 

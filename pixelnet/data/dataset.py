@@ -39,6 +39,7 @@ class Dataset(ABC):
     ranges: for each channel the numbers that are brought to 0 and to 1; None for those of the images' type.
     groups: for each item what it belongs to, so that none of it is on both sides of a split (a patient, a video, a
     volume); () where every item stands alone.
+    notes, questions: what was found out when the data was opened, and what only a person can know, for people.
     reference: of edges: (recall, precision) of people on this split, where they are published.
     generated: made by a program, so that training need not look for what is wrong with it.
     """
@@ -52,6 +53,8 @@ class Dataset(ABC):
     channels: tuple[str, ...] = ("red", "green", "blue")
     ranges: tuple[tuple[float, float], ...] | None = None
     groups: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    questions: Sequence[str] = ()
     reference: tuple[float, float] | None = None
     generated: ClassVar[bool] = False
 

@@ -1,0 +1,263 @@
+"""`folder:PATH`: your own images and labels, as they are.
+
+Nothing need be renamed: images and labels are found by the names of their folders (images/, photos/; labels/, masks/,
+gt/; train/, valid/), by what follows an image's name (_mask, _gt, _1stHO), or in files of shapes (LabelMe, COCO, CVAT,
+Label Studio, Roboflow). What a folder does not say by itself, dataset.json says in it (docs/data.md); `pixelnet check
+PATH` prints what was found as such a file, and `--write` keeps it. `folder:FILE.json` reads one that lies elsewhere.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+import numpy as np
+from tqdm import tqdm
+
+from pixelnet.data.dataset import Dataset, Window
+from pixelnet.data.drawn import labelme_labels
+from pixelnet.data.folder.coding import Coding, Scan, scan
+from pixelnet.data.folder.decide import decide
+from pixelnet.data.folder.form import FILE
+from pixelnet.data.folder.groups import named_groups
+from pixelnet.data.folder.maps import Maps
+from pixelnet.data.folder.orientation import fits_stored, upright
+from pixelnet.data.folder.pictures import Pictures
+from pixelnet.data.folder.questions import questions_of
+from pixelnet.data.folder.shapes import classes_of
+from pixelnet.data.folder.survey import root_and_form, survey
+from pixelnet.errors import InputError
+from pixelnet.rasters import read_header, read_stored
+from pixelnet.tasks import TASKS, Task, find_task
+
+MOST_CLASSES = 255
+ROTATED = 16  # photos with a rotation that are looked at to find how labels fit
+BLOBS_IN = 16  # label maps that are looked at to find whether their numbers are objects
+LOOKED_AT = 2000  # photos whose headers are looked at for a rotation
+
+
+class Folder(Dataset):
+    """Images of your own with their labels, as dataset.json says or as their names do."""
+
+    name: ClassVar[str] = "folder"
+    tasks: ClassVar[tuple[str, ...]] = tuple(TASKS)
+    origin: ClassVar[str] = ""
+
+    def __init__(
+        self, path: str | Path, task: str | Task, split: str = "train", changes: dict[str, Any] | None = None
+    ) -> None:
+        self.task, self.split, self.source = task, split, f"{self.name}:{path}"
+        self.survey = found = survey(Path(path).expanduser(), task, changes)
+        self.root, self.form = found.root, found.form
+        self.items = found.of(split)
+        if not self.items:
+            raise InputError(f"{self.source} has no split {split!r}; it has {', '.join(found.splits)}")
+        self.names = [item.name for item in self.items]
+        self.notes: list[str] = list(found.notes)
+        self.questions: list[str] = []
+        self.pictures = Pictures(found)
+        self.channels, self.ranges = self.pictures.channels, self.pictures.ranges
+        self.groups = named_groups(self.names, self.form.group) if self.form.group else ()
+        self.coding: Coding | None = None
+        if find_task(task).categorical:
+            self._name_classes()
+        self.maps = Maps(self.root, task, self.form, found.drawn, self.coding, self.class_names)
+        if found.annotators > 1:
+            self._note_annotators()
+        self.turned = self.form.orientation == "stored" or (self.form.orientation is None and self._fits_stored())
+        self.questions += questions_of(self)
+
+    # ------------------------------------------------------------------------- of a folder, unopened
+
+    @classmethod
+    def serves(cls, task: str | Task) -> bool:
+        """Whether a folder may have labels for a task: for any."""
+        return isinstance(task, Task) or task in cls.tasks
+
+    @classmethod
+    def require(cls, root: Path, task: str | Task) -> None:
+        """Raise InputError unless the folder, or the dataset.json, is there."""
+        root_and_form(root)
+
+    @classmethod
+    def splits(cls, root: Path, task: str | Task) -> tuple[str, ...]:
+        """The splits that are there, each distinct from the others."""
+        return survey(root, task).splits
+
+    @classmethod
+    def has_labels(cls, root: Path, task: str | Task) -> bool:
+        """Whether there are labels that are called after a task; for segmentation, of any name."""
+        form = root_and_form(root)[1]
+        if form.task is not None:
+            return form.task == str(task)
+        try:
+            return any(item.labels for item in survey(root, task, strict=True).items)
+        except InputError:  # there are some, and something is wrong with them, which opening says
+            return True
+
+    # ---------------------------------------------------------------------------------- what it holds
+
+    def image(self, i: int, window: Window | None = None) -> np.ndarray:
+        return self.pictures.read(self.items[i], window)
+
+    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+        return self._fitted(i, self.maps.read(self.items[i], self.size_of_image(i)))[window or ...]
+
+    def truth(self, i: int) -> np.ndarray:
+        """The labels; of edges that several annotators drew, bool (A, H, W), a map for each."""
+        if self.task_name != "edges" or self.maps.policy != "all" or len(self.items[i].labels) < 2:
+            return self.labels(i)
+        return np.stack([self._fitted(i, own) >= 0.5 for own in self.maps.each(self.items[i], self.size_of_image(i))])
+
+    def size(self, i: int) -> tuple[int, int]:
+        """(width, height) of an image, from its header. Raises InputError if its labels' headers say another."""
+        size, item = self.size_of_image(i), self.items[i]
+        for path in item.labels:
+            if path.suffix.lower() not in (".json", find_task(self.task).suffix) or path.suffix.lower() in (
+                ".png",
+                ".npy",
+            ):
+                header = read_header(self.root / path, self.form.axes)
+                if (header.width, header.height) not in self._sizes(i, size):
+                    raise InputError(self._mismatch(i, (header.width, header.height)))
+        return size
+
+    def files(self, i: int) -> tuple[Path, ...]:
+        item = self.items[i]
+        return (self.root / item.image, *(self.root / path for path in item.labels))
+
+    def size_of_image(self, i: int) -> tuple[int, int]:
+        header = read_header(self.root / self.items[i].image, self.form.axes)
+        return header.width, header.height
+
+    # ------------------------------------------------------------------------------- labels and photos
+
+    def _sizes(self, i: int, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """The sizes that the labels of an item may have."""
+        return [size, size[::-1]] if self._orientation(i) >= 5 else [size]
+
+    def _orientation(self, i: int) -> int:
+        return read_header(self.root / self.items[i].image, self.form.axes).orientation
+
+    def _fitted(self, i: int, labels: np.ndarray) -> np.ndarray:
+        """Labels as the photo lies. Raises InputError if they are of another size."""
+        width, height = self.size_of_image(i)
+        orientation = 1 if self.form.orientation == "exif" else self._orientation(i)
+        if orientation != 1 and (self.turned or labels.shape[:2] != (height, width)):
+            labels = upright(labels, orientation)
+        if labels.shape[:2] != (height, width):
+            raise InputError(self._mismatch(i, (labels.shape[1], labels.shape[0])))
+        return labels
+
+    def _mismatch(self, i: int, found: tuple[int, int]) -> str:
+        item, size = self.items[i], self.size_of_image(i)
+        return (
+            f"{item.labels[0]} is {found[0]}x{found[1]} but {item.image} is {size[0]}x{size[1]}; resize the label with "
+            "nearest neighbor"
+        )
+
+    def _fits_stored(self) -> bool:
+        """Whether the labels fit the photos as stored; said, with the choice, where any photo has a rotation."""
+        every = range(len(self.items))
+        looked_at = every[:: max(1, len(every) // LOOKED_AT)]
+        try:
+            rotated = [i for i in looked_at if self.items[i].labels and self._orientation(i) != 1][:ROTATED]
+            stored = fits_stored(
+                (self._orientation(i), self.image(i), self.maps.read(self.items[i], self.size_of_image(i)))
+                for i in rotated
+            )
+        except InputError:  # which is named when the file is read
+            return False
+        if not rotated:
+            return False
+        how = "the photos as they are stored, without" if stored else "the photos upright, with"
+        other = "exif" if stored else "stored"
+        self.notes.append(
+            f"photos such as {self.items[rotated[0]].image} have an EXIF rotation; the labels fit {how} it, and were "
+            f'read so ("orientation": "{other}" in {FILE} says otherwise)'
+        )
+        return stored
+
+    def _note_annotators(self) -> None:
+        most = next(item for item in self.survey.items if len(item.labels) == self.survey.annotators)
+        taken = {
+            "first": f"{most.labels[0]} and its like are taken",
+            "vote": "what most say is taken",
+            "all": "the share of them is taken",
+        }
+        self.notes.append(
+            f"up to {self.survey.annotators} people labelled an image ({', '.join(map(str, most.labels))}): "
+            f'{taken[self.maps.policy]} ("annotators" in {FILE}: first, vote, or for edges all)'
+        )
+
+    # ----------------------------------------------------------------------------------------- classes
+
+    def _name_classes(self) -> None:
+        """Classes of all splits, so that they agree on them."""
+        files = sorted({(path, item.page) for item in self.survey.items for path in item.labels}, key=str)
+        jsons = [path for path, _ in files if path.suffix.lower() == ".json"]
+        if jsons and len(jsons) < len(files):
+            rest = next(path for path, _ in files if path not in jsons)
+            raise InputError(
+                f"{self.source}: {jsons[0]} and {rest} both hold labels; keep one of them, or say which are meant by "
+                f'"labels" in {FILE}'
+            )
+        own = tuple(form.name for form in self.form.classes)
+        if jsons:
+            self.class_names = own or self._drawn_classes(jsons)
+            colors = tuple(form.color for form in self.form.classes if form.color is not None)
+            self.class_colors = colors if len(colors) == len(own) else ()
+        else:
+            self.coding = self._coded(files)
+            self.class_names, self.class_colors = self.coding.names, self.coding.colors
+            self.notes += self.coding.notes
+            self.questions += self.coding.questions
+        if not 2 <= len(self.class_names) <= MOST_CLASSES:
+            raise InputError(
+                f"{self.source} has {len(self.class_names)} classes ({', '.join(self.class_names[:5])}), expected 2 to "
+                f"{MOST_CLASSES}"
+            )
+
+    def _drawn_classes(self, files: Sequence[PurePosixPath]) -> tuple[str, ...]:
+        if self.survey.drawn:
+            return classes_of(self.survey.drawn)
+        read = tqdm(files, f"reading classes ({FILE} would say)", delay=2, leave=False)
+        labels = set().union(*(labelme_labels(self.root / path) for path in read))
+        return ("background", *sorted(labels - {"background"}))
+
+    def _coded(self, files: Sequence[tuple[PurePosixPath, int | None]]) -> Coding:
+        """How numbers become classes; label maps are looked through unless dataset.json names each class's."""
+        said = (
+            self.form.classes
+            and self.form.unlabelled is not None
+            and all(own.values is not None for own in self.form.classes)
+        )
+        wanted = files[:1] if said else files
+        with ThreadPoolExecutor() as pool:
+            looked_at = {wanted[k] for k in np.linspace(0, len(wanted) - 1, BLOBS_IN).round().astype(int)}
+            tried = pool.map(lambda file: self._tried(file, file in looked_at), wanted)
+            scans = list(tqdm(tried, f"reading classes ({FILE} would say)", len(wanted), delay=2, leave=False))
+        # What cannot be read is named when it is read; the classes are those of the rest.
+        known = [own for own in scans if isinstance(own, Scan)]
+        if not known:
+            raise next(own for own in scans if isinstance(own, InputError))
+        return decide(known, self.form)
+
+    def _tried(self, file: tuple[PurePosixPath, int | None], blobs: bool) -> Scan | InputError:
+        try:
+            return self._scan(file, blobs)
+        except InputError as error:
+            return error
+
+    def _scan(self, file: tuple[PurePosixPath, int | None], blobs: bool) -> Scan:
+        path, page = self.root / file[0], file[1] or 0
+        status = path.stat() if path.exists() else None
+        stamp = (status.st_mtime_ns, status.st_size) if status else (0, 0)
+        return _scanned(path, page, stamp, str(file[0]), self.form.threshold is not None, blobs)
+
+
+@lru_cache(maxsize=65536)
+def _scanned(path: Path, page: int, stamp: tuple[int, int], file: str, lossy: bool, blobs: bool) -> Scan:
+    """What a label map holds, kept for as long as the file does not change: each split asks for it."""
+    return scan(read_stored(path, page, lossy=lossy), file, blobs)

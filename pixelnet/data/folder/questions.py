@@ -1,0 +1,68 @@
+"""What only a person can know of labels that are not classes: asked where the numbers look odd."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pixelnet.data.folder.form import FILE
+from pixelnet.data.folder.maps import read_measurements
+from pixelnet.errors import InputError
+from pixelnet.tasks.normals import read_normals
+
+if TYPE_CHECKING:
+    from pixelnet.data.folder import Folder
+
+SAMPLED = 16  # label maps that are looked at
+FREQUENT = 0.01  # share of the pixels that one and the same number has, from which on it is asked about
+SUSPECTS = (0.0, -1.0, -9999.0, -32768.0, 65535.0)  # what people write where they did not measure
+
+
+def questions_of(data: "Folder") -> list[str]:
+    """Questions about a sample of the data's maps; none that cannot be read, which `check` names."""
+    ask = {"regression": _values, "edges": _edges, "normals": _normals}.get(data.task_name)
+    if ask is None:
+        return []
+    spread = np.linspace(0, len(data) - 1, min(SAMPLED, len(data))).round().astype(int).tolist()
+    try:
+        return ask(data, spread)
+    except InputError:
+        return []
+
+
+def _values(data: "Folder", items: list[int]) -> list[str]:
+    if data.form.nodata is not None:
+        return []
+    values = np.concatenate([read_measurements(path, data.form).ravel() for i in items for path in data.files(i)[1:2]])
+    values = values[np.isfinite(values)] / data.form.scale
+    asked = []
+    for none in SUSPECTS:
+        share = float((values == none).mean()) if values.size else 0.0
+        extreme = values.size and none in (values.min(), values.max())
+        if share >= FREQUENT and extreme:
+            asked.append(
+                f"{none:g} is the value of {share:.1%} of the pixels; if it means no measurement, say in {FILE} "
+                f'"nodata": [{none:g}], and if it is measured, "nodata": []'
+            )
+    if values.size and data.form.scale == 1 and float(np.median(values)) > 500:
+        asked.append(
+            f"values are about {np.median(values):g}; if they are thousandths (mm of depth), this in {FILE} makes them "
+            'units: "scale": 0.001'
+        )
+    return asked
+
+
+def _edges(data: "Folder", items: list[int]) -> list[str]:
+    share = float(np.mean([np.nanmean(data.labels(i) >= 0.5) for i in items]))
+    if share <= 0.5 or data.form.invert:
+        return []
+    return [f'{share:.0%} of the pixels are edges; if lines are dark on white, say "invert": true in {FILE}']
+
+
+def _normals(data: "Folder", items: list[int]) -> list[str]:
+    away = [float((read_normals(path)[..., 2] > 0).mean()) for i in items for path in data.files(i)[1:2]]
+    if data.form.normals != "pixelnet" or np.mean(away) <= 0.5:
+        return []
+    return [
+        f"{np.mean(away):.0%} of the normals point away from the camera (z into the scene above 0); their axes are "
+        f'perhaps others: say "normals": "opengl", "dsine" or "2d3ds" in {FILE}'
+    ]

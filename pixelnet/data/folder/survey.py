@@ -1,0 +1,339 @@
+"""What a folder holds for a task: its items by split, as dataset.json says, or else as names do."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pixelnet.data.drawn import kind_of
+from pixelnet.data.folder import shapes
+from pixelnet.data.folder.form import FILE, Form, read_form
+from pixelnet.data.folder.layout import Found, Item, Pair, composed, discover, files_in
+from pixelnet.data.folder.patterns import chosen, named_pairs, proposal, select
+from pixelnet.data.folder.words import SPLIT_OF, Vocabulary, vocabulary
+from pixelnet.data.listed import read_lines
+from pixelnet.errors import InputError
+from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_header
+from pixelnet.tasks import Task, find_task
+
+STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold several images
+NAMED = 3
+REFUSE, SKIP, BACKGROUND = "refuse", "skip", "background"  # of what lacks its partner
+
+
+@dataclass
+class Survey:
+    """What a folder holds.
+
+    root: that paths start from. form: what dataset.json says. task: what the labels are for. items: all, whatever their
+    split, sorted by name. notes: what was taken and left aside. annotators: how many files of labels an image has at
+    most.
+    """
+
+    root: Path
+    form: Form
+    task: str | Task
+    items: list[Item] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    proposed: tuple[list[str], list[str]] | None = None
+    drawn: shapes.Drawn = field(default_factory=dict)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(sorted({item.split for item in self.items if item.split is not None}))
+
+    @property
+    def annotators(self) -> int:
+        return max((len(item.labels) for item in self.items), default=0)
+
+    def of(self, split: str) -> list[Item]:
+        """The items of a split; of data without splits all, whatever split is asked for."""
+        wanted = ("train", "val") if split == "trainval" and split not in self.splits else (split,)
+        return [item for item in self.items if not self.splits or item.split in wanted]
+
+
+def survey(path: Path, task: str | Task, changes: dict[str, Any] | None = None, strict: bool = False) -> Survey:
+    """Look through a folder, or the one that a dataset.json elsewhere names.
+
+    changes: keys of dataset.json in place of the file's. strict: labels of another task than segmentation must be
+    called after it; without any the survey is empty. Raises InputError for what can be meant in two ways, for
+    images and labels that do not pair up, and where there are none.
+    """
+    root, form = root_and_form(path, changes)
+    kind = find_task(task)
+    if form.task is not None and form.task != str(task):
+        raise InputError(f"{path} has labels for {form.task}, as its {FILE} says, not for {task}")
+    files, skipped = files_in(root)
+    files = [file for file in files if file.name != FILE]
+    result = Survey(root, form, task)
+    if drawn := shapes.files_of_many(root, files, form) if kind.categorical else {}:
+        items = shapes.items_of(root, files, drawn, form)
+        result.drawn = drawn
+    else:
+        found = _explicit(files, form) if form.images and form.labels else _discovered(root, files, form, task, strict)
+        items = _items(found)
+        result.notes += found.notes
+        _missing(items, found, form, root)
+        items = _with_policy(items, form.missing_labels)
+    if not items and strict:
+        return result
+    if not items:
+        raise InputError(_nothing(root, files, str(task)))
+    items = _split(items, files, root, form, result.notes)
+    result.proposed = None if drawn else proposal(files, [(item.image, item.labels) for item in items if item.labels])
+    result.items = sorted(_named([page for item in items for page in _pages(item, root, form)]))
+    result.notes += _passed_over(files, items, skipped)
+    return result
+
+
+def root_and_form(path: Path, changes: dict[str, Any] | None = None) -> tuple[Path, Form]:
+    """The data's folder, and what dataset.json says. Raises InputError if there is no such folder."""
+    file = path / FILE if path.is_dir() else path
+    if not path.is_dir() and path.suffix.lower() != ".json":
+        raise InputError(f"folder:{path}: there is no folder {path}; give the folder of the data, or its {FILE}")
+    if not path.exists():
+        raise InputError(f"folder:{path}: {path} is not there; give the folder of the data, or its {FILE}")
+    form = read_form(file, changes)
+    root = (file.parent / form.root) if form.root else file.parent
+    if not root.is_dir():
+        raise InputError(f"{file}: root is {form.root!r}, but {root} is no folder; name the folder of the data")
+    return root, form
+
+
+# ------------------------------------------------------------------------------------------- pairs
+
+
+def _explicit(files: Sequence[PurePosixPath], form: Form) -> Found:
+    """The pairs that dataset.json's globs and patterns name."""
+    words = Vocabulary((), frozenset(), generic=True)
+    pairs = named_pairs(files, form.images, form.labels)
+    return Found([Pair(words.place(image), tuple(map(words.place, labels))) for image, labels in pairs.items()])
+
+
+def _discovered(root: Path, files: Sequence[PurePosixPath], form: Form, task: str | Task, strict: bool) -> Found:
+    """The pairs that names and contents tell, by the words of the task's own labels, or of any if it has none."""
+    kind = find_task(task)
+    if form.images:
+        images = select(files, form.images, f"{FILE}: images")
+        files = [
+            path
+            for path in files
+            if path in images or path.suffix.lower() not in IMAGE_EXTENSIONS or _beside(path, images)
+        ]
+    extra = (kind.suffix,)
+    found = Found()
+    for generic in (True,) if str(task) == "segmentation" else (False,) if strict else (False, True):
+        words = vocabulary(str(task), kind.folder, generic)
+        found = discover(root, files, words, extra, _is_drawn if kind.categorical else lambda *_: False)
+        if any(labels for _, labels in found.pairs):
+            break
+    return found
+
+
+def _is_drawn(path: Path, among_labels: bool) -> bool:
+    """Whether a JSON file is one image's; a broken one among labels is, so that reading it says what is wrong."""
+    kind = kind_of(path)
+    return kind == "labelme" or (kind is None and among_labels)
+
+
+def _beside(path: PurePosixPath, images: dict[PurePosixPath, str]) -> bool:
+    """Whether a file that no glob of images names may hold labels."""
+    return path.suffix.lower() in LABEL_EXTENSIONS and path not in images
+
+
+def _items(found: Found) -> list[Item]:
+    return [
+        Item("/".join([*image.folder, image.stem]), image.path, tuple(place.path for place in labels), image.split)
+        for image, labels in found.pairs
+    ]
+
+
+def _missing(items: Sequence[Item], found: Found, form: Form, root: Path) -> None:
+    """Raise InputError for images without labels and labels without an image, unless the form says what they mean."""
+    labelled = {item.split for item in items if item.labels}
+    alone = [item.image for item in items if not item.labels and item.split in labelled]
+    where = f"{root}: "
+    how = f'"missing_labels": "{SKIP}" in {FILE} leaves them out'
+    if form.missing_labels == REFUSE and alone and labelled:
+        raise InputError(
+            f"{where}{_counted(alone, 'image', len(items))} no labels: {_some(alone)}; {how}, "
+            f'"{BACKGROUND}" takes all of it for background'
+        )
+    if form.missing_labels != SKIP and found.orphans:
+        orphans = [place.path for place in found.orphans]
+        raise InputError(
+            f"{where}{_counted(orphans, 'file of labels', None)} no image: {_some(orphans)}; add it, move it away, or "
+            f"{how}"
+        )
+
+
+def _counted(paths: Sequence[PurePosixPath], what: str, of: int | None) -> str:
+    whole = f" of {of}" if of else ""
+    plural = what.replace("file", "files") if what.startswith("file") else what + "s"
+    return (
+        f"{len(paths)}{whole} {what if len(paths) == 1 and not of else plural} {'has' if len(paths) == 1 else 'have'}"
+    )
+
+
+def _with_policy(items: Sequence[Item], policy: str) -> list[Item]:
+    labelled = {item.split for item in items if item.labels}
+    if policy == BACKGROUND:
+        return [item for item in items if item.split in labelled or not labelled]
+    return [item for item in items if item.labels]
+
+
+def _nothing(root: Path, files: Sequence[PurePosixPath], task: str) -> str:
+    images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
+    if not images:
+        return f"{root} holds no images; expected files ending in {' '.join(IMAGE_EXTENSIONS)}"
+    own = {
+        "segmentation": "labels/ or masks/",
+        "normals": "normals/",
+        "edges": "edges/",
+        "regression": "values/ or depth/",
+    }
+    return (
+        f"{root} holds {len(images)} images ({_some(images)}) and no labels for {task} that go with them; expected a "
+        f"folder such as {own.get(task, find_task(task).folder + '/')} beside them, or files such as "
+        f'{images[0].stem}_mask.png; "images" and "labels" in {FILE} name others'
+    )
+
+
+# ------------------------------------------------------------------------------------------- splits
+
+
+def _split(items: list[Item], files: Sequence[PurePosixPath], root: Path, form: Form, notes: list[str]) -> list[Item]:
+    """The items with their splits: as the form says, as lists of names say, or as their folders do."""
+    if form.splits:
+        return _by_form(items, root, form, notes)
+    known = {item.split for item in items} - {None}
+    if not known:
+        return _by_lists(items, files, root, notes)
+    rest = [item for item in items if item.split is None]
+    if rest and "train" not in known:
+        notes.append(f"{len(rest)} images in no split's folder ({_some([item.image for item in rest])}) are train")
+        return [item._replace(split=item.split or "train") for item in items]
+    if rest:
+        notes.append(f"left aside: {len(rest)} images in no split's folder ({_some([item.image for item in rest])})")
+    return [item for item in items if item.split is not None]
+
+
+def _by_form(items: Sequence[Item], root: Path, form: Form, notes: list[str]) -> list[Item]:
+    assert form.splits is not None
+    found: dict[str, Item] = {}
+    for name, entries in form.splits.items():
+        globs = [entry for entry in entries if not entry.endswith(".txt")]
+        lists = {composed(line) for entry in entries if entry.endswith(".txt") for line in read_lines(root / entry)}
+        here = []
+        for item in items:
+            whole = composed(str(item.image))
+            names = {
+                item.name,
+                whole,
+                whole.removesuffix(item.image.suffix),
+                composed(item.image.name),
+                composed(item.image.stem),
+            }
+            if names & lists or chosen(item.image, form.images, globs) or chosen(PurePosixPath(item.name), (), globs):
+                here.append(item)
+        if not here:
+            raise InputError(
+                f"{FILE}: the split {name} ({', '.join(entries)}) names no image; they are called "
+                f"{_some([item.image for item in items])}"
+            )
+        for item in here:
+            if str(item.image) in found:
+                raise InputError(
+                    f"{FILE}: {item.image} is in the splits {found[str(item.image)].split} and {name}; it belongs in "
+                    "one"
+                )
+            found[str(item.image)] = item._replace(split=name)
+    left = [item.image for item in items if str(item.image) not in found]
+    if left:
+        notes.append(f"left aside: {len(left)} images in no split ({_some(left)})")
+    return list(found.values())
+
+
+def _by_lists(items: list[Item], files: Sequence[PurePosixPath], root: Path, notes: list[str]) -> list[Item]:
+    """By text files called train.txt, val.txt, test.txt, if what they name are images."""
+    lists = {
+        SPLIT_OF.get(path.stem.lower()): path
+        for path in files
+        if path.suffix == ".txt" and path.stem.lower() in SPLIT_OF
+    }
+    found: dict[PurePosixPath, Item] = {}
+    for split, path in lists.items():
+        if split == "trainval":
+            continue
+        lines = {composed(PurePosixPath(line.split()[0]).name) for line in read_lines(root / path)}
+        for item in items:
+            if composed(item.image.name) in lines or composed(item.image.stem) in lines:
+                found.setdefault(item.image, item._replace(split=split))
+    if not found:
+        return items
+    notes.append(f"splits by {', '.join(str(path) for path in lists.values())}")
+    if len(found) < len(items):
+        left = [item.image for item in items if item.image not in found]
+        notes.append(f"left aside: {len(left)} images in no list ({_some(left)})")
+    return list(found.values())
+
+
+# ------------------------------------------------------------------------------------ pages and names
+
+
+def _pages(item: Item, root: Path, form: Form) -> list[Item]:
+    """The items of a stack, one a page; the item itself of a single image."""
+    if item.image.suffix.lower() not in STACKS:
+        return [item]
+    pages = read_header(root / item.image, form.axes).pages
+    if pages == 1:
+        return [item]
+    for label in item.labels:
+        own = read_header(root / label, form.axes).pages if label.suffix.lower() in STACKS else 1
+        if own != pages:
+            raise InputError(
+                f"{item.image} holds {pages} images and {label} {own}; give one label map an image, or say by "
+                f'"axes" in '
+                f"{FILE} what the first axis is (CYX: channels of one image)"
+            )
+    return [item._replace(name=f"{item.name}[{page}]", page=page) for page in range(pages)]
+
+
+def _named(items: list[Item]) -> list[Item]:
+    """The items with names that differ within a split, without the folders that all names share.
+
+    Raises InputError for two images that only their endings tell apart.
+    """
+    parts = [PurePosixPath(item.name).parts for item in items]
+    shared = 0
+    while all(len(own) > shared + 1 and own[shared] == parts[0][shared] for own in parts):
+        shared += 1
+    named = [item._replace(name="/".join(own[shared:])) for item, own in zip(items, parts, strict=True)]
+    count = Counter((item.split, item.name) for item in named)
+    twins = [item for item in named if count[item.split, item.name] > 1]
+    if not twins:
+        return named
+    whole = Counter(item.image.with_suffix("") for item in named if item.page in (None, 0))
+    for path, number in whole.items():
+        if number > 1:
+            one, other, *_ = (item.image for item in twins if item.image.with_suffix("") == path)
+            raise InputError(f"{one} and {other} share a name; keep one of them, or rename one")
+    page = {id(item): "" if item.page is None else f"[{item.page}]" for item in named}
+    return [item._replace(name=f"{composed(str(item.image.with_suffix('')))}{page[id(item)]}") for item in named]
+
+
+def _passed_over(files: Sequence[PurePosixPath], items: Sequence[Item], skipped: Counter[str]) -> list[str]:
+    """What was skipped, and why."""
+    used = {path for item in items for path in (item.image, *item.labels)}
+    left = [path for path in files if path not in used]
+    notes = [f"passed over: {count} hidden files" for _, count in skipped.items()]
+    endings = Counter(path.suffix.lower() or "no ending" for path in left)
+    if left:
+        counted = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
+        notes.append(f"passed over, no part of any pair: {counted} ({_some(left)})")
+    return notes
+
+
+def _some(paths: Sequence[PurePosixPath]) -> str:
+    return ", ".join(map(str, paths[:NAMED])) + (f" and {len(paths) - NAMED} more" if len(paths) > NAMED else "")
