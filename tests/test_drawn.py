@@ -10,7 +10,7 @@ from test_drawn_runs import naive_runs, naive_text
 
 from pixelnet.data import Dataset, first_task, has_split, open_dataset
 from pixelnet.data.check import check
-from pixelnet.data.folder import Folder, coco_splits
+from pixelnet.data.folder import Folder
 from pixelnet.errors import InputError
 
 W, H = 16, 12

@@ -15,7 +15,7 @@ from pixelnet.config import read_json
 from pixelnet.data.drawn.rasterize import corners, ellipse, fill, stroke
 from pixelnet.data.drawn.shapes import IGNORED, Drawing, Patch, Shape, class_name, points_of, size_of, understood
 from pixelnet.errors import InputError
-from pixelnet.rasters import reading
+from pixelnet.rasters import decoding
 
 LINE_WIDTH = 3.0  # pixels: the narrowest line whose middle is what was drawn and which breaks nowhere, however it runs
 
@@ -105,7 +105,7 @@ def unpack_mask(packed: str, box: np.ndarray, where: str, width: int, height: in
     size = right - left + 1, bottom - top + 1
     if not (0 < size[0] <= width and 0 < size[1] <= height):
         raise InputError(f"{where} has a mask of {size[0]}x{size[1]} pixels, the image {width}x{height}; draw it again")
-    with reading(where), Image.open(io.BytesIO(base64.b64decode(packed, validate=True)), formats=["PNG"]) as picture:
+    with decoding(where), Image.open(io.BytesIO(base64.b64decode(packed, validate=True)), formats=["PNG"]) as picture:
         if picture.size != size or picture.mode not in ("1", "L", "P", "I", "I;16"):
             raise InputError(
                 f"{where} has a mask of {picture.size[0]}x{picture.size[1]} pixels, mode {picture.mode}, expected one "

@@ -28,7 +28,7 @@ from pixelnet.data.folder.questions import questions_of
 from pixelnet.data.folder.shapes import classes_of
 from pixelnet.data.folder.survey import root_and_form, survey
 from pixelnet.errors import InputError
-from pixelnet.rasters import read_header, read_stored
+from pixelnet.rasters import LABEL_EXTENSIONS, read_header, read_size, read_stored
 from pixelnet.tasks import TASKS, Task, find_task
 
 MOST_CLASSES = 255
@@ -113,14 +113,13 @@ class Folder(Dataset):
     def size(self, i: int) -> tuple[int, int]:
         """(width, height) of an image, from its header. Raises InputError if its labels' headers say another."""
         size, item = self.size_of_image(i), self.items[i]
+        if item.page is not None:  # of a stack, whose pages are of one size
+            return size
         for path in item.labels:
-            if path.suffix.lower() not in (".json", find_task(self.task).suffix) or path.suffix.lower() in (
-                ".png",
-                ".npy",
-            ):
-                header = read_header(self.root / path, self.form.axes)
-                if (header.width, header.height) not in self._sizes(i, size):
-                    raise InputError(self._mismatch(i, (header.width, header.height)))
+            if path.suffix.lower() in LABEL_EXTENSIONS:
+                found = read_size(self.root / path)
+                if found not in self._sizes(i, size):
+                    raise InputError(self._mismatch(i, found))
         return size
 
     def files(self, i: int) -> tuple[Path, ...]:
@@ -222,8 +221,15 @@ class Folder(Dataset):
     def _drawn_classes(self, files: Sequence[PurePosixPath]) -> tuple[str, ...]:
         if self.survey.drawn:
             return classes_of(self.survey.drawn)
-        read = tqdm(files, f"reading classes ({FILE} would say)", delay=2, leave=False)
-        labels = set().union(*(labelme_labels(self.root / path) for path in read))
+        labels: set[str] = set()
+        faults = []
+        for path in tqdm(files, f"reading classes ({FILE} would say)", delay=2, leave=False):
+            try:
+                labels |= labelme_labels(self.root / path)
+            except InputError as error:  # which is named again when the file is read
+                faults.append(error)
+        if not labels and faults:
+            raise faults[0]
         return ("background", *sorted(labels - {"background"}))
 
     def _coded(self, files: Sequence[tuple[PurePosixPath, int | None]]) -> Coding:
@@ -251,13 +257,16 @@ class Folder(Dataset):
             return error
 
     def _scan(self, file: tuple[PurePosixPath, int | None], blobs: bool) -> Scan:
-        path, page = self.root / file[0], file[1] or 0
+        path, page = self.root / file[0], file[1]
         status = path.stat() if path.exists() else None
+        axes = None if page is None else self.form.axes
         stamp = (status.st_mtime_ns, status.st_size) if status else (0, 0)
-        return _scanned(path, page, stamp, str(file[0]), self.form.threshold is not None, blobs)
+        return _scanned(path, page, stamp, str(file[0]), axes, self.form.threshold is not None, blobs)
 
 
 @lru_cache(maxsize=65536)
-def _scanned(path: Path, page: int, stamp: tuple[int, int], file: str, lossy: bool, blobs: bool) -> Scan:
+def _scanned(
+    path: Path, page: int | None, stamp: tuple[int, int], file: str, axes: str | None, lossy: bool, blobs: bool
+) -> Scan:
     """What a label map holds, kept for as long as the file does not change: each split asks for it."""
-    return scan(read_stored(path, page, lossy=lossy), file, blobs)
+    return scan(read_stored(path, page, axes, lossy), file, blobs)

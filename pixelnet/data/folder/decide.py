@@ -19,6 +19,7 @@ MANY_GRAYS = 16  # different numbers from which on a black and white mask is tak
 EXTREMES = 0.8  # share of its pixels that must be black or white then
 FEW_COLORS = 64  # of maps whose colors nobody has named
 BLOBS = 0.9  # share of numbers that are one blob in their image, from which on they number objects
+STRAY = 0.01  # share of the pixels that may hold numbers of no class: files with a few are named when they are read
 NAMED = 5
 
 
@@ -27,6 +28,7 @@ def decide(scans: Sequence[Scan], form: Form) -> Coding:
 
     Raises InputError where numbers and classes do not go together, or there is nothing to tell classes by.
     """
+    scans = _of_one_kind(scans, form)
     if any(own.colored for own in scans) or _by_palette(scans, form):
         return _by_color(scans, form)
     found = _total(scans, "values")
@@ -34,6 +36,20 @@ def decide(scans: Sequence[Scan], form: Form) -> Coding:
     if form.threshold is not None or _antialiased(found, top, form):
         return _thresholded(found, top, form)
     return _by_value(found, scans, form)
+
+
+def _of_one_kind(scans: Sequence[Scan], form: Form) -> Sequence[Scan]:
+    """The maps in colors, or those in numbers, whichever are more; the others are named when they are read.
+
+    A map in colors may be all black or white: numbers that are others' colors are no other kind.
+    """
+    colored = [own for own in scans if own.colored]
+    gray = [own for own in scans if not own.colored and own.palette is None]
+    known = {color for own in colored for color in own.values.tolist()}
+    known |= {_key(own.color) for own in form.classes if own.color is not None}
+    if not colored or all(int(value) * 0x010101 in known for own in gray for value in own.values):
+        return scans
+    return gray if len(gray) > len(colored) else [own for own in scans if own.colored or own.palette is not None]
 
 
 def _total(scans: Iterable[Scan], what: str) -> Counter[int]:
@@ -153,8 +169,7 @@ def _by_value(found: Counter[int], scans: Sequence[Scan], form: Form) -> Coding:
         unlabelled, why = _plainly_unlabelled(found, scans)
     else:
         unlabelled, why = tuple(value for value in form.unlabelled if isinstance(value, int)), ""
-    values = sorted(value for value in found if value not in unlabelled)
-    classes, note = _assigned(values, unlabelled, form)
+    classes, note = _assigned(found, unlabelled, form)
     coding = Coding(
         tuple(own.name for own in classes),
         _own_colors(form) if form.classes else (),
@@ -184,8 +199,10 @@ def _plainly_unlabelled(found: Counter[int], scans: Sequence[Scan]) -> tuple[tup
     return (), ""
 
 
-def _assigned(values: list[int], unlabelled: tuple[int, ...], form: Form) -> tuple[list[ClassForm], str]:
+def _assigned(found: Counter[int], unlabelled: tuple[int, ...], form: Form) -> tuple[list[ClassForm], str]:
     """The classes with the numbers of each, and what to say of it."""
+    values = sorted(value for value in found if value not in unlabelled)
+    total = sum(found[value] for value in values)
     if not form.classes:
         if not 2 <= len(values) <= MOST:
             raise InputError(_no_classes(values, unlabelled))
@@ -206,7 +223,7 @@ def _assigned(values: list[int], unlabelled: tuple[int, ...], form: Form) -> tup
         return list(form.classes), ""
     if len(open_) == len(rest):
         chosen = dict(zip(map(id, open_), rest, strict=True))
-    elif len(open_) == len(form.classes) and set(rest) <= set(first):
+    elif len(open_) == len(form.classes) and sum(found[value] for value in set(rest) - set(first)) <= STRAY * total:
         chosen = dict(zip(map(id, open_), first, strict=True))
     else:
         names = listed([own.name for own in form.classes])

@@ -106,12 +106,21 @@ def discover(
     images = own or [place for place in images if place.role is None]
     if not labels:
         images, labels, aside = _by_content(root, images + [place for place in aside if place.role is None])
+    _refuse_twins(images)
     found = Found()
     found.pairs, found.orphans = _paired(images, labels, found.notes)
     unused = [place for place in aside if place.role is None]
     if unused:
         found.notes.append(f"left aside, beside the folders of images: {_some(unused)}")
     return found
+
+
+def _refuse_twins(images: Sequence[Place]) -> None:
+    known: dict[PurePosixPath, Place] = {}
+    for place in images:
+        twin = known.setdefault(place.path.with_suffix(""), place)
+        if twin is not place:
+            raise InputError(f"{twin.path} and {place.path.name} share a name; keep one of them")
 
 
 def _by_words(places: Sequence[Place]) -> set[Place]:

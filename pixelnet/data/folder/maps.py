@@ -64,12 +64,12 @@ class Maps:
     def _one(self, item: Item, path: Path, size: tuple[int, int]) -> np.ndarray:
         if path.suffix.lower() == ".json":
             return self._painted(item, path, size)
-        page: dict[str, Any] = {} if item.page is None else {"page": item.page}
         if self.coding is not None:
-            stored = read_stored(path, **page, lossy=self.form.threshold is not None)
+            stored = read_stored(path, item.page, self._axes(item), lossy=self.form.threshold is not None)
             return self.coding.decode(stored, self._rel(path))
         if self.task == "regression":
-            return read_measurements(path, self.form, **page)
+            return read_measurements(path, self.form, item.page)
+        page: dict[str, Any] = {} if item.page is None else {"page": item.page}
         labels: np.ndarray = self.kind.read(path, **page)  # type: ignore[arg-type]
         if self.task == "normals":
             return convert_normals(labels, self.form.normals)
@@ -82,16 +82,19 @@ class Maps:
             drawing = read_labelme(path, size, self.form.line_width)
         return paint(drawing, self.classes, self.background)
 
+    def _axes(self, item: Item) -> str | None:
+        return None if item.page is None else self.form.axes
+
     def _rel(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
 
-def read_measurements(path: Path, form: Form, page: int = 0) -> np.ndarray:
+def read_measurements(path: Path, form: Form, page: int | None = None) -> np.ndarray:
     """Values float32 (H, W), scaled, NaN where there is no measurement by the form's word or the file's own.
 
     Raises InputError for infinite values that nobody has declared.
     """
-    stored = read_stored(path, page)
+    stored = read_stored(path, page, None if page is None else form.axes)
     one_channel(stored.values, stored.mode, path, "a map of values")
     values = stored.values.astype(np.float64)
     for none in (*stored.nodata, *(form.nodata or ())):

@@ -1,14 +1,17 @@
 """The images of a folder: which channels they have, and what range of numbers these take."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
 import numpy as np
 
 from pixelnet.data.dataset import Window
 from pixelnet.data.folder.form import FILE, Form
 from pixelnet.data.folder.layout import Item
 from pixelnet.data.folder.survey import Survey
-from pixelnet.data.images import find_ranges
+from pixelnet.data.images import find_ranges, percentile_ranges
 from pixelnet.errors import InputError
-from pixelnet.rasters import Header, read_header, read_pixels
+from pixelnet.rasters import Header, channel_indices, read_header, read_pixels
 
 RGB = ("red", "green", "blue")
 SAMPLED = 32  # images that a range is found from
@@ -19,30 +22,40 @@ class Pictures:
 
     def __init__(self, survey: Survey) -> None:
         self.root, self.form = survey.root, survey.form
-        self.first = survey.items[0]
-        header = read_header(self.root / self.first.image, self.form.axes)
-        self.chosen = _chosen(header, self.form, str(self.first.image))
-        self.channels = tuple(header.channels[k] for k in self.chosen)
-        if len(self.channels) == 1 and not self.form.channels:
-            self.channels = RGB  # gray stands for all three, so that pretrained weights serve it
+        self.first, header = self._readable(survey.items)
+        self.own = header.channels
+        chosen = _chosen(header, self.form, str(self.first.image))
+        # Gray stands for all three colors, so that pretrained weights serve it.
+        self.channels = RGB if chosen == ("gray",) and not self.form.channels else chosen
         self.ranges = self._ranges(survey, header)
+
+    def _readable(self, items: Sequence[Item]) -> tuple[Item, Header]:
+        """The first image whose header can be read: others are named when they are. Raises InputError if none can."""
+        for k, item in enumerate(items):
+            try:
+                return item, read_header(self.root / item.image, self.form.axes)
+            except InputError:
+                if k + 1 == len(items):
+                    raise
+        raise AssertionError("a survey has items")
 
     def read(self, item: Item, window: Window | None = None) -> np.ndarray:
         """(H, W, C) as stored. Raises InputError for an image of other channels than the first."""
         path = self.root / item.image
-        header = read_header(path, self.form.axes)
-        gray = len(header.channels) == 1 and self.channels == RGB
-        if not gray and (len(header.channels) <= max(self.chosen)):
+        found = read_header(path, self.form.axes).channels
+        repeated = self.channels == RGB and len(found) == 1
+        if not repeated and len(found) != len(self.own) and not set(self.channels) <= set(found):
             raise InputError(
-                f"{item.image} has the channels {', '.join(header.channels)}, and {self.first.image} "
-                f"{', '.join(self.channels)}; save them alike, "
-                f'or choose those that all have by "channels" in {FILE}'
+                f"{item.image} has the channels {', '.join(found)}, and {self.first.image} {', '.join(self.own)}; save "
+                f'them alike, or choose those that all have by "channels" in {FILE}'
             )
-        chosen = None if header.picture else (0,) if gray else self.chosen
-        pixels = read_pixels(path, item.page or 0, window, chosen, self.form.axes)
-        if gray and pixels.shape[2] == 1:
-            return np.repeat(pixels, 3, axis=2)
-        return pixels[..., list(self.chosen)] if header.picture and not gray and self.form.channels else pixels
+        wanted = None if repeated or self.channels == found else self._wanted(found)
+        pixels = read_pixels(path, item.page, window, wanted, self.form.axes)
+        return np.repeat(pixels, 3, axis=2) if repeated and pixels.shape[2] == 1 else pixels
+
+    def _wanted(self, found: Sequence[str]) -> list[str | int]:
+        """The channels by name where a file has the name, by place where it has not."""
+        return [name if name in found else self.own.index(name) for name in self.channels]
 
     def _ranges(self, survey: Survey, header: Header) -> tuple[tuple[float, float], ...] | None:
         asked = self.form.range
@@ -56,22 +69,19 @@ class Pictures:
         if header.picture or asked == "type":
             return None
         spread = np.linspace(0, len(survey.items) - 1, min(SAMPLED, len(survey.items))).round().astype(int)
-        images = (self.read(survey.items[k]) for k in spread)
-        found: tuple[tuple[float, float], ...] | None = find_ranges(images, always=asked == "percentile")
-        return found
+        images = self._read_if_sound([survey.items[k] for k in spread])
+        if asked == "percentile":
+            return percentile_ranges(images, header.nodata)
+        return find_ranges(images, header.dtype, header.nodata)
+
+    def _read_if_sound(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
+        for item in items:
+            with suppress(InputError):  # what cannot be read is named when it is
+                yield self.read(item)
 
 
-def _chosen(header: Header, form: Form, file: str) -> tuple[int, ...]:
-    """The numbers of the channels that are wanted. Raises InputError for one that is not there."""
+def _chosen(header: Header, form: Form, file: str) -> tuple[str, ...]:
+    """The names of the channels that are wanted. Raises InputError for one that is not there."""
     if not form.channels:
-        return tuple(range(len(header.channels)))
-    chosen = []
-    for wanted in form.channels:
-        place = header.channels.index(wanted) if wanted in header.channels else wanted
-        if not isinstance(place, int) or not 0 <= place < len(header.channels):
-            raise InputError(
-                f"{FILE}: there is no channel {wanted!r} in {file}; it has {', '.join(header.channels)} (or 0 to "
-                f"{len(header.channels) - 1})"
-            )
-        chosen.append(place)
-    return tuple(chosen)
+        return header.channels
+    return tuple(header.channels[k] for k in channel_indices(header, form.channels, file))

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from pixelnet.data.drawn import Coco, DrawnFile, LabelStudio, kind_of
 from pixelnet.data.folder.form import FILE, Form
 from pixelnet.data.folder.layout import Item, composed
-from pixelnet.data.folder.words import SPLIT_OF, Vocabulary, fields
+from pixelnet.data.folder.words import SPLIT_OF, Place, Vocabulary, fields
 from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS
 
@@ -37,14 +37,15 @@ def items_of(root: Path, files: Sequence[PurePosixPath], drawn: Drawn, form: For
     """An item for each image of the files of shapes. Raises InputError for images that are on one side only."""
     words = Vocabulary((), frozenset(), generic=True)
     images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
-    by_name: dict[str, list[PurePosixPath]] = {}
+    by_name: dict[str, list[Place]] = {}
     for path in images:
-        by_name.setdefault(composed(path.name), []).append(path)
-    splits = splits_of(drawn)
+        by_name.setdefault(composed(path.name), []).append(words.place(path))
+    short = {file: _split_of(file, words) for file in drawn}
+    splits = _apart(short)
     items: list[Item] = []
     for file, shapes in drawn.items():
         for key in shapes.images:
-            image = _image_of(key, file, by_name)
+            image = _image_of(key, short[file], file, by_name)
             if image is not None:
                 place = words.place(image)
                 name = "/".join([*place.folder, place.stem])
@@ -71,26 +72,36 @@ def items_of(root: Path, files: Sequence[PurePosixPath], drawn: Drawn, form: For
     return items
 
 
-def splits_of(drawn: Drawn) -> dict[PurePosixPath, str | None]:
-    """The split of each file of shapes, by its folder or its name; COCO's years are told apart where there are two."""
-    words = Vocabulary((), frozenset(), generic=True)
-    found: dict[PurePosixPath, str | None] = {}
-    for path in drawn:
-        named = next((SPLIT_OF[field] for field in fields(path.stem) if field in SPLIT_OF), None)
-        found[path] = named or words.place(path).split
-    twice = {split for split, count in Counter(found.values()).items() if split is not None and count > 1}
-    return {path: path.stem.removeprefix(INSTANCES) if split in twice else split for path, split in found.items()}
+def _split_of(file: PurePosixPath, words: Vocabulary) -> str | None:
+    """The split of a file of shapes, by its name or its folder."""
+    return next((SPLIT_OF[field] for field in fields(file.stem) if field in SPLIT_OF), None) or words.place(file).split
 
 
-def _image_of(key: str, file: PurePosixPath, by_name: Mapping[str, Sequence[PurePosixPath]]) -> PurePosixPath | None:
-    """The image that a file of shapes means: of those of its name, the one in the most of its folders, then the
-    one that is nearest to the file."""
+def _apart(splits: Mapping[PurePosixPath, str | None]) -> dict[PurePosixPath, str | None]:
+    """Splits by file; those of COCO's years are told apart where a split has two."""
+    count = Counter(splits.values())
+    return {
+        file: file.stem.removeprefix(INSTANCES) if split is not None and count[split] > 1 else split
+        for file, split in splits.items()
+    }
+
+
+def _image_of(
+    key: str, split: str | None, file: PurePosixPath, by_name: Mapping[str, Sequence[Place]]
+) -> PurePosixPath | None:
+    """The image that a file of shapes means: of those of its name the one in the most of its folders, of its split,
+    nearest to the file."""
     wanted = PurePosixPath(composed(key.replace("\\", "/")))
     ranked = sorted(
         by_name.get(wanted.name, ()),
-        key=lambda path: (-_shared(wanted.parts[::-1], path.parts[::-1]), -_shared(file.parts, path.parts), path),
+        key=lambda place: (
+            -_shared(wanted.parts[::-1], place.path.parts[::-1]),
+            place.split != split,
+            -_shared(file.parts, place.path.parts),
+            place.path,
+        ),
     )
-    return ranked[0] if ranked else None
+    return ranked[0].path if ranked else None
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> int:

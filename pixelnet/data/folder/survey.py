@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixelnet.data.drawn import kind_of
 from pixelnet.data.folder import shapes
 from pixelnet.data.folder.form import FILE, Form, read_form
+from pixelnet.data.folder.legend import classes_beside
 from pixelnet.data.folder.layout import Found, Item, Pair, composed, discover, files_in
 from pixelnet.data.folder.patterns import chosen, named_pairs, proposal, select
 from pixelnet.data.folder.words import SPLIT_OF, Vocabulary, vocabulary
@@ -66,8 +67,11 @@ def survey(path: Path, task: str | Task, changes: dict[str, Any] | None = None, 
         raise InputError(f"{path} has labels for {form.task}, as its {FILE} says, not for {task}")
     files, skipped = files_in(root)
     files = [file for file in files if file.name != FILE]
+    if kind.categorical and not form.classes:
+        form = replace(form, classes=classes_beside(root, files))
     result = Survey(root, form, task)
     if drawn := shapes.files_of_many(root, files, form) if kind.categorical else {}:
+        _refuse_both(root, files, drawn, form)
         items = shapes.items_of(root, files, drawn, form)
         result.drawn = drawn
     else:
@@ -85,6 +89,18 @@ def survey(path: Path, task: str | Task, changes: dict[str, Any] | None = None, 
     result.items = sorted(_named([page for item in items for page in _pages(item, root, form)]))
     result.notes += _passed_over(files, items, skipped)
     return result
+
+
+def _refuse_both(root: Path, files: Sequence[PurePosixPath], drawn: shapes.Drawn, form: Form) -> None:
+    """Raise InputError for label maps beside a file of shapes, unless the form says which are meant."""
+    words = Vocabulary((), frozenset(), generic=True)
+    among = [file for file in files if words.place(file).role == "label" and file not in drawn]
+    maps = [file for file in among if file.suffix.lower() in LABEL_EXTENSIONS or kind_of(root / file) == "labelme"]
+    if maps and not form.labels:
+        raise InputError(
+            f'{maps[0]} and {next(iter(drawn))} both hold labels; keep one of them, or say which are meant by "labels" in '
+            f"{FILE}"
+        )
 
 
 def root_and_form(path: Path, changes: dict[str, Any] | None = None) -> tuple[Path, Form]:
