@@ -1,215 +1,232 @@
+import base64
+import copy
+import io
 import json
-import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from contract_dataset import DatasetContract
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
-from test_drawn_runs import naive_runs, naive_text
+from test_drawn_runs import naive_text, packed
 
-from pixelnet.data import Dataset, first_task, has_split, open_dataset
-from pixelnet.data.check import check
-from pixelnet.data.folder import Folder
+from pixelnet.data.drawn import Coco, LabelStudio, kind_of, labelme_labels, paint, read_labelme
 from pixelnet.errors import InputError
 
 W, H = 16, 12
-SQUARE = [[2, 2], [10, 2], [10, 10], [2, 10]]
-SMALL = [[4, 4], [6, 4], [6, 6], [4, 6]]
 
 
-def save_image(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (H, W, 3), np.uint8)).save(path)
+def png(mask: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
-def shape(label: str, points: list, kind: str = "polygon") -> dict:
-    return {"label": label, "points": points, "shape_type": kind}
+RING = [[2, 3], [10, 3], [10, 9.5]]
+POINTS = {"polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 3, "point": 1}
+LABELME = {
+    "version": "5.5.0",
+    "flags": {},
+    "shapes": [
+        *({"label": "car", "points": RING[:number], "shape_type": kind} for kind, number in POINTS.items()),
+        {"label": 5, "points": [[2, 3], [5, 6]], "shape_type": "mask", "mask": png(np.ones((4, 4), bool))},
+    ],
+    "imagePath": "a.png",
+    "imageData": None,
+    "imageHeight": H,
+    "imageWidth": W,
+}
+RUNS = {"size": [H, W], "counts": [90, 12, 90]}
+COCO = {
+    "images": [{"id": 1, "file_name": "a.png", "width": W, "height": H}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[2, 3, 10, 3, 10, 9.5], [1, 1, 2, 1, 2, 2]]},
+        {
+            "id": 2,
+            "image_id": 1,
+            "category_id": 2,
+            "segmentation": RUNS,
+            "iscrowd": 1,
+        },
+        {"id": 3, "image_id": 1, "category_id": 2, "segmentation": RUNS | {"counts": naive_text([90, 12, 90])}},
+    ],
+    "categories": [{"id": 1, "name": "car"}, {"id": 2, "name": "5", "supercategory": "car"}],
+}
+BOX = {"x": 10, "y": 20, "width": 30.5, "height": 40, "rotation": 30}
+VALUES = {
+    "polygon": {"points": RING},
+    "rectangle": BOX,
+    "ellipse": {"x": 10, "y": 20, "radiusX": 30.5, "radiusY": 40, "rotation": 30},
+    "brush": {"format": "rle", "rle": packed(bytes(4 * W * H - 8) + b"abcdefgh")},
+    "keypoint": {"x": 10, "y": 20, "width": 0.5},
+}
+REGIONS = [
+    {"id": f"r{k}", "type": f"{kind}labels", "original_width": W, "original_height": H, "image_rotation": 0,
+     "value": {**value, f"{kind}labels": ["car"]}}
+    for k, (kind, value) in enumerate(VALUES.items())
+]  # fmt: skip
+LABEL_STUDIO = [
+    {"id": 1, "data": {"image": "/data/upload/1/a.png"}, "annotations": [{"id": 1, "result": REGIONS}]},
+    {"id": 2, "data": {"image": "/data/upload/1/b.png"}, "annotations": []},
+]  # fmt: skip
 
 
-def labelme(root: Path, *shapes: dict, split: str = "train", name: str = "a", width: int = W) -> Path:
-    save_image(root / split / "images" / f"{name}.png")
-    path = root / split / "labels" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"shapes": shapes, "imageWidth": width, "imageHeight": H}))
-    return root
+def painted(path: Path, kind: str) -> np.ndarray:
+    """The label map of the first image of a file, each of its classes read from it."""
+    if kind == "labelme":
+        return paint(read_labelme(path, (W, H)), ("background", *labelme_labels(path)), 0)
+    file = Coco(path) if kind == "coco" else LabelStudio(path)
+    return paint(file.drawing(next(iter(file.images), "a.png"), (W, H)), ("background", *file.categories), 0)
 
 
-def annotation(category: int, segmentation, **more) -> dict:
-    return {"id": 7, "image_id": 1, "category_id": category, "segmentation": segmentation, "iscrowd": 0, **more}
+# ---------------------------------------------------------------------------------------------- which kind
 
 
-def coco(root: Path, *annotations: dict, split: str = "train", file: str = "labels.json", **image) -> Path:
-    save_image(root / split / "images" / "a.png")
-    content = {
-        "images": [{"id": 1, "file_name": "a.png", "width": W, "height": H, **image}],
-        "annotations": annotations,
-        "categories": [{"id": 9, "name": "ant"}, {"id": 3, "name": "zebra"}],
-    }
-    (root / split / file).write_text(json.dumps(content))
-    return root
-
-
-def flat(points: list) -> list:
-    return [value for point in points for value in point]
-
-
-def opened(root: Path, split: str = "train") -> Dataset:
-    return open_dataset(f"folder:{root}", "segmentation", split)
-
-
-class TestLabelMe(DatasetContract):
-    @pytest.fixture
-    def dataset(self, tmp_path: Path) -> Dataset:
-        labelme(tmp_path, shape("b", SQUARE), name="b")
-        return opened(labelme(tmp_path, shape("a", SMALL), shape("b", [[9, 6], [12, 6]], "circle")))
-
-
-def placed(root: Path, place: str) -> Path:
-    """A COCO file and its picture, the split train, moved from images/ to another place that it may have."""
-    coco(root, annotation(3, [flat(SQUARE)]), annotation(9, [flat(SMALL)]))
-    images, file = root / "train/images", root / "train/labels.json"
-    if place == "beside images/":
-        file.rename(file.with_name("_annotations.coco.json"))
-    elif place == "roboflow":
-        file.rename(file.with_name("_annotations.coco.json"))
-        (images / "a.png").rename(root / "train/a.png")
-        images.rmdir()
-    elif place in ("coco", "coco, images/"):
-        (root / "annotations").mkdir()
-        if place != "coco":
-            (root / "images").mkdir()
-        file.rename(root / "annotations/instances_train2017.json")
-        images.rename(root / ("train2017" if place == "coco" else "images/train2017"))
-        (root / "train").rmdir()
-    return root
-
-
-class TestCoco(DatasetContract):
-    @pytest.fixture(params=["beside images/, by hand", "beside images/", "roboflow", "coco", "coco, images/"])
-    def dataset(self, tmp_path: Path, request: pytest.FixtureRequest) -> Dataset:
-        return opened(placed(tmp_path, request.param))
-
-
-@pytest.mark.parametrize(("place", "val"), [("roboflow", "valid"), ("coco", "val2017"), ("coco, images/", "val2017")])
-def test_the_splits_of_coco_and_roboflow_are_train_and_val(place: str, val: str, tmp_path: Path) -> None:
-    root = placed(tmp_path, place)
-    for path in sorted(root.rglob("*train*")):  # the same again as the other split
-        if path.is_dir():
-            shutil.copytree(path, path.with_name(val))
-        elif place != "roboflow":
-            shutil.copy(path, path.with_name(path.name.replace("train2017", val)))
-    spec = f"folder:{root}"
-    assert first_task(spec) == "segmentation"
-    assert has_split(spec, "segmentation", "val")
-    dataset = opened(root, "val")
-    assert val in dataset.files(0)[0].as_posix()
-    np.testing.assert_array_equal(dataset.labels(0), opened(root).labels(0))
-    with pytest.raises(InputError, match=r"has no split 'test'; it has train, val"):
-        opened(root, "test")
-
-
-def test_two_years_of_coco_keep_their_names(tmp_path: Path) -> None:
-    root = placed(tmp_path, "coco")
-    shutil.copytree(root / "train2017", root / "train2014")
-    shutil.copy(root / "annotations/instances_train2017.json", root / "annotations/instances_train2014.json")
-    assert coco_splits(root).keys() == {"train2014", "train2017"}
-    assert opened(root, "train2014").names == ["a"]
-
-
-# ---------------------------------------------------------------------------------------------- label maps
-
-
-def test_labelme_later_shapes_cover_earlier_ones_and_splits_agree(tmp_path: Path) -> None:
-    labelme(tmp_path, shape("ape", SMALL), split="val")
-    dataset = opened(labelme(tmp_path, shape("cat", SQUARE), shape("bee", SMALL)))
-    assert dataset.class_names == opened(tmp_path, "val").class_names == ("background", "ape", "bee", "cat")
-    expected = np.zeros((H, W), np.uint8)
-    expected[2:10, 2:10] = 3
-    expected[4:6, 4:6] = 2
-    np.testing.assert_array_equal(dataset.labels(0), expected)
-    assert not check(dataset).problems
-
-
-def test_coco_small_shapes_stay_visible_and_crowds_are_unlabelled(tmp_path: Path) -> None:
-    crowd = np.zeros((H, W), bool)
-    crowd[:, 13:] = True
-    runs = {"size": [H, W], "counts": naive_text(naive_runs(crowd))}
-    small, large = annotation(3, [flat(SMALL)]), annotation(9, [flat(SQUARE)])
-    dataset = opened(coco(tmp_path, small, large, annotation(3, runs, iscrowd=1)))
-    assert dataset.class_names == ("background", "zebra", "ant")  # by id
-    expected = np.zeros((H, W), np.uint8)
-    expected[2:10, 2:10] = 2
-    expected[4:6, 4:6] = 1
-    expected[:, 13:] = 255
-    np.testing.assert_array_equal(dataset.labels(0), expected)
-    assert not check(dataset).problems
-    assert Folder.has_labels(tmp_path, "segmentation")
-
-
-@pytest.mark.parametrize(("names", "outside"), [(["cat", "dog"], 255), (["cat", "background"], 1)])
-def test_names_decide_what_no_shape_covers(tmp_path: Path, names: list, outside: int) -> None:
-    (labelme(tmp_path, shape("cat", SQUARE)) / "classes.json").write_text(json.dumps({"names": names}))
-    dataset = opened(tmp_path)
-    assert dataset.class_names == tuple(names)
-    assert (dataset.labels(0)[0, 0], dataset.labels(0)[5, 5]) == (outside, 0)
-
-
-# ---------------------------------------------------------------------------------------------- errors
-
-
-def test_labelme_errors_name_file_and_shape(tmp_path: Path) -> None:
-    for wrong, message in (
-        (shape("a", SQUARE[:2]), "a.json: shape 1, a polygon, has 2 points, expected 3"),
-        (shape("a", SQUARE, "spline"), "a.json: shape 1 is a 'spline', expected one of polygon"),
-        (shape("a", SQUARE, "circle"), "shape 1, a circle, has 4 points, expected 2"),
-        ({"label": "a"}, "a.json: shape 1 cannot be read"),
+def test_kinds_are_known_by_their_keys(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    for content, kind in (
+        (LABELME, "labelme"),
+        (COCO, "coco"),
+        (dict(reversed(COCO.items())), "coco"),
+        (LABEL_STUDIO, "label-studio"),
+        ([{"id": 1, "image": "a.png", "label": [], "annotation_id": 3}], "label-studio"),  # JSON-MIN, refused by name
+        ([{"data": {}, "completions": []}], "label-studio"),
+        ({"images": []}, None),
+        ({"version": {"shapes": 1}}, None),
+        ([{"shapes": 1}], None),
+        ([[]], None),
+        ([], None),
+        ({}, None),
+        (3, None),
+        ("shapes", None),
     ):
-        with pytest.raises(InputError, match=message):
-            opened(labelme(tmp_path, shape("b", SQUARE), wrong)).labels(0)
-    (labelme(tmp_path, shape("cow", SQUARE)) / "classes.json").write_text('{"names": ["cat", "dog"]}')
-    assert "a.json: shape 0 has the label 'cow'" in check(opened(tmp_path)).problems[0]
+        for indent in (None, 2):
+            path.write_text(json.dumps(content, indent=indent))
+            assert kind_of(path) == kind, content
 
 
-def test_labelme_of_another_size(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a.json says that its image is 20x12, but it is 16x12"):
-        opened(labelme(tmp_path, shape("b", SQUARE), width=20)).labels(0)
+def test_what_is_broken_shows_when_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    whole = json.dumps(LABELME)
+    for text, kind in ((whole[:-20], "labelme"), (whole[:20], None), ("[" * 100_000, None), ("\xff", None), ("", None)):
+        path.write_bytes(text.encode("latin-1"))
+        assert kind_of(path) == kind
+    assert kind_of(tmp_path / "none.json") is None
+    assert kind_of(tmp_path) is None
 
 
-def test_coco_errors_name_file_and_annotation(tmp_path: Path) -> None:
-    for wrong, message in (
-        (annotation(3, [[1, 1, 5, 5]]), "labels.json: annotation 7 of a.png has 2 points"),
-        (annotation(3, []), "annotation 7 of a.png has no polygon"),
-        (annotation(4, [flat(SQUARE)]), "annotation 7 of a.png has the category 4"),
-        (annotation(3, {"size": [H, W], "counts": [5]}), "annotation 7 of a.png: run lengths add up to 5, expected 192"),
-        (annotation(3, {"size": [W, H], "counts": [192]}), "annotation 7 of a.png: run lengths of size"),
-        (annotation(3, {"size": [H, W], "counts": "P"}), "annotation 7 of a.png cannot be read"),
-        (annotation(3, [flat(SQUARE)], image_id=2), "annotation 7 is of image 2, which is not among"),
-    ):
-        with pytest.raises(InputError, match=message):
-            opened(coco(tmp_path, wrong)).labels(0)
-    with pytest.raises(InputError, match=r"labels.json says that a.png is 20x12"):
-        opened(coco(tmp_path, width=20)).labels(0)
+# ---------------------------------------------------------------------------------------------- painting
 
 
-def test_coco_images_and_files_must_be_the_same(tmp_path: Path) -> None:
-    save_image(coco(tmp_path) / "train/images/b.png")
-    with pytest.raises(InputError, match=r"b is in train/images/ but not among the images of train/labels.json"):
-        opened(tmp_path)
-    (tmp_path / "train/images/b.png").unlink()
-    content = json.loads((tmp_path / "train/labels.json").read_text())
-    content["images"].append({"id": 2, "file_name": "c.png", "width": W, "height": H})
-    (tmp_path / "train/labels.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"c is not in train/images/ but among the images of train/labels.json"):
-        opened(tmp_path)
+def test_many_polygons_take_no_more_than_the_map(tmp_path: Path) -> None:
+    rng, width, height = np.random.default_rng(0), 1500, 1000
+    corners = [(x, y) for x, y in rng.integers(0, 900, (400, 2)).tolist()]
+    shapes = [{"label": "car", "points": [[x, y], [x + 20, y], [x + 20, y + 20], [x, y + 15]]} for x, y in corners]
+    large = {"label": "car", "points": [[0, 0], [width, 0], [width, 0.7 * height]]}
+    path = tmp_path / "a.json"
+    most = {}
+    for name, drawn in (("small", shapes), ("large", [large]), ("all", [*shapes, *[large] * 20])):
+        path.write_text(json.dumps({"shapes": drawn}))
+        tracemalloc.start()
+        ids = paint(read_labelme(path, (width, height)), ("background", "car"), 0)
+        most[name] = tracemalloc.get_traced_memory()[1] / ids.size
+        tracemalloc.stop()
+        assert ids.any()
+    assert most["small"] < 1.8  # the map, and what was read
+    assert most["all"] < most["large"] + most["small"] < 5  # one shape at a time
 
 
-def test_labelme_files_without_a_shape_have_no_classes(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has 1 classes, expected 2 to 255"):
-        opened(labelme(tmp_path))
+def test_a_label_that_is_no_class_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(LABELME))
+    with pytest.raises(InputError, match=r"a.json: shape 0 has the label 'car', not among the classes cat, dog;"):
+        paint(read_labelme(path), ("cat", "dog"), 255)
 
 
-def test_labels_of_two_kinds(tmp_path: Path) -> None:
-    labelme(coco(tmp_path), shape("a", SQUARE))
-    with pytest.raises(InputError, match="both hold labels"):
-        opened(tmp_path)
+def test_a_scribble_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    zigzag = [[k % 50, k % 2 * 4000] for k in range(20_000)]
+    path.write_text(json.dumps({"shapes": [{"label": "car", "points": zigzag}]}))
+    with pytest.raises(InputError, match=r"a.json: shape 0 cannot be read \(ValueError: its edges cross 80000000 rows"):
+        paint(read_labelme(path, (50, 4000)), ("background", "car"), 0)
+
+
+# ---------------------------------------------------------------------------------------------- hostile files
+
+JUNK = [
+    None, True, False, 0, -1, 1, 3, 2**31, 2**63 - 1, -(2**63), 10**30, 10**400, 0.5, 1e300, -1e300, float("nan"),
+    float("inf"), float("-inf"), "", "x", "1", "\ud800", "\x1b[2J", "é" * 99, [], [None], [[]], [[[1]]],
+    [1, 2, 3, 4, 5, 6], [True] * 6, {}, {"size": [H, W], "counts": []}, {"id": 1}, {"rle": [1]}, "o05P5" * 9,
+    png(np.ones((3, 3), np.uint8)),
+]  # fmt: skip
+
+
+def places(content, place: tuple = ()) -> list[tuple]:
+    """Where anything is within JSON: the keys and indices that lead there."""
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [place, *(found for key, value in inner for found in places(value, (*place, key)))]
+
+
+def changed(content, place: tuple, change: object):
+    """JSON with what is at a place replaced, or deleted or doubled."""
+    if not place:
+        return change
+    content = copy.deepcopy(content)
+    parent = content
+    for key in place[:-1]:
+        parent = parent[key]
+    if change == "delete":
+        del parent[place[-1]]
+    elif change == "double" and isinstance(parent, list):
+        parent.append(parent[place[-1]])
+    else:
+        parent[place[-1]] = change
+    return content
+
+
+FILES = {"labelme": LABELME, "coco": COCO, "label-studio": LABEL_STUDIO}
+
+
+def assert_read_or_refused(path: Path, kind: str) -> None:
+    message = str(path)
+    kind_of(path)
+    try:
+        painted(path, kind)
+    except InputError as error:
+        message = str(error)
+    assert str(path) in message
+    assert len(message) < len(str(path)) + 700
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_files_are_good_before_they_are_changed(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(FILES[kind]))
+    assert kind_of(path) == kind
+    assert painted(path, kind).any()
+
+
+@pytest.mark.parametrize("kind", FILES)
+@given(data=st.data())
+def test_changed_files_are_read_or_refused(kind: str, data: st.DataObject, tmp_path: Path) -> None:
+    content = FILES[kind]
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.sampled_from(places(content)))
+        content = changed(content, place, data.draw(st.sampled_from(["delete", "double", *JUNK])))
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(content))
+    assert_read_or_refused(path, kind)
+
+
+@pytest.mark.parametrize("kind", FILES)
+@given(data=st.data())
+def test_damaged_files_are_read_or_refused(kind: str, data: st.DataObject, tmp_path: Path) -> None:
+    text = bytearray(json.dumps(FILES[kind]).encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9) | st.just(b"9"))
+    path = tmp_path / "file.json"
+    path.write_bytes(bytes(text[: data.draw(st.integers(len(text) // 2, len(text)))]))
+    assert_read_or_refused(path, kind)

@@ -99,16 +99,21 @@ def without_prefix(name: str) -> str:
 
 
 def image_of(data: Record) -> str:
-    """The decoded path of a task's image, an address without host and query. Raises ValueError if there is none."""
-    named = [text for text in data.values() if isinstance(text, str) and text.lower().endswith(IMAGE_EXTENSIONS)]
-    address = data.get("image") or (named[0] if len(named) == 1 else None)
-    if not isinstance(address, str):
-        raise ValueError(f"no image, or several, in data: {text_of(data)}")
-    parts = urlsplit(address)
-    place = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]  # /data/local-files/?d=folder/name.png
+    """The path of a task's image, "image" in its data or the one that is an image. Raises ValueError for none."""
+    places = [place_of(text) for text in data.values() if isinstance(text, str)]
+    named = [place for place in places if place.lower().endswith(IMAGE_EXTENSIONS)]
+    if isinstance(data.get("image"), str):
+        named = [place_of(data["image"])]
+    place = named[0] if len(named) == 1 else ""
     if not PurePosixPath(place).name:
-        raise ValueError(f"the image {text_of(address)}")
-    return place.replace("\\", "/")
+        raise ValueError(f"no image, or several, in {text_of(data)}")
+    return place
+
+
+def place_of(address: str) -> str:
+    """The decoded path in an address, without host and query; of /data/local-files/?d=folder/name.png the latter."""
+    parts = urlsplit(address)
+    return parse_qs(parts.query).get("d", [unquote(parts.path)])[0].replace("\\", "/")
 
 
 def regions_of(task: Record, where: str) -> list[tuple[str, Record]] | None:

@@ -51,7 +51,7 @@ def stroke(starts: np.ndarray, ends: np.ndarray, radius: float, width: int, heig
     across_x, across_y = -radius * dy / length, radius * dx / length  # to the line's side
     for edge, row in edges_and_rows(first, last, width * height):
         y = row + 0.5
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):
             # Where the row leaves the discs at both ends, and the two sides between them; NaN where it misses them.
             halves = [np.sqrt(radius**2 - (y - end[edge]) ** 2) for end in (y0, y1)]
             leaves = [x[edge] + sign * half for x, half in zip((x0, x1), halves, strict=True) for sign in (-1, 1)]
