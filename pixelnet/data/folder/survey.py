@@ -9,8 +9,8 @@ from typing import Any
 from pixelnet.data.drawn import kind_of
 from pixelnet.data.folder import shapes
 from pixelnet.data.folder.form import FILE, Form, read_form
-from pixelnet.data.folder.legend import classes_beside
 from pixelnet.data.folder.layout import Found, Item, Pair, composed, discover, files_in
+from pixelnet.data.folder.legend import classes_beside
 from pixelnet.data.folder.patterns import chosen, named_pairs, proposal, select
 from pixelnet.data.folder.words import SPLIT_OF, Vocabulary, vocabulary
 from pixelnet.data.listed import read_lines
@@ -98,8 +98,8 @@ def _refuse_both(root: Path, files: Sequence[PurePosixPath], drawn: shapes.Drawn
     maps = [file for file in among if file.suffix.lower() in LABEL_EXTENSIONS or kind_of(root / file) == "labelme"]
     if maps and not form.labels:
         raise InputError(
-            f'{maps[0]} and {next(iter(drawn))} both hold labels; keep one of them, or say which are meant by "labels" in '
-            f"{FILE}"
+            f"{maps[0]} and {next(iter(drawn))} both hold labels; keep one of them, or say which are meant by "
+            f'"labels" in {FILE}'
         )
 
 
