@@ -31,12 +31,12 @@ def write_data() -> None:
         for column in range(3):
             split = "val" if column == 2 else "train"
             top, left = 101 * row, 128 * column
-            for folder, pixels in (("images", photo), ("labels", mask.astype(np.uint8))):
+            for folder, pixels in (("images", photo), ("masks", 255 * mask.astype(np.uint8))):
                 path = DATA / split / folder / f"tile-{row}{column}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(pixels[top : top + 101, left : left + 128]).save(path)
-    classes = {"names": ["background", "coin"], "colors": [[52, 56, 70], [242, 174, 62]]}
-    (DATA / "classes.json").write_text(json.dumps(classes))
+    classes = [{"name": "background", "color": [52, 56, 70]}, {"name": "coin", "color": [242, 174, 62]}]
+    (DATA / "dataset.json").write_text(json.dumps({"classes": classes}))  # the rest is found out
     # --8<-- [end:write]
 
 
@@ -72,8 +72,7 @@ def main() -> None:
 
     # --8<-- [start:score]
     scores = pixelnet.evaluate(model, data=DATA, csv="scores.csv", report="scores.html")
-    low, high = scores["intervals"]["miou"]
-    print(f"mean IoU {scores['miou']:.3f} ({low:.3f} .. {high:.3f}) on {DATA}/val")
+    print(f"mean IoU {scores['miou']:.3f} on {DATA}/val")
     # --8<-- [end:score]
 
     # --8<-- [start:predict]

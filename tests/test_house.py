@@ -36,6 +36,7 @@ RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 # The two places of the model that look up the stairs, inside a function: the README's best lines need them.
 DOORS = {("model", "encode"): "inference.encoded", ("model", "save"): "runs.checkpoint"}
 
+FREE_OF_TORCH = ("dataset", "folder/__init__", "camvid", "scenes/__init__")
 OWNERS = {
     "timm": {"nn.backbone"},
     "tyro": {"cli"},
@@ -142,7 +143,7 @@ def test_a_library_stays_with_its_owners() -> None:
 
 def test_metrics_and_data_sets_know_no_model() -> None:
     free = [*(ROOT / "pixelnet" / "metrics").glob("*.py"), ROOT / "pixelnet" / "points.py"]
-    free += [ROOT / "pixelnet" / "data" / f"{name}.py" for name in ("dataset", "folder/__init__", "camvid", "scenes/__init__")]
+    free += [ROOT / "pixelnet" / "data" / f"{name}.py" for name in FREE_OF_TORCH]
     for path in free:
         assert "torch" not in {name.split(".")[0] for name, *_ in imports(path)}, path.name
 

@@ -35,7 +35,12 @@ def small(task: str, data: Path, out: Path) -> str:
             items = np.linspace(0, len(dataset) - 1, count).round().astype(int)
             write_split(dataset, items, factor, unfinished / split)
         if dataset.class_names:
-            write_json(unfinished / "classes.json", {"names": dataset.class_names, "colors": dataset.class_colors})
+            colors = dataset.class_colors or (None,) * len(dataset.class_names)
+            classes = [
+                {"name": name, "value": k, "color": color}
+                for k, (name, color) in enumerate(zip(dataset.class_names, colors, strict=True))
+            ]
+            write_json(unfinished / "dataset.json", {"classes": classes, "unlabelled": [255]})
         unfinished.rename(folder)
     return f"folder:{folder}"
 
