@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pixelnet.data.dataset import Dataset
 from pixelnet.data.folder.coding import Coding
 from pixelnet.data.folder.form import FILE, OTHER, ClassForm, Form, to_text
+from pixelnet.data.folder.patterns import proposal
 from pixelnet.data.folder.pictures import RGB
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
@@ -20,10 +21,11 @@ def proposed_form(data: "Folder") -> Form:
     form, survey = data.form, data.survey
     if survey.drawn:
         form = replace(form, labels=tuple(map(str, survey.drawn)))
-    elif survey.proposed and not (form.images and form.labels):
-        images, labels = survey.proposed
+    elif not (form.images and form.labels):
+        pairs = {item.image: item.labels for item in survey.items if item.labels}
+        images, labels = proposal(survey.files, list(pairs.items())) or ((), ())
         form = replace(form, images=tuple(images), labels=tuple(labels))
-    if form.splits is None and survey.splits and survey.proposed:
+    if form.splits is None and survey.splits and form.images:
         form = replace(form, splits=_splits(data))
     return replace(
         form,

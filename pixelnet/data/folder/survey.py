@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,7 +12,7 @@ from pixelnet.data.folder import shapes
 from pixelnet.data.folder.form import FILE, Form, read_form
 from pixelnet.data.folder.layout import Found, Item, Pair, composed, discover, files_in
 from pixelnet.data.folder.legend import classes_beside
-from pixelnet.data.folder.patterns import chosen, named_pairs, proposal, select
+from pixelnet.data.folder.patterns import chosen, named_pairs, select
 from pixelnet.data.folder.words import SPLIT_OF, Vocabulary, vocabulary
 from pixelnet.data.listed import read_lines
 from pixelnet.errors import InputError
@@ -20,6 +21,8 @@ from pixelnet.tasks import Task, find_task
 
 STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold several images
 NAMED = 3
+KEPT = 8  # surveys
+_known: dict[tuple[Any, ...], "Survey"] = {}
 REFUSE, SKIP, BACKGROUND = "refuse", "skip", "background"  # of what lacks its partner
 
 
@@ -27,25 +30,24 @@ REFUSE, SKIP, BACKGROUND = "refuse", "skip", "background"  # of what lacks its p
 class Survey:
     """What a folder holds.
 
-    root: that paths start from. form: what dataset.json says. task: what the labels are for. items: all, whatever their
-    split, sorted by name. notes: what was taken and left aside. annotators: how many files of labels an image has at
-    most.
+    root: that paths start from. form: what dataset.json says. files: all there are. drawn: files of shapes, opened.
+    items: all, whatever their split, sorted by name. notes: what was taken and left aside.
     """
 
     root: Path
     form: Form
-    task: str | Task
+    files: Sequence[PurePosixPath] = ()
+    drawn: shapes.Drawn = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    proposed: tuple[list[str], list[str]] | None = None
-    drawn: shapes.Drawn = field(default_factory=dict)
 
-    @property
+    @cached_property
     def splits(self) -> tuple[str, ...]:
         return tuple(sorted({item.split for item in self.items if item.split is not None}))
 
-    @property
+    @cached_property
     def annotators(self) -> int:
+        """How many files of labels an image has at most."""
         return max((len(item.labels) for item in self.items), default=0)
 
     def of(self, split: str) -> list[Item]:
@@ -62,14 +64,36 @@ def survey(path: Path, task: str | Task, changes: dict[str, Any] | None = None, 
     images and labels that do not pair up, and where there are none.
     """
     root, form = root_and_form(path, changes)
-    kind = find_task(task)
     if form.task is not None and form.task != str(task):
         raise InputError(f"{path} has labels for {form.task}, as its {FILE} says, not for {task}")
     files, skipped = files_in(root)
     files = [file for file in files if file.name != FILE]
+    # Opening a data set asks several times what there is (which tasks, which splits): once for the same files will do.
+    key = (path, str(task), strict, repr(form), tuple(map(str, files)), tuple(_stamp(root / file) for file in files))
+    if key not in _known:
+        while len(_known) >= KEPT:
+            _known.pop(next(iter(_known)))
+        _known[key] = _survey(root, form, task, strict, files, skipped)
+    return _known[key]
+
+
+def _stamp(path: Path) -> int:
+    """When a file that says what others are was last changed; 0 for any other."""
+    return path.stat().st_mtime_ns if path.suffix.lower() in (".json", ".txt", ".csv") and path.exists() else 0
+
+
+def _survey(
+    root: Path,
+    form: Form,
+    task: str | Task,
+    strict: bool,
+    files: Sequence[PurePosixPath],
+    skipped: Counter[str],
+) -> Survey:
+    kind = find_task(task)
     if kind.categorical and not form.classes:
         form = replace(form, classes=classes_beside(root, files))
-    result = Survey(root, form, task)
+    result = Survey(root, form, files)
     if drawn := shapes.files_of_many(root, files, form) if kind.categorical else {}:
         _refuse_both(root, files, drawn, form)
         items = shapes.items_of(root, files, drawn, form)
@@ -85,7 +109,6 @@ def survey(path: Path, task: str | Task, changes: dict[str, Any] | None = None, 
     if not items:
         raise InputError(_nothing(root, files, str(task)))
     items = _split(items, files, root, form, result.notes)
-    result.proposed = None if drawn else proposal(files, [(item.image, item.labels) for item in items if item.labels])
     result.items = sorted(_named([page for item in items for page in _pages(item, root, form)]))
     result.notes += _passed_over(files, items, skipped)
     return result

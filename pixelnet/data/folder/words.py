@@ -6,7 +6,9 @@ and each field is a word of one of the lists below or belongs to the item's own 
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 FIELD = re.compile(r"\d+(?:st|nd|rd|th)(?![a-z])|\d+|[A-Z]+(?![a-z])|[^\W\d_][^\W\d_A-Z]*")
@@ -44,13 +46,14 @@ ASIDE = frozenset((
 PLAIN = frozenset(("class", "classes", "id", "ids", "index", "map", "maps", "dir", "folder", "files", "data"))
 
 
-def fields(text: str) -> list[str]:
+@lru_cache(maxsize=65536)
+def fields(text: str) -> tuple[str, ...]:
     """The fields of a name, in lower case; accents composed."""
     found = []
     for field in FIELD.findall(unicodedata.normalize("NFC", text)):
         glued = GLUED.fullmatch(field.lower())
         found += [glued[1], glued[2] + glued[3]] if glued else [field.lower()]
-    return found
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ class Vocabulary:
             return "aside"
         return "image" if any(field in IMAGES for field in rest) else None
 
-    def _sorted(self, found: list[str]) -> tuple[list[str], list[str], list[str]]:
+    def _sorted(self, found: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
         """Fields that are words of labels, fields that tell annotators apart, and the rest, in their order."""
         own: list[str] = []
         people: list[str] = []
