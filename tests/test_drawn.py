@@ -78,7 +78,9 @@ def painted(path: Path, kind: str) -> np.ndarray:
     if kind == "labelme":
         return paint(read_labelme(path, (W, H)), ("background", *labelme_labels(path)), 0)
     file = Coco(path) if kind == "coco" else LabelStudio(path)
-    return paint(file.drawing(next(iter(file.images), "a.png"), (W, H)), ("background", *file.categories), 0)
+    for image in file.images:
+        return paint(file.drawing(image, (W, H)), ("background", *file.categories), 0)
+    return np.zeros((H, W), np.uint8)
 
 
 # ---------------------------------------------------------------------------------------------- which kind

@@ -106,6 +106,8 @@ def test_what_is_not_drawn_is_passed_over(tmp_path: Path) -> None:
         ("s3://bucket/set/p.png", "p.png"),
         ("https://example.com/p.png?X-Amz-Date=1/2", "p.png"),
         ("p.png", "p.png"),
+        ("/data/local-files/?d=set\\p+q&r.png", "p+q&r.png"),
+        ("/data/upload/1/http:[100%.png", "http:[100%.png"),
     ],
 )
 def test_names_of_images(address: str, name: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -100,20 +100,20 @@ def without_prefix(name: str) -> str:
 
 def image_of(data: Record) -> str:
     """The path of a task's image, "image" in its data or the one that is an image. Raises ValueError for none."""
-    places = [place_of(text) for text in data.values() if isinstance(text, str)]
-    named = [place for place in places if place.lower().endswith(IMAGE_EXTENSIONS)]
+    texts = [place_of(text) for text in data.values() if isinstance(text, str)]
+    named = [text for text in texts if text.lower().endswith(IMAGE_EXTENSIONS)]
     if isinstance(data.get("image"), str):
         named = [place_of(data["image"])]
-    place = named[0] if len(named) == 1 else ""
-    if not PurePosixPath(place).name:
+    if len(named) != 1 or not PurePosixPath(named[0]).name:
         raise ValueError(f"no image, or several, in {text_of(data)}")
-    return place
+    return named[0]
 
 
 def place_of(address: str) -> str:
-    """The decoded path in an address, without host and query; of /data/local-files/?d=folder/name.png the latter."""
-    parts = urlsplit(address)
-    return parse_qs(parts.query).get("d", [unquote(parts.path)])[0].replace("\\", "/")
+    """The decoded path in an address, without scheme and query; of /data/local-files/?d=folder/name.png the latter."""
+    path, _, query = address.partition("?")
+    path = query.removeprefix("d=") if query.startswith("d=") else path.rpartition("://")[2]
+    return unquote(path).replace("\\", "/")
 
 
 def regions_of(task: Record, where: str) -> list[tuple[str, Record]] | None:
