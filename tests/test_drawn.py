@@ -2,6 +2,7 @@ import base64
 import copy
 import io
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -115,6 +116,8 @@ def test_what_is_broken_shows_when_it_is_read(tmp_path: Path) -> None:
     for text, kind in ((whole[:-20], "labelme"), (whole[:20], None), ("[" * 100_000, None), ("\xff", None), ("", None)):
         path.write_bytes(text.encode("latin-1"))
         assert kind_of(path) == kind
+    os.mkfifo(tmp_path / "pipe.json")
+    assert kind_of(tmp_path / "pipe.json") is None
     assert kind_of(tmp_path / "none.json") is None
     assert kind_of(tmp_path) is None
 

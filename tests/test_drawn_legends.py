@@ -49,5 +49,5 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     for read in (read_labelmap, roboflow_classes):
         with pytest.raises(InputError, match="list cannot be read as text"):
             read(tmp_path / "list")
-        with pytest.raises(InputError, match="none cannot be read as text"):
+        with pytest.raises(InputError, match="none is not there, or is no file"):
             read(tmp_path / "none")

@@ -25,6 +25,8 @@ def kind_of(path: Path) -> Kind | None:
 
     No more of it is decoded than is needed to know, and what is broken behind that shows when it is read.
     """
+    if not Path(path).is_file():  # a pipe would be waited for
+        return None
     try:
         text = Path(path).read_text(encoding="utf-8-sig").lstrip()
         if text.startswith("["):  # Label Studio's tasks; its form JSON-MIN, too, which is then refused by name

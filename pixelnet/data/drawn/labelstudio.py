@@ -36,7 +36,7 @@ from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS
 
 GEOMETRY = ("polygon", "rectangle", "ellipse", "brush", "keypoint")
-UNKNOWN = ("bitmask", "vector", "cuboid", "line")  # drawn, too, but of forms that are not read here
+UNKNOWN = ("bitmask", "vector")  # drawn, too, but of forms that are not read here
 
 Record = dict[str, Any]
 
@@ -55,7 +55,7 @@ class LabelStudio(DrawnFile):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        tasks, places = read_json(path, list), []
+        tasks, places = read_json(path, kind=list), []
         for k, task in enumerate(tasks):
             with understood(f"{path}: task {k}", "data with the image's path, and a list of annotations"):
                 if "annotation_id" in task:

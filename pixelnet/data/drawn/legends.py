@@ -42,6 +42,8 @@ def roboflow_classes(path: Path) -> dict[int, str]:
 
 def lines(path: Path) -> list[tuple[str, str]]:
     """The lines of a text file that are neither empty nor a comment, each with where it is."""
+    if not Path(path).is_file():
+        raise InputError(f"{path} is not there, or is no file; check the path")
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
