@@ -119,9 +119,11 @@ def class_name(label: Any) -> str:
 
 
 def size_of(declared: tuple[Any, Any], size: tuple[int, int] | None, where: str, image: str) -> tuple[int, int]:
-    """The (width, height) of an image that a file calls `image` and declares to be of another size, or of this one.
+    """The (width, height) of an image, which a file calls `image`.
 
-    declared: as the file has it, None for what it leaves out. size: the image's own, None if it is not known.
+    declared: the size it has in the file, None for what is left out. size: its own, None if it is not known.
+
+    Raises InputError if they are not the same, or if neither is known.
     """
     for own, number in zip(declared, size or (None, None), strict=True):
         if own is None and number is None:
