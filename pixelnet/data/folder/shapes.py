@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from pixelnet.data.drawn import Coco, DrawnFile, LabelStudio, kind_of
+from pixelnet.data.drawn import Coco, DrawnFile, LabelStudio, kind_of, without_prefix
 from pixelnet.data.folder.form import FILE, Form
 from pixelnet.data.folder.layout import Item, composed
 from pixelnet.data.folder.words import SPLIT_OF, Place, Vocabulary, fields
@@ -33,43 +33,52 @@ def files_of_many(root: Path, files: Sequence[PurePosixPath], form: Form) -> dic
     return opened
 
 
-def items_of(root: Path, files: Sequence[PurePosixPath], drawn: Drawn, form: Form) -> list[Item]:
+def items_of(root: Path, files: Sequence[PurePosixPath], drawn: Drawn, form: Form, notes: list[str]) -> list[Item]:
     """An item for each image of the files of shapes. Raises InputError for images that are on one side only."""
     words = Vocabulary((), frozenset(), generic=True)
-    images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
+    places = [words.place(path) for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
     by_name: dict[str, list[Place]] = {}
-    for path in images:
-        by_name.setdefault(composed(path.name), []).append(words.place(path))
+    for place in places:
+        by_name.setdefault(composed(place.path.name), []).append(place)
     short = {file: _split_of(file, words) for file in drawn}
     splits = _apart(short)
     items: list[Item] = []
+    undone: set[Place] = set()
     for file, shapes in drawn.items():
         for key in shapes.images:
             image = _image_of(key, short[file], file, by_name)
             if image is not None:
-                place = words.place(image)
-                name = "/".join([*place.folder, place.stem])
-                items.append(Item(name, image, (file,), splits[file] or place.split, drawn=key))
+                items.append(_item(image, (file,), splits[file] or image.split, key))
             elif form.missing_labels != "skip":
                 raise InputError(
                     f"{key} is among the images of {file}, but no such file is in {root}; add it, or leave it out by "
                     f'"missing_labels": "skip" in {FILE}'
                 )
-    claimed = {item.image for item in items}
-    alone = [path for path in images if path not in claimed and words.place(path).role != "label"]
-    beside = {parent for item in items for parent in [item.image.parent]}
-    lone = [path for path in alone if path.parent in beside]
+        undone |= {image for key in shapes.unannotated if (image := _image_of(key, short[file], file, by_name))}
+    if undone:
+        notes.append(f"left out: {len(undone)} images that nobody has labelled yet")
+    return items + _lone(places, items, undone, drawn, form)
+
+
+def _item(place: Place, labels: tuple[PurePosixPath, ...], split: str | None, key: str | None = None) -> Item:
+    return Item("/".join([*place.folder, place.stem]), place.path, labels, split, drawn=key)
+
+
+def _lone(places: Sequence[Place], items: Sequence[Item], undone: set[Place], drawn: Drawn, form: Form) -> list[Item]:
+    """Items of the images that no file of shapes knows and that lie beside others, as the form has it."""
+    claimed, split_of = {item.image for item in items}, {item.image.parent: item.split for item in items}
+    lone = [
+        place
+        for place in places
+        if place.path not in claimed and place not in undone and place.role != "label" and place.path.parent in split_of
+    ]
     if lone and form.missing_labels == "refuse":
         more = f" ({len(lone) - 1} more like it)" if len(lone) > 1 else ""
         raise InputError(
-            f"{lone[0]} is not among the images of {next(iter(drawn))}{more}; "
+            f"{lone[0].path} is not among the images of {next(iter(drawn))}{more}; "
             f'"missing_labels": "skip" in {FILE} leaves such images out, "background" takes all of them for background'
         )
-    if form.missing_labels == "background":
-        for path in lone:
-            place, twin = words.place(path), next(item for item in items if item.image.parent == path.parent)
-            items.append(Item("/".join([*place.folder, place.stem]), path, (), twin.split))
-    return items
+    return [_item(place, (), split_of[place.path.parent]) for place in lone if form.missing_labels == "background"]
 
 
 def _split_of(file: PurePosixPath, words: Vocabulary) -> str | None:
@@ -86,14 +95,12 @@ def _apart(splits: Mapping[PurePosixPath, str | None]) -> dict[PurePosixPath, st
     }
 
 
-def _image_of(
-    key: str, split: str | None, file: PurePosixPath, by_name: Mapping[str, Sequence[Place]]
-) -> PurePosixPath | None:
+def _image_of(key: str, split: str | None, file: PurePosixPath, by_name: Mapping[str, Sequence[Place]]) -> Place | None:
     """The image that a file of shapes means: of those of its name the one in the most of its folders, of its split,
     nearest to the file."""
     wanted = PurePosixPath(composed(key.replace("\\", "/")))
     ranked = sorted(
-        by_name.get(wanted.name, ()),
+        by_name.get(wanted.name) or by_name.get(without_prefix(wanted.name), ()),
         key=lambda place: (
             -_shared(wanted.parts[::-1], place.path.parts[::-1]),
             place.split != split,
@@ -101,7 +108,7 @@ def _image_of(
             place.path,
         ),
     )
-    return ranked[0].path if ranked else None
+    return ranked[0] if ranked else None
 
 
 def _shared(one: Sequence[str], other: Sequence[str]) -> int:

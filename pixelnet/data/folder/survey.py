@@ -96,7 +96,7 @@ def _survey(
     result = Survey(root, form, files)
     if drawn := shapes.files_of_many(root, files, form) if kind.categorical else {}:
         _refuse_both(root, files, drawn, form)
-        items = shapes.items_of(root, files, drawn, form)
+        items = shapes.items_of(root, files, drawn, form, result.notes)
         result.drawn = drawn
     else:
         found = _explicit(files, form) if form.images and form.labels else _discovered(root, files, form, task, strict)
