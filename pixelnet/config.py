@@ -71,7 +71,8 @@ class TrainConfig:
     val_data: str | None = None
     """Choose the best weights on the val split of this data set, in place of that of the data."""
     val_share: float | None = None
-    """Hold out this share of the images as val, in place of a val split: the same ones for the same data."""
+    """Hold out this share of the images as val, in place of a val split: the same ones for the same data, and whole
+    groups (patients, videos) where names show them; .2 if the data has no val split and nothing is said, 0 for none."""
     fold: str | None = None
     """Hold out one of several equal parts of the images as val, the second of five as 2/5."""
 

@@ -27,6 +27,7 @@ from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, TwoPhase
 from pixelnet.runs import checkpoint
+from pixelnet.runs.learnt import note_images
 from pixelnet.runs.record import Record
 from pixelnet.runs.start import (
     Given,
@@ -56,8 +57,8 @@ def train(task: AnyTask, data: Any, out: str | Path, **options: Any) -> PixelNet
         data: "camvid:PATH" and so on, the path of a folder, or several (see `open_dataset`); or a `Dataset`, a list of
             (image, labels), or a torch data set of (image, target) (see `pixelnet.data.arrays.Arrays`).
         out: the run's folder. It gets config.json, model.safetensors (the best on the val split, or the last where
-            there is none), metrics.jsonl, curves.png, panels of val images, and checkpoint.pt, from which `resume`
-            goes on.
+            there is none), images.json (which images it learnt from, and which are held out), metrics.jsonl,
+            curves.png, panels of val images, and checkpoint.pt, from which `resume` goes on.
         options: the other fields of `TrainConfig`. `backbone` may be a module (see `PixelNet`), `sampler` a `Sampler`,
             `loss` a function of logits (M, K), labels (M,) and weights (M,), and `val_data` anything that `data` may
             be. Of objects config.json notes the names, for people: a run that goes on, and `load`, are given them
@@ -82,6 +83,7 @@ def run(config: TrainConfig, given: Given | None = None) -> PixelNet:
     state = state_to_resume(config)
     accelerator.wait_for_everyone()  # nobody writes to the folder before all have looked
     data, validation = open_data(config, given, accelerator)
+    images = note_images(config.out, data, validation, accelerator, resumed=state is not None)
     total, task = total_steps(config, len(data)), choose_task(config, given, data)
     sampler = choose_sampler(config, given, task, data)
     place = (accelerator.process_index, accelerator.num_processes)
@@ -96,7 +98,7 @@ def run(config: TrainConfig, given: Given | None = None) -> PixelNet:
     if state is not None:
         go_on(state, optimizer, average, accelerator)
     kept = model if average is None else cast(PixelNet, average.module)
-    record = Record(config, kept, validation, accelerator, total, state)
+    record = Record(config, kept, validation, accelerator, total, state, images)
 
     first = 0 if state is None else total if record.stalled else state["step"]
     for step, batch in enumerate(stream(batches, first, total, config.num_workers), start=first):

@@ -41,7 +41,7 @@ def settings(kind: str, request: pytest.FixtureRequest) -> dict:
     if kind != "no val split":
         return {**TINY, **OPTIONS[kind]}
     data = request.getfixturevalue("folder_data")("edges", splits=("train",))
-    return {**TINY, **OPTIONS[kind], "data": f"folder:{data}", "crop": None}
+    return {**TINY, **OPTIONS[kind], "data": f"folder:{data}", "crop": None, "val_share": 0}
 
 
 @pytest.fixture(scope="module")

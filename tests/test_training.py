@@ -44,7 +44,7 @@ def test_each_task_learns_and_leaves_a_run_that_loads(task: str, tmp_path: Path)
     assert again.config == model.config
     assert again.config.task == task
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        "config.json", "model.safetensors", "metrics.jsonl", "checkpoint.pt", "curves.png", "panels"
+        "config.json", "model.safetensors", "images.json", "metrics.jsonl", "checkpoint.pt", "curves.png", "panels"
     }  # fmt: skip
     assert sorted(path.name for path in (tmp_path / "run" / "panels").iterdir()) == ["000020.png", "000025.png"]
 
@@ -66,7 +66,7 @@ def test_the_best_weights_are_kept_where_there_is_a_val_split(tmp_path: Path, mo
 
 def test_without_a_val_split_the_last_weights_are_kept(tmp_path: Path, folder_data) -> None:
     data = folder_data("edges", splits=("train",))
-    options = {**TINY, "task": "edges", "data": f"folder:{data}", "crop": None}
+    options = {**TINY, "task": "edges", "data": f"folder:{data}", "crop": None, "val_share": 0}
     model = pixelnet.train(**options, out=tmp_path / "run")
     last = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["model"]
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in last.items())

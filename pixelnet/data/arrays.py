@@ -36,7 +36,7 @@ class Arrays(Dataset):
     def __init__(self, items: MapStyle, task: str | Task, class_names: Sequence[str] = ()) -> None:
         self.items, self.task = items, task
         self.source = f"{len(items)} items of a {type(items).__name__}"
-        self.names = [f"{i:06d}" for i in range(len(items))]
+        self.names = self.groups = [f"{i:06d}" for i in range(len(items))]  # numbers that say nothing of neighbors
         if not self.names:
             raise InputError("the data are empty; give at least one (image, labels)")
         channels = self.image(0).shape[2]

@@ -38,7 +38,7 @@ class Dataset(ABC):
     channels: the names of an image's channels.
     ranges: for each channel the numbers that are brought to 0 and to 1; None for those of the images' type.
     groups: for each item what it belongs to, so that none of it is on both sides of a split (a patient, a video, a
-    volume); () where every item stands alone.
+    volume); () where their names are to say (`pixelnet.data.groups`). The names themselves are groups of one.
     notes, questions: what was found out when the data was opened, and what only a person can know, for people.
     reference: of edges: (recall, precision) of people on this split, where they are published.
     generated: made by a program, so that training need not look for what is wrong with it.
@@ -99,6 +99,10 @@ class Dataset(ABC):
     def files(self, i: int) -> tuple[Path, ...]:
         """The files item i is read from, the image's first, for messages; () for generated data."""
         return ()
+
+    def key(self, i: int) -> str:
+        """What tells the image of item i from every other: two items of one image, in whatever data sets, share it."""
+        return " ".join([*map(str, self.files(i)[:1]), self.names[i]])
 
     def merge(self, class_names: tuple[str, ...]) -> np.ndarray | None:
         """How classes of other names make up this data set's: float32 (their number, its number) of 0 and 1.

@@ -44,7 +44,7 @@ class JointData(Dataset):
             parts.append(task_of(served))
         self.task = self.joint = Joint(parts)
         self.items: list[dict[str, tuple[Dataset, int]]] = []
-        self.names = []
+        self.names, groups = [], []
         for place, (_, members) in enumerate(sources):
             found: dict[str, dict[str, tuple[Dataset, int]]] = {}
             for member in members.values():
@@ -53,6 +53,9 @@ class JointData(Dataset):
             for name in sorted(found):
                 self.names.append(f"{place}-{name}")
                 self.items.append(found[name])
+                member, own = next(iter(found[name].values()))
+                groups += [f"{place}-{member.groups[own]}"] if member.groups else []
+        self.groups = groups if len(groups) == len(self.names) else ()
 
     @property
     def members(self) -> list[Dataset]:
@@ -74,6 +77,10 @@ class JointData(Dataset):
     def truth(self, i: int) -> dict[str, np.ndarray]:  # type: ignore[override]
         """By task, of those that the image is labelled for."""
         return {task: member.truth(own) for task, (member, own) in self.items[i].items()}
+
+    def key(self, i: int) -> str:
+        member, own = next(iter(self.items[i].values()))
+        return member.key(own)
 
     def files(self, i: int) -> tuple[Path, ...]:
         files = [file for member, own in self.items[i].values() for file in member.files(own)]

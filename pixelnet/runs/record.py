@@ -1,6 +1,7 @@
 """The records of a run: metrics, the best weights, checkpoints, curves and panels, and the progress bar."""
 
 import json
+import math
 import time
 from typing import Any
 
@@ -17,6 +18,7 @@ from pixelnet.model import PixelNet
 from pixelnet.report.panels import draw_panel
 from pixelnet.report.plots import draw_curves
 from pixelnet.runs import checkpoint
+from pixelnet.runs.learnt import Images
 
 METRICS = "metrics.jsonl"
 PANEL_IMAGES = 3
@@ -32,6 +34,7 @@ class Record:
         accelerator: knows which process this is, and has the trackers.
         total: the steps of the run.
         state: the checkpoint the run goes on from, or None.
+        images: what is noted of the images; see `pixelnet.runs.learnt`.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Record:
         accelerator: Accelerator,
         total: int,
         state: dict[str, Any] | None,
+        images: Images | None = None,
     ):
         self.config, self.model, self.validation, self.accelerator = config, model, validation, accelerator
         self.main = accelerator.is_main_process
@@ -61,6 +65,8 @@ class Record:
             accelerator.init_trackers("pixelnet", config=simple)
         if self.main:
             checkpoint.save_config(model, config.out, train=to_dict(config))
+            if images is not None:
+                images.write(config.out)
             self._keep_lines(first)
 
     @property
@@ -69,10 +75,13 @@ class Record:
         return self.config.patience is not None and self.stale >= self.config.patience
 
     def _keep_lines(self, last: int) -> None:
-        """Drop what a killed run noted after its checkpoint: those steps will be done, and noted, again."""
-        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= last]
-        write_atomic(self.path, "".join(kept).encode())
+        """Drop what a killed run noted after its checkpoint: those steps will be done, and noted, again.
+
+        A line that it was killed in is dropped, too, wherever it is: another may have been written behind it.
+        """
+        lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines if _step_of(line) <= last]
+        write_atomic(self.path, b"".join(kept))
 
     def step(self, done: int, loss: float, batch: Batch) -> None:
         """Note a step: its loss, and how fast pixels go by."""
@@ -132,3 +141,11 @@ class Record:
     def _note(self, line: dict[str, Any]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _step_of(line: bytes) -> float:
+    """The step that a line of metrics is of; infinite for a torn one."""
+    try:
+        return json.loads(line)["step"] if line.endswith(b"\n") else math.inf
+    except (ValueError, KeyError, TypeError):
+        return math.inf

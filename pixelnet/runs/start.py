@@ -1,6 +1,7 @@
 """What a run begins with: its settings checked, its data opened, its network made, and its checkpoint if it goes on."""
 
 import math
+import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, make_sampler
 from pixelnet.runs import checkpoint
 from pixelnet.runs.hub import folder_of, load
+from pixelnet.runs.learnt import IMAGES
 from pixelnet.runs.record import METRICS
 from pixelnet.tasks import AnyTask, Task, make_task, split_names
 from pixelnet.tasks.task import Loss
@@ -32,6 +34,7 @@ from pixelnet.tasks.task import Loss
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
 FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log"}
 STEPS = 1000  # where nothing is said
+VAL_SHARE = 0.2  # of the images, held out where the data has no val split and nothing is said
 SHARES = ("warmup", "ema")
 # Settings that a model brings with it which a run starts from; without one, those that have a value of their own.
 NETWORK = ("backbone", "taps", "before_relu", "conv7", "head", "hidden", "dropout", "image_size")
@@ -121,20 +124,8 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 
 
 def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
-    """The split to learn from and, where the data has it apart, val: both looked through for what would stop a run."""
-    task = given.task or config.task
-    data = as_dataset(config.data if given.data is None else given.data, task, config.split)
-    validation = None
-    if config.val_share is not None or config.fold is not None:
-        if [config.val_data, config.val_share, config.fold].count(None) != 2:
-            raise InputError("--val-data, --val-share and --fold each say what val is; give one of them")
-        data, validation = one_fold(data, config.fold) if config.fold else hold_out(data, config.val_share or 0)
-    elif config.val_data is not None:
-        validation = as_dataset(config.val_data if given.val_data is None else given.val_data, task, "val")
-    elif given.data is None and has_split(config.data, task, "val"):
-        validation = open_dataset(config.data, task, "val")
-        if config.split == "val" or _items(data) & _items(validation):
-            validation = None
+    """What to learn from, and val or None: both looked through for what would stop a run."""
+    data, validation = _two_sides(config, given, accelerator)
     # All processes wait for the one that looks, also where it finds something.
     faults: list[str | None] = [None]
     if accelerator.is_main_process:
@@ -148,6 +139,46 @@ def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tu
     if fault is not None:
         raise InputError(fault)
     return data, validation
+
+
+def _two_sides(config: TrainConfig, given: Given, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
+    """The split to learn from, and val: what is asked for, the data's own, or a share where it has none."""
+    task = given.task or config.task
+    data = as_dataset(config.data if given.data is None else given.data, task, config.split)
+    if config.val_share is not None or config.fold is not None:
+        if [config.val_data, config.val_share, config.fold].count(None) != 2:
+            raise InputError("--val-data, --val-share and --fold each say what val is; give one of them")
+        return _apart(data, config, accelerator) if config.fold or config.val_share else (data, None)
+    if config.val_data is not None:
+        return data, as_dataset(config.val_data if given.val_data is None else given.val_data, task, "val")
+    if given.data is None and has_split(config.data, task, "val"):
+        validation = open_dataset(config.data, task, "val")
+        return data, None if config.split == "val" or _items(data) & _items(validation) else validation
+    if any(member.generated for member in data.members):
+        return data, None
+    return _apart(data, config, accelerator)
+
+
+def _apart(data: Dataset, config: TrainConfig, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
+    """The data, and what of it is held out: as was asked for, or a share of our own where there is no val split."""
+    asked = config.fold is not None or config.val_share is not None
+    try:
+        kept, held = one_fold(data, config.fold) if config.fold else hold_out(data, config.val_share or VAL_SHARE)
+    except InputError as error:
+        if asked:
+            raise
+        _say(f"no val split, and nothing is held out as val: {error}", accelerator)
+        return data, None
+    out = "is held out" if len(held) == 1 else "are held out"
+    told = f"{len(held)} of {len(data)} images {out} as val ({held.chosen})"
+    _say(told if asked else f"no val split: {told}; --val-share 0 trains on all", accelerator)
+    return kept, held
+
+
+def _say(line: str, accelerator: Accelerator) -> None:
+    """Once, beside the progress, on standard error."""
+    if accelerator.is_main_process:
+        tqdm.write(line, file=sys.stderr)
 
 
 def total_steps(config: TrainConfig, images: int) -> int:
@@ -319,10 +350,12 @@ def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
         raise InputError(f"{config.out} holds a run already; add --resume to go on with it, or choose another --out")
     path = config.out / checkpoint.CONFIG
     before = from_dict(TrainConfig, read_json(path).get("train", {}), f"{path}, train")
+    # The same images may lie elsewhere by now: `note_images` knows them.
+    free = FREE_ON_RESUME | ({"data", "val_data"} if (config.out / IMAGES).is_file() else set())
     changed = [
         f"{name} was {getattr(before, name)} and is {value}"
         for name, value in vars(config).items()
-        if name not in FREE_ON_RESUME and getattr(before, name) != value
+        if name not in free and getattr(before, name) != value
     ]
     if changed:
         raise InputError(f"{config.out} was begun otherwise: {'; '.join(changed)}. Give the same, or another --out")

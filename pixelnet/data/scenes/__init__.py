@@ -76,7 +76,7 @@ class Scenes(Dataset):
             raise InputError(f"scenes was asked for images of {size[0]}x{size[1]}; ask for at least 16x16")
         self.task, self.split, self.shape = task, split, (size[0], size[1])
         self.source = f"scenes:{count}"
-        self.names = [f"{split}-{i:06d}" for i in range(count)]
+        self.names = self.groups = [f"{split}-{i:06d}" for i in range(count)]  # neighbors in number alone
         self.class_names = CLASSES if str(task) == "segmentation" else ()
         self.class_colors = COLORS if str(task) == "segmentation" else ()
         self._remember()
