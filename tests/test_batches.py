@@ -9,7 +9,7 @@ import torch
 from pixelnet import PixelNet
 from pixelnet.data.batches import Batch, Batches, collate, stream
 from pixelnet.data.dataset import Dataset, Window
-from pixelnet.data.transforms import Augmentation
+from pixelnet.data.transforms import Augmentation, View, move_onto
 from pixelnet.points import make_sampler
 from pixelnet.tasks import make_task
 from pixelnet.training import _loss
@@ -117,11 +117,11 @@ def test_no_more_than_the_window_is_read() -> None:
 
     class Watched(Numbers):
         def image(self, i: int, window: Window | None = None) -> np.ndarray:
-            asked.append((i, window))
+            assert asked[-1] == (i, window)
             return super().image(i, window)
 
         def labels(self, i: int, window: Window | None = None) -> np.ndarray:
-            assert asked[-1] == (i, window)
+            asked.append((i, window))
             return super().labels(i, window)
 
         def size(self, i: int) -> tuple[int, int]:
@@ -206,6 +206,53 @@ def test_an_image_without_labels_takes_no_part() -> None:
     examples = [batches(Numbers(unlabelled=share)).example(0) for share in (0.0, 1.0)]
     mixed = collate(examples, make_task("regression"))
     assert (mixed.weights > 0).sum(dim=1).tolist() == [30, 0]
+
+
+class Patch(Numbers):
+    """Labels in a patch of 3 x 2 pixels, or nowhere in image 0."""
+
+    def whole(self, i: int) -> np.ndarray:
+        labels = np.full_like(super().whole(i), np.nan)
+        if i:
+            labels[20:22, 4:7] = Numbers(unlabelled=0).whole(i)[20:22, 4:7]
+        return labels
+
+
+def test_every_view_holds_labels_where_its_image_has_any() -> None:
+    augmentation = Augmentation((16, 20), (0.75, 1.5), True, 0)
+    drawn = batches(Patch(), augmentation, images=5)
+    seen = set()
+    for step in range(30):
+        batch = drawn[step]
+        counts = (batch.weights > 0).sum(1).tolist()
+        for number, count, labels in zip(image_numbers(batch), counts, batch.labels, strict=True):
+            assert (count > 0) == (number > 0)
+            seen |= {(number, float(label) - 1000 * number) for label in labels[:count]}
+    assert {place for _, place in seen} == {100.0 * y + x for y in (20, 21) for x in (4, 5, 6)}
+    assert same(drawn[7], batches(Patch(), augmentation, images=5)[7])
+
+
+def test_the_moved_window_is_at_every_place_that_holds_the_pixel() -> None:
+    view = View(slice(0, 5), slice(10, 13), (10, 6), False)
+    for pixel, rows, columns in (
+        ((9, 9), range(5, 10), range(7, 10)),
+        ((0, 19), [15], [0]),
+        ((1, 2), range(3), [0, 1]),
+    ):
+        moved = [move_onto(view, pixel, (12, 20), np.random.default_rng(k)) for k in range(200)]
+        assert {own.rows.start for own in moved} == set(rows)
+        assert {own.columns.start for own in moved} == set(columns)
+        assert all((own.rows.stop - own.rows.start, own.columns.stop - own.columns.start) == (5, 3) for own in moved)
+
+
+def test_where_every_window_has_labels_no_more_is_read() -> None:
+    class Watched(Numbers):
+        def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+            assert window is not None
+            return super().labels(i, window)
+
+    watched = batches(Watched(), AUGMENTED)
+    assert all(len(watched[step].points[0]) == 30 for step in range(5))
 
 
 class OneProcess:

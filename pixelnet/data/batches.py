@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from pixelnet.data.dataset import Dataset
-from pixelnet.data.transforms import Augmentation, cut_view, draw_view
+from pixelnet.data.transforms import Augmentation, View, cut_view, draw_view, move_onto
 from pixelnet.points import Sampler, TwoPhase
 from pixelnet.tasks.task import Task
 
@@ -73,18 +73,38 @@ class Batches(TorchDataset):
         return collate([self.example(place) for place in places], self.task)
 
     def example(self, place: int) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]:
-        """The view at a place of the run's endless list of images: image, points, labels, weights."""
+        """The view at a place of the run's endless list of images: image, points, labels, weights.
+
+        A view that would hold no label is moved onto one of the image's labelled pixels, if it has any.
+        """
         epoch, position = divmod(place, len(self.dataset))
         index = int(self._order(epoch)[position])
         rng = np.random.default_rng((self.seed, 1, place))
         view = draw_view(self.dataset.size(index), self.augmentation, rng)
-        window = view.rows, view.columns
-        pixels, labels = self.dataset.image(index, window), self.dataset.labels(index, window)
+        labels = self.dataset.labels(index, (view.rows, view.columns))
+        if not self.task.labelled(labels).any():
+            view, labels = self._onto_labels(index, view, labels, place)
+        pixels = self.dataset.image(index, (view.rows, view.columns))
         image = cut_view(pixels, view, self.augmentation, rng, self.dataset.channels, self.dataset.ranges)
         draw = self.sampler(self.task.labelled(labels), rng, labels, pixels)
         columns, rows = draw.points.astype(np.int64).T
         chosen = labels[rows, columns]
         return image, view.place(draw.points), self.task.mirror(chosen) if view.mirrored else chosen, draw.weights
+
+    def _onto_labels(self, index: int, view: View, labels: np.ndarray, place: int) -> tuple[View, np.ndarray]:
+        """The view and its labels, moved onto a labelled pixel of the image: any of them, by chance; if there is one.
+
+        The numbers are drawn apart, so that those of the view's look are the same as if it had not been moved.
+        """
+        whole = self.dataset.labels(index)
+        known = np.flatnonzero(self.task.labelled(whole))
+        if not len(known):
+            return view, labels
+        height, width = whole.shape[:2]
+        rng = np.random.default_rng((self.seed, 3, place))
+        row, column = divmod(int(rng.choice(known)), width)
+        view = move_onto(view, (column, row), (width, height), rng)
+        return view, whole[view.rows, view.columns]
 
     def narrow(self, step: int, batch: Batch, measure: Tensor) -> Batch:
         """The second draw of a sampler of two phases: the batch with weight 0 for the candidates that are not taken.

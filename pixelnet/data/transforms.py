@@ -89,6 +89,18 @@ def draw_view(size: tuple[int, int], augmentation: Augmentation, rng: np.random.
     return View(rows, columns, (height, width), augmentation.flip and bool(rng.random() < 0.5))
 
 
+def move_onto(view: View, pixel: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> View:
+    """The view with its window moved so that it holds a pixel (x, y) of an image of size (width, height).
+
+    Every place of the window that holds the pixel is as likely.
+    """
+    columns, rows = (
+        _around(at, part.stop - part.start, length, rng)
+        for at, part, length in zip(pixel, (view.columns, view.rows), size, strict=True)
+    )
+    return view._replace(rows=rows, columns=columns)
+
+
 def cut_view(
     pixels: np.ndarray,
     view: View,
@@ -153,6 +165,11 @@ def _slice(length: int, wanted: int, scale: float, rng: np.random.Generator) -> 
     window = min(length, max(1, round(wanted / scale)))
     first = int(rng.integers(length - window + 1))
     return slice(first, first + window), window
+
+
+def _around(at: int, window: int, length: int, rng: np.random.Generator) -> slice:
+    first = int(rng.integers(max(0, at - window + 1), min(at, length - window) + 1))
+    return slice(first, first + window)
 
 
 def _jitter(view: Tensor, amount: float, rng: np.random.Generator, color: bool) -> Tensor:
