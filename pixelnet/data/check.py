@@ -93,7 +93,7 @@ def check(dataset: Dataset) -> Report:
         dataset.split,
         len(dataset),
         form=f"\n{form}\n" + (f"\nFirst item: {first}\n" if first else ""),
-        notes=list(dataset.notes),
+        notes=[*dataset.notes, *(dataset.survey.passed_over if isinstance(dataset, Folder) else ())],
         questions=list(dataset.questions),
     )
     items = list(walk(dataset, math.inf))

@@ -126,6 +126,9 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
     """What to learn from, and val or None: both looked through for what would stop a run."""
     data, validation = _two_sides(config, given, accelerator)
+    for member in data.members:
+        for line in (*member.notes, *(f"is it so? {question}" for question in member.questions)):
+            _say(line, accelerator)
     # All processes wait for the one that looks, also where it finds something.
     faults: list[str | None] = [None]
     if accelerator.is_main_process:

@@ -31,7 +31,8 @@ class Survey:
     """What a folder holds.
 
     root: that paths start from. form: what dataset.json says. files: all there are. drawn: files of shapes, opened.
-    items: all, whatever their split, sorted by name. notes: what was taken and left aside.
+    items: all, whatever their split, sorted by name. notes: what was taken and left aside. passed_over: files that are
+    no part of anything.
     """
 
     root: Path
@@ -40,6 +41,7 @@ class Survey:
     drawn: shapes.Drawn = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
 
     @cached_property
     def splits(self) -> tuple[str, ...]:
@@ -110,7 +112,7 @@ def _survey(
         raise InputError(_nothing(root, files, str(task)))
     items = _split(items, files, root, form, result.notes)
     result.items = sorted(_named([page for item in items for page in _pages(item, root, form)]))
-    result.notes += _passed_over(files, items, skipped)
+    result.passed_over = _passed_over(files, items, skipped)
     return result
 
 
