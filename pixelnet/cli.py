@@ -169,25 +169,35 @@ class Predict:
     """Of edges: lines one pixel wide, 0 and 255, from the model's threshold on."""
     flip: bool = False
     """Ask the mirror image, too: a little better, and twice the time."""
+    axes: str | None = None
+    """Of stacks and arrays that do not say so themselves: what their axes are, a letter each: ZYX for a stack of gray
+    images, CYX for one image of many channels, ZCYX."""
 
     def __call__(self) -> int:
-        from pixelnet.inference.bulk import image_files, predict_files
+        from pixelnet.inference.bulk import Unanswered, image_files, predict_files
         from pixelnet.runs.hub import default, folder_of, load
 
         name, images = model_and_images(self.inputs)
         folder = None if name is None else folder_of(name)
         image_files(images)  # an image that is missing is told of before a model that is
-        model = load(folder or default())
+        folder = folder or folder_of(default())
+        model, code = load(folder), 0
+        keep = [path for path in folder.iterdir() if path.is_file()]
         start = time.perf_counter()
-        written = predict_files(
-            model, images, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip
-        )
+        try:
+            written = predict_files(
+                model, images, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip,
+                self.axes, keep,
+            )  # fmt: skip
+        except Unanswered as error:
+            print(f"pixelnet: {error}", file=sys.stderr)
+            written, code = error.written, 3
         seconds = time.perf_counter() - start
         number = len(written) if self.points else len(written) // (1 + len(model.task.parts))
         counted = "1 image" if number == 1 else f"{number} images"
         rate = f"{counted} in {seconds:.2f} s, {number / seconds:.2f} images a second"
         print(f"{rate}: {len(written)} files in {self.out}")
-        return 0
+        return code
 
 
 def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from test_predict import TASKS, picture, small
 
 from pixelnet import InputError
-from pixelnet.inference.bulk import image_files, predict_files, read_points
+from pixelnet.inference.bulk import Unanswered, image_files, predict_files, read_points
 from pixelnet.tasks.normals import read_normals
 
 
@@ -181,12 +182,124 @@ def test_two_folders_may_not_answer_to_one_name(images: Path, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
-def test_a_broken_image_is_named_and_what_was_written_stays(images: Path, tmp_path: Path) -> None:
-    (images / "c.png").write_bytes((images / "a.png").read_bytes()[:200])
-    with pytest.raises(InputError, match=r"c\.png"):
-        predict_files(small(), [images], tmp_path / "out")
-    names = {f"{folder}/{name}.png" for folder in ("segmentation", "view") for name in "ab"}
-    assert files_in(tmp_path / "out") == names
+@pytest.mark.parametrize("table", [False, True])
+def test_a_broken_image_is_noted_and_the_rest_goes_on(images: Path, tmp_path: Path, table: bool) -> None:
+    (images / "aa.png").write_bytes((images / "a.png").read_bytes()[:200])
+    (images / "c.tif").write_bytes(b"II*\0 no more")
+    points, out = tmp_path / "points.csv", tmp_path / "out"
+    points.write_text("3,4\n")
+    with pytest.raises(Unanswered, match=r"2 of 4 images could not be answered, and .*failures\.csv says why") as error:
+        predict_files(small(), [images], out, points if table else None)
+    folders = {"points": "csv"} if table else {"segmentation": "png", "view": "png"}
+    names = {f"{folder}/{name}.{end}" for folder, end in folders.items() for name in "ab"}
+    assert {path.relative_to(out).as_posix() for path in error.value.written} == names
+    assert files_in(out) == names | {"failures.csv"}
+    rows = list(csv.DictReader((out / "failures.csv").open()))
+    assert sorted((row["name"], row["file"]) for row in rows) == [
+        ("aa", str(images / "aa.png")), ("c", str(images / "c.tif"))
+    ]  # fmt: skip
+    assert all("cannot be read" in row["reason"] for row in rows)
+
+
+def test_the_only_image_is_refused_if_it_is_broken(images: Path, tmp_path: Path) -> None:
+    for name, content in (("c.png", (images / "a.png").read_bytes()[:200]), ("c.tif", b"II*\0 no more")):
+        (images / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name} cannot be read") as error:
+            predict_files(small(), images / name, tmp_path / "out")
+        assert not isinstance(error.value, Unanswered)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_too_small_for_the_points_is_noted(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("x,y\n40,10\n")  # a.png is 53x37, b.JPG 31x20
+    with pytest.raises(Unanswered, match=r"1 of 2 images .*b\.JPG: 1 of 1 points lie outside the image of 31x20"):
+        predict_files(small(), [images], tmp_path / "out", tmp_path / "points.csv")
+    assert files_in(tmp_path / "out") == {"points/a.csv", "failures.csv"}
+
+
+def test_stacks_are_as_many_images(tmp_path: Path) -> None:
+    rng, folder, out = np.random.default_rng(0), tmp_path / "stacks", tmp_path / "out"
+    folder.mkdir()
+    pages = rng.integers(0, 256, (3, 20, 31), dtype=np.uint8)
+    first, *others = map(Image.fromarray, pages)
+    first.save(folder / "plain.tif", save_all=True, append_images=others)
+    first.save(folder / "moving.gif", save_all=True, append_images=others)
+    np.save(folder / "array.npy", pages)
+    model = small()
+    with pytest.raises(Unanswered, match=r"1 of 7 images .*shape \(3, 20, 31\).* --axes at predict"):
+        predict_files(model, folder, out)
+    written = predict_files(model, folder, out, axes="zyx")
+    names = {f"{name}[{k}]" for name in ("plain", "moving", "array") for k in range(3)}
+    assert {path.stem for path in written} == names
+    for k, page in enumerate(pages):
+        expected = model.predict(page)
+        for name in ("plain", "array"):
+            np.testing.assert_array_equal(np.array(Image.open(out / f"segmentation/{name}[{k}].png")), expected)
+    with pytest.raises(InputError, match="holds 3 images, and one is expected"):
+        model.predict(folder / "plain.tif")
+
+
+@pytest.mark.parametrize("size", [None, 40])
+def test_a_file_is_answered_by_the_channels_and_the_range_of_the_model(tmp_path: Path, size: int | None) -> None:
+    rng, names = np.random.default_rng(0), ("red", "green", "blue", "band 4")
+    stored = rng.integers(300, 4000, (37, 53, 4)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["unassalpha"])
+    Image.fromarray(picture()).save(tmp_path / "photo.png")
+    ranges = [(300, 4000), (0, 5000), (1000, 2000), (300, 4000)]
+    model = small(in_channels=4, channels=names, ranges=ranges, image_size=size)
+    low, high = np.array(ranges).T
+    plain = small(in_channels=4, image_size=size)
+    expected = plain.predict(((stored - low) / (high - low)).clip(0, 1).astype(np.float32))
+    np.testing.assert_array_equal(model.predict(tmp_path / "a.tif"), expected)
+    np.testing.assert_array_equal(model.predict(stored), expected)
+    with pytest.raises(Unanswered, match=r"photo\.png has the channels red, green, blue; the model was trained on r"):
+        predict_files(model, tmp_path, tmp_path / "out")
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "out/segmentation/a.png")), expected)
+    other = small(channels=("blue", "band 4", "red"), in_channels=3, ranges=(ranges[2], ranges[3], ranges[0]))
+    unit = ((stored - low) / (high - low)).clip(0, 1).astype(np.float32)
+    np.testing.assert_array_equal(other.predict(tmp_path / "a.tif"), small().predict(unit[..., [2, 3, 0]]))
+
+
+def test_what_macos_leaves_and_arrays_beside_pictures_are_passed_over(images: Path) -> None:
+    for name in ("._a.png", "__MACOSX/._a.png", "__MACOSX/a.png", "volume.zarr/.zarray", "volume.zarr/0.png"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).write_bytes(b"Mac OS X")
+    for name in "ac":
+        np.save(images / f"{name}.npy", np.zeros((20, 20)))
+    found = image_files([images])
+    assert sorted(path.name for path in found.values()) == ["a.png", "b.JPG", "c.npy", "volume.zarr"]
+    assert list(image_files([images / "volume.zarr"])) == [Path("volume")]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("A.png", "a.png"), ("caf\u00e9.png", "cafe\u0301.png"), ("v[1].png", "v.tif")]
+)
+def test_two_answers_may_not_be_one_file_on_any_system(tmp_path: Path, one: str, other: str) -> None:
+    images = [Image.fromarray(picture(8, 8)) for _ in range(2)]
+    for name in (one, other):
+        images[0].save(tmp_path / name, **({"save_all": True, "append_images": images[1:]} if "tif" in name else {}))
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this system tells no a from A")
+    with pytest.raises(InputError, match="would both be written as"):
+        predict_files(small(), [tmp_path / one, tmp_path / other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_answer_replaces_a_table_of_points_or_a_file_of_the_model(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "points").mkdir()
+    table = tmp_path / "points/a.csv"
+    table.write_text("3,4\n")
+    with pytest.raises(InputError, match=r"points/a\.csv would be written over .*a\.csv; choose another --out"):
+        predict_files(small(), images / "a.png", tmp_path, table)
+    small().save(tmp_path / "model")
+    Image.fromarray(picture()).save(tmp_path / "model/a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/view").symlink_to(tmp_path / "model")
+    before = (tmp_path / "model/a.png").read_bytes()
+    with pytest.raises(InputError, match=r"out/view/a\.png would be written over .*a\.png"):
+        predict_files(tmp_path / "model", images / "a.png", tmp_path / "out")
+    assert (tmp_path / "model/a.png").read_bytes() == before
+    assert table.read_text() == "3,4\n"
 
 
 @pytest.mark.parametrize("way", ["itself", "around"])

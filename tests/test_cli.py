@@ -62,6 +62,20 @@ def test_train_evaluate_predict(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["train", *flags({**TINY, "max_steps": 2, "out": run}), "--resume"]) == 0
 
 
+def test_a_broken_image_of_several_is_exit_code_3(model: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "images").mkdir()
+    for name in "abc":
+        image(tmp_path / f"images/{name}.png")
+    (tmp_path / "images/b.png").write_bytes(b"no picture")
+    command = ["predict", str(model), str(tmp_path / "images"), "--out", str(tmp_path / "out")]
+    assert main(command) == 3
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].startswith("pixelnet: 1 of 3 images could not be answered, and ")
+    assert captured.out.startswith("2 images in ")
+    assert (tmp_path / "out/failures.csv").read_text().startswith("name,file,reason\nb,")
+    assert main(["predict", str(model), str(tmp_path / "images/b.png"), "--out", str(tmp_path / "one")]) == 2
+
+
 def test_binary_edges(tmp_path: Path) -> None:
     torch.manual_seed(0)
     PixelNet("edges", None, "test_resnet", hidden=(4,), threshold=0.2).save(tmp_path / "model")

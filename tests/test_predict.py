@@ -143,8 +143,7 @@ def test_other_channels_come_as_arrays() -> None:
     np.testing.assert_array_equal(model.predict(tensor), model.predict(picture(20, 30, 5)))
     for wrong, message in (
         (picture(20, 30, 3), r"\(20, 30, 3\), expected \(H, W, 5\)"),
-        ("image.png", r"takes 5 channels.*give an array \(H, W, C\)"),
-        (Image.fromarray(picture()), r"takes 5 channels.*give an array \(H, W, C\)"),
+        (Image.fromarray(picture()), r"the model takes channel 0, channel 1.*give an array \(H, W, C\)"),
         (picture(20, 30, 5).astype(np.float32), r"expected 0\.\.1"),
     ):
         with pytest.raises(InputError, match=message):
@@ -198,7 +197,7 @@ def test_a_sized_model_sees_the_image_at_its_size_and_answers_at_its_pixels(shap
         expected = model(resized[None], places[None]).view(height, width).numpy()
     found = model.predict(image)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-    points = np.random.default_rng(0).uniform(-3, 200, (50, 2)).astype(np.float32)
+    points = np.random.default_rng(0).uniform(-0.5, (width - 0.5, height - 0.5), (50, 2)).astype(np.float32)
     with torch.no_grad():
         places = torch.from_numpy((points + 0.5) * factor - 0.5).float()
         expected = model(resized[None], places[None]).view(50).numpy()
@@ -274,6 +273,23 @@ def test_a_threshold_that_is_none_is_refused(threshold: float) -> None:
 # ------------------------------------------------------------------------------------------------------ points
 
 
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([(53, 3)], "1 of 1 points lie outside the image of 53x37: x 53, y 3 is the first; points are x,y"),
+        ([(3, 4), (2, 37), (-1, 0), (5, 36)], "2 of 4 points lie outside the image of 53x37: x 2, y 37 is the first"),
+        ([(30, 50), (2, 3)], r"x 30, y 50 is the first.*did you swap x and y\?$"),
+        ([(30, 50), (700, 3)], "from 0,0 on$"),
+    ],
+)
+def test_points_outside_the_image_are_refused(points: list, message: str) -> None:
+    encoded = small().encode(picture())
+    for ask in (encoded.at, encoded.hypercolumns, lambda given: small().predict(picture(), given)):
+        with pytest.raises(InputError, match=message):
+            ask(points)
+    assert len(encoded.at([(-0.5, -0.5), (52.5, 36.5)])) == 2  # the corners of its outermost pixels
+
+
 @pytest.mark.parametrize("points", [[], [1, 2], [[1, 2, 3]], [[np.nan, 1]], [[np.inf, 1]]])
 def test_points_that_are_none_are_refused(points: list) -> None:
     with pytest.raises(InputError, match=r"\(P, 2\)"):
@@ -319,7 +335,7 @@ def test_hypercolumns_of_an_encoded_image_are_what_the_head_gets(head: str, size
         if isinstance(norm, torch.nn.BatchNorm2d):
             norm.running_mean.normal_()
             norm.running_var.uniform_(0.5, 2)
-    image, points = picture(), np.random.default_rng(0).uniform(-3, 60, (50, 2)).astype(np.float32)
+    image, points = picture(), np.random.default_rng(0).uniform(-0.5, (52.5, 36.5), (50, 2)).astype(np.float32)
     resized, factor = bring_to(image, size)
     with torch.no_grad():
         places = torch.from_numpy((points + 0.5) * factor - 0.5).float()

@@ -1,21 +1,28 @@
 """From image files to files of answers."""
 
 import csv
-from collections.abc import Iterable
+import io
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from pixelnet.data.images import to_array
+from pixelnet.data.images import to_array, view_of
 from pixelnet.errors import InputError
+from pixelnet.files import write_atomic
 from pixelnet.geometry import convert_normals
 from pixelnet.inference.answers import POINTS, VIEW, write_dense, write_table
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
-from pixelnet.rasters import IMAGE_EXTENSIONS
-from pixelnet.runs.hub import load
+from pixelnet.rasters import IMAGE_EXTENSIONS, check_axes, is_image, read_header
+from pixelnet.runs.hub import folder_of, load
+
+STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold many images
+FAILURES = "failures.csv"
 
 # As tqdm's own, but for a rate that is images a second however slow they are.
 PROGRESS = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
@@ -30,6 +37,36 @@ def predict(model: PixelNet | str | Path, image: Any, **options: Any) -> Any:
     return loaded.predict(image, **options)
 
 
+class Failure(NamedTuple):
+    """An image that could not be answered: what its answers would have been called, its file, and why."""
+
+    name: str
+    file: Path
+    reason: str
+
+
+class Unanswered(InputError):
+    """Some images could not be answered, and all others were.
+
+    written: the files of those. failures: the others, which OUT/failures.csv lists as well.
+    """
+
+    def __init__(self, written: list[Path], failures: list[Failure], images: int, table: Path) -> None:
+        self.written, self.failures = written, failures
+        super().__init__(
+            f"{len(failures)} of {images} images could not be answered, and {table} says why; the first: "
+            f"{failures[0].reason}"
+        )
+
+
+class Item(NamedTuple):
+    """One image to be answered: what its answers are called, the file, and which of the file's images it is."""
+
+    name: PurePath
+    path: Path
+    page: int
+
+
 def predict_files(
     model: PixelNet | str | Path,
     inputs: str | Path | Iterable[str | Path],
@@ -39,6 +76,8 @@ def predict_files(
     adaptive: float | None = None,
     binary: bool = False,
     flip: bool = False,
+    axes: str | None = None,
+    keep: Iterable[str | Path] = (),
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -47,43 +86,114 @@ def predict_files(
         inputs: an image or a folder of images, or several; folders within are looked through as well.
         out: the folder; made if it is not there. An image's answer is OUT/TASK/relative/NAME.png (or .npy) for each of
             the model's tasks, and OUT/view/relative/NAME.png for people, `relative` being where the image lies in the
-            folder that was named. OUT/TASK is what `evaluate(predictions=...)` reads.
+            folder that was named. OUT/TASK is what `evaluate(predictions=...)` reads. The images of a stack are
+            NAME[0], NAME[1] and so on.
         points: a CSV file of x, y; then only OUT/points/relative/NAME.csv of x, y and the answers is written.
         normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
             z into the scene. Pictures for people always look the same.
         adaptive, binary, flip: see `PixelNet.predict`.
+        axes: of files that do not say what theirs are: a letter each, such as "ZYX"; see `rasters.read_header`.
+        keep: files that no answer may replace; so are the images, and the model's where it is not given as an object.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: no image, two of one name, or one that cannot be read, and what was written before stays; a
-            convention that is not known, or given for another task; options that `predict` refuses.
+        Unanswered: at the end, where some of the images could not be read or have not the model's channels.
+        InputError: no image, two of one name, or the only one cannot be read; an answer that would replace an image or
+            a file to keep; a convention that is not known, or given for another task; options that `predict` refuses.
     """
-    model = load(model) if isinstance(model, str | Path) else model
-    inputs = [inputs] if isinstance(inputs, str | Path) else inputs
+    if isinstance(model, str | Path):
+        keep = [*keep, *(path for path in folder_of(model).iterdir() if path.is_file())]
+        model = load(model)
+    inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     if normals is not None and "normals" not in model.task.parts:
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
     model.check_options(points, False, adaptive, binary, flip)
     keep_freed_memory()
-    axes = normals or "pixelnet"
-    convert_normals(np.zeros(3), axes)  # an unknown name is refused before anything is written
+    convention = normals or "pixelnet"
+    convert_normals(np.zeros(3), convention)  # an unknown name is refused before anything is written
     folder = Path(out)
     images = image_files(inputs, [folder / name for name in (*model.task.parts, VIEW, POINTS)])
+    items, failures = find_pages(images, axes)
+    alone = len(inputs) == 1 and len(images) == 1 and list(images.values()) == [Path(inputs[0])]
+    if alone and failures:
+        raise InputError(failures[0].reason)
     wanted = None if points is None else read_points(Path(points))
+    spare_files(folder, items, model, wanted is not None, [*images.values(), *keep, *([points] if points else [])])
     written: list[Path] = []
-    for name, path in tqdm(images.items(), bar_format=PROGRESS, unit=" image", disable=len(images) < 2):
-        image = to_array(path)
-        encoded = model.encode(image, flip)
+    for item in tqdm(items, bar_format=PROGRESS, unit=" image", disable=len(items) < 2):
+        try:
+            image = to_array(item.path, model.channels, model.config.ranges, item.page, axes)
+            encoded = model.encode(image, flip)
+            answers = encoded.answers(wanted, adaptive=adaptive, binary=binary)
+        except InputError as error:
+            if alone and len(items) == 1:
+                raise
+            reason = str(error) if str(item.path) in str(error) else f"{item.path}: {error}"
+            failures.append(Failure(str(item.name), item.path, reason))
+            continue
         if wanted is not None:
-            answers = encoded.answers(wanted)
-            written.append(write_table(folder / POINTS / f"{name}.csv", wanted, answers, model.task, axes))
+            table = folder / POINTS / f"{item.name}.csv"
+            written.append(write_table(table, wanted, answers, model.task, convention))
         else:
-            answers = encoded.answers(adaptive=adaptive, binary=binary)
-            written += write_dense(folder, name, image, answers, model.task, axes)
+            shown = view_of(image, model.config.ranges)
+            written += write_dense(folder, item.name, shown, answers, model.task, convention)
+    if failures:
+        asked = len(items) + len({*images.values()} - {item.path for item in items})
+        raise Unanswered(written, failures, asked, write_failures(folder / FAILURES, failures))
     return written
+
+
+def find_pages(images: Mapping[PurePath, Path], axes: str | None) -> tuple[list[Item], list[Failure]]:
+    """The images in files that may hold many, and the files whose headers cannot be read."""
+    if axes is not None:
+        check_axes(axes)
+    items, failures = [], []
+    for name, path in images.items():
+        pages = 1
+        if path.suffix.lower() in STACKS:
+            try:
+                pages = read_header(path, axes).pages
+            except InputError as error:
+                failures.append(Failure(str(name), path, str(error)))
+                continue
+        names = [name] if pages == 1 else [name.with_name(f"{name.name}[{page}]") for page in range(pages)]
+        items += [Item(own, path, page) for page, own in enumerate(names)]
+    check_names((item.name, item.path) for item in items)
+    return items, failures
+
+
+def check_names(named: Iterable[tuple[PurePath, Path]]) -> None:
+    """Raise InputError for two images whose answers would be one file, as some systems tell no a from A."""
+    found: dict[str, Path] = {}
+    for name, path in named:
+        other = found.setdefault(unicodedata.normalize("NFC", str(name)).casefold(), path)
+        if other != path:
+            raise InputError(f"{other} and {path} would both be written as {name}; rename one, or predict them apart")
+
+
+def spare_files(folder: Path, items: list[Item], model: PixelNet, table: bool, keep: Iterable[str | Path]) -> None:
+    """Raise InputError for answers that would replace a file to keep."""
+    kept = {os.path.realpath(path).casefold(): path for path in keep}
+    ends = [(own, part.suffix) for own, part in model.task.parts.items()]
+    ends = [(POINTS, ".csv")] if table else [*ends, (VIEW, ".png")]
+    answers = (folder / own / f"{item.name}{suffix}" for item in items for own, suffix in ends)
+    for answer in (folder / FAILURES, *answers):
+        if (path := os.path.realpath(answer).casefold()) in kept:
+            raise InputError(f"{answer} would be written over {kept[path]}; choose another --out")
+
+
+def write_failures(path: Path, failures: Iterable[Failure]) -> Path:
+    """CSV of name, file, reason."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Failure._fields)
+    writer.writerows(failures)
+    write_atomic(path, text.getvalue().encode(errors="backslashreplace"))
+    return path
 
 
 def image_files(inputs: Iterable[str | Path], answers: Iterable[Path] = ()) -> dict[PurePath, Path]:
@@ -96,36 +206,50 @@ def image_files(inputs: Iterable[str | Path], answers: Iterable[Path] = ()) -> d
     taken = [folder.resolve() for folder in answers]
 
     def is_answer(path: Path) -> bool:
-        return any(path.resolve().is_relative_to(folder) for folder in taken)
+        return any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in taken)
 
     found: dict[PurePath, Path] = {}
     for given in map(Path, inputs):
-        if given.is_dir():
-            images = [path for path in sorted(given.rglob("*")) if _is_image(path, given)]
+        within = given.is_dir() and not is_image(given)
+        if within:
+            images = images_in(given)
             if not images:
                 raise InputError(f"{given} holds no image ({', '.join(sorted(IMAGE_EXTENSIONS))})")
             here = [path for path in images if not is_answer(path)] or images[:1]  # which is then named
-        elif given.is_file():
+        elif given.exists():
             here = [given]
         else:
             raise InputError(f"{given} is not there; give images, or folders of images")
         for path in here:
             if is_answer(path):
                 raise InputError(f"{path} lies where answers are written, which would replace it; choose another --out")
-            relative = path.relative_to(given) if given.is_dir() else Path(path.name)
+            relative = path.relative_to(given) if within else Path(path.name)
             name = relative.with_name(relative.stem)
-            if found.setdefault(name, path) != path:
-                raise InputError(
-                    f"{found[name]} and {path} would both be written as {name}; rename one, or predict them apart"
-                )
+            check_names([(name, found.get(name, path)), (name, path)])
+            found[name] = path
     if not found:
         raise InputError("no image was given; name images, or folders of images")
+    check_names(found.items())
     return found
 
 
-def _is_image(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in IMAGE_EXTENSIONS and not hidden and not path.is_dir()
+def images_in(folder: Path) -> list[Path]:
+    """The images in a folder and those within it, but for hidden ones and what macOS leaves beside them.
+
+    An array (.npy) beside a picture of its name is something about that picture, and no other image.
+    """
+    found = []
+    for here, folders, files in os.walk(folder):
+        paths = [Path(here, name) for name in (*folders, *files)]
+        folders[:] = [path.name for path in paths[: len(folders)] if _is_searched(path)]
+        images = [path for path in paths if is_image(path)]
+        pictures = {path.stem for path in images if path.suffix.lower() != ".npy"}
+        found += [path for path in images if path.suffix.lower() != ".npy" or path.stem not in pictures]
+    return sorted(found)
+
+
+def _is_searched(folder: Path) -> bool:
+    return not folder.name.startswith(".") and folder.name != "__MACOSX" and not is_image(folder)
 
 
 def read_points(path: Path) -> np.ndarray:
