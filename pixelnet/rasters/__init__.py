@@ -243,7 +243,7 @@ def read_stored(path: str | Path, page: int | None = None, axes: str | None = No
             return Stored(*read_numbers(path, picture, _page(path, page, layout.pages)))
         is_array = not layout.bits  # which its format says of TIFF
         if is_array and axes is None and page is None and not is_zarr(path):
-            check_size(path, (layout.shape[0], 1), int(np.prod(layout.shape[1:])))
+            check_size(path, (layout.shape[1], layout.shape[0]), int(np.prod(layout.shape[2:])))
             return Stored(read((slice(None),) * len(layout.shape)), 0, "npy")
         layout = layout.resolved(path, axes)
         if layout.orientation != 1:

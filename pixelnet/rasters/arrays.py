@@ -20,10 +20,10 @@ def open_npy(path: str | Path) -> Iterator[tuple[Layout, Read]]:
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.size == 0 or array.dtype.kind not in "buif":
         raise ValueError(f"an array of {array.dtype}, shape {array.shape}")
-    axes = "YX" if array.ndim == 2 else "Q" * array.ndim
-    if array.ndim == 3 and array.shape[2] <= BANDS and min(array.shape[:2]) >= SIDE:
-        axes = "YXC"
-    yield Layout(array.shape, axes, plain(array.dtype)), lambda selection: native(array[selection])
+    bands = array.ndim == 3 and array.shape[2] <= BANDS and min(array.shape[:2]) >= SIDE
+    axes = "YX" if array.ndim == 2 else "YXC" if bands else "Q" * array.ndim
+    layout = Layout(array.shape, axes, plain(array.dtype), guessed=bands)
+    yield layout, lambda selection: native(array[selection])
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class Layout(NamedTuple):
     shape and axes: a length and a letter each. dtype: of its numbers. names: of its channels, () where it has none.
     nodata: the numbers that it declares to be no measurement. bits: of one sample as it is stored. picture: it is one,
     8-bit gray, RGB or a palette's. palette: uint8 (entries, 3). inverted: of a picture: 0 is white.
-    orientation: EXIF's, 1 to 8. lossy: what is read is not what was written.
+    orientation: EXIF's, 1 to 8. lossy: what is read is not what was written. guessed: the axes are likely, not said.
     """
 
     shape: tuple[int, ...]
@@ -36,6 +36,7 @@ class Layout(NamedTuple):
     inverted: bool = False
     orientation: int = 1
     lossy: bool = False
+    guessed: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,6 +59,14 @@ class Layout(NamedTuple):
             return self.names
         return ("gray",) if count == 1 else tuple(f"band {k}" for k in range(1, count + 1))
 
+    def _allows(self, axes: str) -> bool:
+        if len(axes) != len(self.shape) or len(set(axes)) < len(axes):
+            return False
+        return self.guessed or all(
+            own in ("Q", other) or (own not in "YXS" and other not in "YX") or (own == "S" and other == "C")
+            for own, other in zip(self.axes, axes, strict=True)
+        )
+
     def _count(self, letters: str) -> int:
         lengths = (length for length, letter in zip(self.shape, self.axes, strict=True) if letter in letters)
         return int(np.prod([*lengths], dtype=np.int64))
@@ -65,19 +74,20 @@ class Layout(NamedTuple):
     def resolved(self, path: object, asked: str | None) -> "Layout":
         """With axes that are all known: those that were asked for where they fit, or else the file's own.
 
+        They fit if they have rows, columns and samples where the file has them; of a map beside an image, without the
+        letters of channels; of pages in color, with that of the samples, which the file knows.
         Raises InputError where the file does not say, and nobody did.
         """
-        said = not set(self.axes) - {*"YX", *PAGES, *CHANNELS}
+        said = not self.guessed and not set(self.axes) - {*"YX", *PAGES, *CHANNELS}
         if asked is not None:
             letters = check_axes(asked)
-            plain = "".join(letter for letter in letters if letter not in CHANNELS)  # of a map beside an image
-            samples = letters + self.axes[-1]  # of pages in color, which their file knows
-            for option in (letters, plain, *([samples] if self.axes.endswith("S") and letters == plain else [])):
-                if len(option) == len(self.shape):
+            plain = "".join(letter for letter in letters if letter not in CHANNELS)
+            for option in (letters, plain, *([letters + "S"] if self.axes.endswith("S") else [])):
+                if self._allows(option):
                     return self._replace(axes=option)
             if not said:
                 raise InputError(f"{path} holds an array of shape {self.shape}, whose axes cannot be {asked}")
-        if said:
+        if said or self.guessed:
             return self
         first, others = self.shape[0], "YX" + "S" * (len(self.shape) - 3 if self.axes.endswith("S") else 0)
         options = f'"Z{others}" ({first} images) or "C{others}" ({first} channels)'
@@ -128,7 +138,7 @@ def take(
     found = read(tuple(selection))
     rest = [k for k, letter in enumerate(left) if letter in CHANNELS]
     found = found.transpose(left.index("Y"), left.index("X"), *rest)
-    found = found.reshape(*found.shape[:2], -1)
+    found = found.reshape(*found.shape[:2], layout.channels)
     return found if channels is None else found[..., list(channels)]
 
 

@@ -43,6 +43,7 @@ def read_picture_header(path: str | Path) -> Picture:
         orientation = tags.get(ORIENTATION, 1)
         pages = getattr(image, "n_frames", 1) if kind == "GIF" else 1
         (width, height), mode, samples = image.size, image.mode, len(image.getbands())
+        mode = "L" if kind == "GIF" and _is_gray(_palette(image)) else mode
     bits, lossy = _bits(mode), kind == "JPEG"
     if kind == "PNG":
         bits, color = png_depth(path)
@@ -173,6 +174,8 @@ def read_numbers(path: str | Path, picture: Picture, page: int) -> Numbers:
             mode = {2: "LA", 3: "RGB", 4: "RGBA"}.get(picture.samples, "I;16")
             return Numbers(stored, 2 ** (8 * stored.itemsize) - 1, mode)
         stored, mode, palette = np.array(image), image.mode, _palette(image)
+    if picture.format == "GIF" and palette is not None and _is_gray(palette):
+        return Numbers(palette[stored, 0], 255, "L")
     if mode == "1":
         return Numbers(stored.astype(np.uint8), 1, "1")
     if picture.format == "PNG" and picture.bits < 8 and mode == "L":  # Pillow stretches 2- and 4-bit gray to 0..255
@@ -182,6 +185,11 @@ def read_numbers(path: str | Path, picture: Picture, page: int) -> Numbers:
         top = _pnm_top(path)
         return Numbers(_as_in_pnm(stored, top, 65535 if mode == "I" else 255), top, mode)
     return Numbers(stored, 2 ** (8 * stored.itemsize) - 1 if stored.dtype.kind == "u" else 0, mode, palette)
+
+
+def _is_gray(palette: np.ndarray | None) -> bool:
+    """Whether a palette has no color; GIF has no other way to hold gray."""
+    return palette is not None and bool((palette == palette[:, :1]).all())
 
 
 def _palette(image: Image.Image) -> np.ndarray | None:
