@@ -22,7 +22,7 @@ from pixelnet.data.scenes import Scenes
 from pixelnet.files import write_json
 from pixelnet.geometry import Intrinsics, normals_from_depth
 from pixelnet.metrics import angles
-from pixelnet.metrics.bootstrap import add_up
+from pixelnet.metrics.intervals import add_up
 
 RESULT = Path(__file__).parent.parent / "docs" / "results" / "depth_normals.json"
 SIZE = (480, 640)

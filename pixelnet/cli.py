@@ -102,6 +102,8 @@ class Evaluate:
     """Which part."""
     predictions: Path | None = None
     """Folder of predictions, each named as its image (.png, or .npy)."""
+    against: str | None = None
+    """A second model, or with --predictions a second folder: the difference of each score on the same images."""
     task: str | None = None
     """What the predictions are: segmentation, normals, edges or regression; of a model of several, which to score."""
     flip: bool = False
@@ -133,6 +135,7 @@ class Evaluate:
             data=self.data,
             split=self.split,
             predictions=self.predictions,
+            against=self.against,
             task=self.task,
             flip=self.flip,
             resize=self.resize,

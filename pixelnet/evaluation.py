@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from csv import writer as csv_writer
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,24 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from pixelnet.data import Dataset, as_dataset, task_of
+from pixelnet.data import Dataset, as_dataset, has_split, task_of
+from pixelnet.data.subset import Subset
 from pixelnet.errors import InputError
 from pixelnet.files import require_writable, write_atomic, write_json
+from pixelnet.geometry import CONVENTIONS, convert_normals
 from pixelnet.inference.predictions import NAMED, Predictions
 from pixelnet.memory import keep_freed_memory
-from pixelnet.metrics.bootstrap import LEVEL, RESAMPLES, SEED
+from pixelnet.metrics.angles import angular_errors
+from pixelnet.metrics.intervals import LEVEL
 from pixelnet.model import PixelNet
-from pixelnet.report.scorecard import scorecard, words
+from pixelnet.report.scorecard import interval_words, scorecard, words
 from pixelnet.runs.hub import load
+from pixelnet.runs.learnt import Seen, known_images, read_images, seen
 from pixelnet.tasks import TASKS, Scorer, Task, make_task
 
-BOOTSTRAP = {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED}
+INTERVAL = {"method": "jackknife over images, Student's t", "level": LEVEL}
+HINTED = 5  # images that a hint is worked out from
+EXPLAINS = 0.8  # of the error, that remains at most where other axes explain it
 
 
 def evaluate(
@@ -32,6 +39,7 @@ def evaluate(
     data: Any,
     split: str = "val",
     predictions: str | Path | None = None,
+    against: PixelNet | str | Path | None = None,
     task: str | Task | None = None,
     flip: bool = False,
     resize: bool = False,
@@ -50,10 +58,12 @@ def evaluate(
         model: a model, its folder or its name; see `pixelnet.load`. Its classes may be finer than those of the data,
             where these say how (`Dataset.merge`): a class's probability is then the sum of its parts'.
         data: "camvid:PATH" and so on (see `open_dataset`), a `Dataset`, or (image, labels) pairs (see `as_dataset`).
+            Of data without a val split only the images that the model's run held out are scored, if there are any.
         split: of the data, where they are named.
         predictions: in place of a model, a folder with a file for each image, named as the image is: class ids
             (.png) or probabilities (.npy, (H, W, K)), edge strength (8- or 16-bit .png, or .npy in 0..1), normals
             (.png or .npy), values.
+        against: a second model, or a second folder of predictions, to be compared with on the same images.
         task: what the predictions are; a model knows its own, and where it has several, which is to be scored.
         flip: of a model: ask each image's mirror image, too, and average.
         resize: bring predictions of another size to that of the truth, which is never resized.
@@ -72,8 +82,11 @@ def evaluate(
         model or of probabilities, ece, the expected calibration error (0..1). Normals: mean, median, rmse in degrees;
         "11.25", "22.5", "30" in percent.
         Edges, by the BSDS protocol: ods, ois, ap, r50, threshold, settings, curve. Regression: abs_rel, rmse, delta1.
-        For all: intervals, [low, high] of each score that is one number, by the bootstrap over images, and bootstrap,
-        its settings.
+        For all: images, their number; intervals, [low, high] of each score that is one number, by the jackknife over
+        images, none below five; and interval, their level and method. Of a run that knows which images it learnt
+        from: learnt_from, how many of these were scored. notes: sentences that one should read before the scores.
+        With `against`: a dict of the same scores of the other, and differences, the first's less the other's of each
+        score that is one number, with difference_intervals of the pairs.
 
     Raises:
         InputError: neither or both of model and predictions; data that does not go with them; files that are
@@ -90,37 +103,22 @@ def evaluate(
         raise InputError("give a model or a folder of predictions (--predictions DIR), one of the two")
     keep_freed_memory()
     if predictions is not None:
-        if task is None:
-            raise InputError("predictions do not say what they are; add --task")
         if flip:
             raise InputError("--flip is of a model; leave it out")
-        dataset = as_dataset(data, task, split)
-        judge = make_task(task, class_names=dataset.class_names, class_colors=dataset.class_colors)
-        answer: Callable[[int], np.ndarray] = Predictions(predictions, dataset, judge, resize, normals)
-        scorer = score(judge.benchmark(**options), dataset, answer)
+        dataset, methods = _files(data, split, task, [predictions, against], resize, normals)
     else:
         if resize or normals is not None:
             raise InputError("--resize and --normals are for --predictions; leave them out")
-        own = task if isinstance(task, Task) and isinstance(model, str | Path) else None
-        loaded = load(model, task=own) if isinstance(model, str | Path) else model
-        assert loaded is not None
-        loaded = _of_one_task(loaded, task)
-        dataset = as_dataset(data, _named_task(loaded), split)
-        judge, answer = _model_answers(loaded, dataset, flip)
-        scorer = score(judge.benchmark(**options), dataset, answer)
-    intervals = {name: list(interval) for name, interval in scorer.intervals().items()}
-    scores = scorer.result() | {"intervals": intervals, "bootstrap": BOOTSTRAP}
-    what = (
-        {"predictions": str(predictions)}
-        if predictions is not None
-        else {"model": named(model)} | ({"flip": True} if flip else {})
-    )
-    about = {"data": dataset.source, "split": dataset.split, "images": len(dataset)} | what
+        dataset, methods = _models(data, split, task, [model, against], flip)
+    scorers = [score(method.judge.benchmark(**options), dataset, method.answer) for method in methods]
+    first, scorer = methods[0], scorers[0]
+    scores = _scores(first, scorer, dataset) | _compared(methods, scorers, dataset)
+    about = {"data": dataset.source, "split": dataset.split} | first.about
     # All is made before the first file is written, so that none stands alone.
     page = None
     if report is not None:
         order = worst_first(scorer.each(), scorer.headline)
-        page = scorecard(about, judge, dataset, answer, scorer, scores, order)
+        page = scorecard(about, first.judge, dataset, first.answer, scorer, scores, order)
     if json is not None:
         write_json(json, about | scores)
     if csv is not None:
@@ -128,6 +126,118 @@ def evaluate(
     if report is not None and page is not None:
         write_atomic(report, page.encode())
     return scores
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is scored: what judges it, its answer for item i, what it is called in files, and what is to be said of it.
+
+    seen: what its run has to do with the images, where that is known.
+    """
+
+    judge: Task
+    answer: Callable[[int], np.ndarray]
+    about: dict[str, Any]
+    seen: Seen | None = None
+
+
+def _files(
+    data: Any, split: str, task: str | Task | None, folders: Sequence[Any], resize: bool, normals: str | None
+) -> tuple[Dataset, list[Method]]:
+    """The data, and folders of predictions as methods; None among the folders is none."""
+    if task is None:
+        raise InputError("predictions do not say what they are; add --task")
+    dataset = as_dataset(data, task, split)
+    judge = make_task(task, class_names=dataset.class_names, class_colors=dataset.class_colors)
+    methods = []
+    for folder in folders:
+        if isinstance(folder, PixelNet):
+            raise InputError("predictions are compared with predictions; give the folder of the others")
+        if folder is not None:
+            answer = Predictions(folder, dataset, judge, resize, normals)
+            methods.append(Method(judge, answer, {"predictions": str(folder)}))
+    return dataset, methods
+
+
+def _models(
+    data: Any, split: str, task: str | Task | None, models: Sequence[Any], flip: bool
+) -> tuple[Dataset, list[Method]]:
+    """The data, of which what a model's run held out if that is all the val there is, and models as methods."""
+    loaded = []
+    for model in models:
+        if model is not None:
+            own = task if isinstance(task, Task) and isinstance(model, str | Path) else None
+            one = load(model, task=own) if isinstance(model, str | Path) else model
+            images = None if one.folder is None else read_images(one.folder)
+            loaded.append((named(model), images, _of_one_task(one, task)))
+    dataset = as_dataset(data, _named_task(loaded[0][2]), split)
+    alone = split == "val" and not isinstance(data, Dataset)
+    if alone and isinstance(data, str | Path):
+        alone = not has_split(data, _named_task(loaded[0][2]), split)
+    founds: list[Seen | None] = []
+    items = list(range(len(dataset)))
+    hashes = [one.image for one in known_images(dataset)] if any(images for _, images, _ in loaded) else []
+    for name, images, _ in loaded:
+        found = None
+        if images is not None:
+            found = seen(images, name or "the model's run", [hashes[i] for i in items], alone)
+            items = [items[k] for k in found.items]
+        founds.append(found)
+    dataset = Subset(dataset, items, split) if len(items) < len(dataset) else dataset
+    methods = []
+    for (name, _, one), found in zip(loaded, founds, strict=True):
+        judge, answer = _model_answers(one, dataset, flip)
+        methods.append(Method(judge, answer, {"model": name} | ({"flip": True} if flip else {}), found))
+    return dataset, methods
+
+
+def _scores(method: Method, scorer: Scorer, dataset: Dataset) -> dict[str, Any]:
+    """What a method scored, with intervals, and what it has to do with the images."""
+    intervals = {name: list(interval) for name, interval in scorer.intervals().items()}
+    learnt = {} if method.seen is None else {"learnt_from": method.seen.learnt}
+    return scorer.result() | {"images": len(dataset)} | learnt | {"intervals": intervals, "interval": INTERVAL}
+
+
+def _compared(methods: Sequence[Method], scorers: Sequence[Scorer], dataset: Dataset) -> dict[str, Any]:
+    """What is to be said before the scores, and the second method, if there is one."""
+    words = [method.seen.words for method in methods if method.seen is not None]
+    words += [_axes(method, scorer, dataset) for method, scorer in zip(methods, scorers, strict=True)]
+    notes = {"notes": said} if (said := list(filter(None, words))) else {}
+    if len(methods) == 1:
+        return notes
+    ours, theirs = scorers[0].result(), _scores(methods[1], scorers[1], dataset)
+    return notes | {
+        "against": methods[1].about | theirs,
+        "differences": {
+            name: value - theirs[name]
+            for name, value in ours.items()
+            if isinstance(value, float) and isinstance(theirs.get(name), float)
+        },
+        "difference_intervals": {name: list(ends) for name, ends in scorers[0].differences(scorers[1]).items()},
+    }
+
+
+def _axes(method: Method, scorer: Scorer, dataset: Dataset) -> str:
+    """A hint where normals point away from their truth, which other axes explain; "" for all else."""
+    mean = scorer.result().get("mean") if method.judge.name == "normals" else None
+    if mean is None or mean <= 90:
+        return ""
+    pairs = [(method.answer(i), dataset.truth(i)) for i in range(min(HINTED, len(dataset)))]
+    errors = {
+        name: float(
+            np.mean(np.concatenate([angular_errors(convert_normals(own, name), truth) for own, truth in pairs]))
+        )
+        for name in CONVENTIONS
+    }
+    best = min(errors, key=errors.__getitem__)
+    if errors[best] > EXPLAINS * mean:
+        return ""
+    of = "the predictions" if "predictions" in method.about else "the truth"
+    remedy = f"--normals {best}" if "predictions" in method.about else f"normals: {best} in what describes the data"
+    return (
+        f"the mean error is {mean:.0f} degrees, worse than chance: {of} may be in other axes. As {best} the mean is "
+        f"{errors[best]:.0f} degrees ({remedy})"
+    )
 
 
 def _of_one_task(model: PixelNet, task: str | Task | None) -> PixelNet:
@@ -228,16 +338,27 @@ def worst_first(scored: Sequence[dict[str, Any]], headline: tuple[str, bool]) ->
 
 
 def table(scores: dict[str, Any]) -> str:
-    """What `evaluate` returns, as lines for people: each score that is one number, and its interval; "-" for none."""
-    lines = [f"{'score':<20} {'value':>9}   95 % interval over images"]
+    """What `evaluate` returns, as lines for people: what is to be read first, then each score that is one number.
+
+    With its interval, or of two methods the difference with its own; "-" for none.
+    """
+    lines = list(scores.get("notes", []))
+    both = "against" in scores
+    lines.append(
+        f"{'score':<20} {'value':>9} {'against':>9} {'difference':>10}   95 % interval of the difference"
+        if both
+        else f"{'score':<20} {'value':>9}   95 % interval over images"
+    )
+    intervals = scores["difference_intervals" if both else "intervals"]
     for name, value in scores.items():
-        if isinstance(value, float) and name not in scores["intervals"]:  # no draw of the images gives it
-            lines.append(f"{name:<20} {value:9.4f}   -")
-        elif isinstance(value, float):
-            low, high = scores["intervals"][name]
-            lines.append(f"{name:<20} {value:9.4f}   {low:.4f} .. {high:.4f}")
-        elif value is None:
+        if value is None:
             lines.append(f"{name:<20} {'-':>9}")
+        elif isinstance(value, float):
+            own = f"{name:<20} {value:9.4f}"
+            if both:
+                other, less = scores["against"].get(name), scores["differences"].get(name)
+                own += f" {'-':>9} {'-':>10}" if less is None else f" {other:9.4f} {less:+10.4f}"
+            lines.append(f"{own}   {interval_words(name, intervals, scores['images'])}")
     if "settings" in scores:
         lines.append("settings: " + words(scores["settings"]))
     return "\n".join(lines)

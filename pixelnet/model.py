@@ -86,6 +86,8 @@ class PixelNet(nn.Module):
         InputError: a name that is not known, or values that do not go together.
     """
 
+    folder: Path | None = None  # that it was loaded from; scores ask it which images it learnt from
+
     def __init__(
         self,
         task: AnyTask,

@@ -15,6 +15,7 @@ from typing import Any
 import pixelnet
 from pixelnet import PixelNet
 from pixelnet.files import write_atomic
+from pixelnet.metrics.intervals import TOO_FEW
 from pixelnet.runs import checkpoint
 from pixelnet.runs.hub import CARD, SHIPPED
 from recipes.averaging import averaged
@@ -164,7 +165,7 @@ def train_model(name: str, data: Path, weights: Path, out: Path) -> None:
         "data": ", ".join(_learnt_from(model)),
         "scores": [
             {"data": f"{source} val", "score": words, "value": scores[key]}
-            | dict(zip(("low", "high"), scores["intervals"][key], strict=True))
+            | dict(zip(("low", "high"), scores["intervals"].get(key, ()), strict=False))
             for (task, source), scores in found.items()
             for key, words in HEADLINES[task]
         ],
@@ -223,7 +224,8 @@ def text(name: str, card: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     model, settings, hours = MODELS[name], run["settings"], run["training_seconds"] / 3600
     size = (SHIPPED / name / checkpoint.WEIGHTS).stat().st_size / 1e6
     rows = [
-        f"| {score['data']} | {score['score']} | {score['value']:.4g} | {score['low']:.4g} .. {score['high']:.4g} |\n"
+        f"| {score['data']} | {score['score']} | {score['value']:.4g} | "
+        + (f"{score['low']:.4g} .. {score['high']:.4g} |\n" if "low" in score else f"{TOO_FEW} |\n")
         for score in card["scores"]
     ]
     legs = f" in {len(model.legs)} legs, each with rates that rise and fall" if len(model.legs) > 1 else ""

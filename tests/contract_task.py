@@ -236,10 +236,10 @@ class TaskContract:
 
     def test_the_counts_of_images_add_up(self) -> None:
         scorer, rng = self.task().scorer(), np.random.default_rng(0)
-        pairs = [(self.prediction(rng, SIZE), self.labels(rng, SIZE)) for _ in range(3)]
+        pairs = [(self.prediction(rng, SIZE), self.labels(rng, SIZE)) for _ in range(5)]
         for pair in pairs:
             scorer.update(*pair)
-        assert len(scorer.counts) == len(scorer.each()) == 3
+        assert len(scorer.counts) == len(scorer.each()) == 5
         total = scorer.total()
         for name, nothing in scorer.nothing.items():
             assert np.shape(total[name]) == np.shape(nothing)

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from pixelnet.errors import InputError
 from pixelnet.metrics.angles import angular_errors, tally, tally_scores
-from pixelnet.metrics.bootstrap import add_up
+from pixelnet.metrics.intervals import add_up
 
 
 @pytest.mark.parametrize("degrees", [0, 1e-5, 0.01, 11.25, 90, 179.99, 180])

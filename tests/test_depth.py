@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pixelnet.errors import InputError
-from pixelnet.metrics.bootstrap import add_up
 from pixelnet.metrics.depth import scores, tally
+from pixelnet.metrics.intervals import add_up
 
 
 def test_scores_by_hand():

@@ -146,7 +146,18 @@ def test_evaluate_scores_files_by_the_protocol(folder_data, bsds500_data, tmp_pa
     np.save(tmp_path / "3.npy", strength)
     common = {"data": f"bsds500:{bsds500_data}", "predictions": tmp_path, "task": "edges"}
     scores = evaluate(**common, max_dist=0.1, crisp=True, matching="exact", json=tmp_path / "scores.json")
-    assert set(scores) == {"ods", "ois", "ap", "r50", "threshold", "settings", "curve", "intervals", "bootstrap"}
+    assert set(scores) == {
+        "ods",
+        "ois",
+        "ap",
+        "r50",
+        "threshold",
+        "settings",
+        "curve",
+        "images",
+        "intervals",
+        "interval",
+    }
     settings = {"thresholds": 99, "max_dist": 0.1, "matching": "exact", "suppression": "none", "thinning": False}
     assert scores["settings"] == settings
     assert json.loads((tmp_path / "scores.json").read_text())["curve"] == scores["curve"]

@@ -12,7 +12,8 @@ from PIL import Image
 import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.data import open_dataset
-from pixelnet.evaluation import score_model
+from pixelnet.evaluation import score_model, table
+from pixelnet.geometry import convert_normals
 from pixelnet.inference.bulk import predict_files
 
 TASKS = ["segmentation", "normals", "edges", "regression"]
@@ -37,7 +38,7 @@ def test_files_score_as_the_model_that_wrote_them(task: str, folder_data, tmp_pa
     assert ("ece" in scores) == (task == "segmentation")
     # Rounded to 16 bits a strength may cross a threshold, and where the map is flat the suppression turn.
     tolerance = 2e-2 if task == "edges" else 2e-3
-    for name in from_files.keys() - {"curve", "settings", "intervals", "bootstrap"}:
+    for name in from_files.keys() - {"curve", "settings", "intervals", "interval"}:
         near = 0.2 if name in ("11.25", "22.5", "30") else tolerance
         assert from_files[name] == pytest.approx(scores[name], rel=2e-3, abs=near)
 
@@ -112,6 +113,65 @@ def test_unlabelled_pixels_do_not_count(folder_data, tmp_path: Path) -> None:
         Image.fromarray(np.where(ids == 255, 1, ids).astype(np.uint8)).save(tmp_path / "out" / path.name)
     scores = pixelnet.evaluate(predictions=tmp_path / "out", task="segmentation", data=f"folder:{data}")
     assert scores["miou"] == scores["pixel_accuracy"] == 1
+
+
+def test_two_models_are_compared_by_pairs_of_images(folder_data, tmp_path: Path) -> None:
+    data = folder_data("segmentation", splits=("val",), items=6)
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        model = PixelNet("segmentation", 4, "test_resnet", hidden=(8,)).eval()
+        predict_files(model, [data / "val" / "images"], tmp_path / name)
+    folders = [tmp_path / name / "segmentation" for name in "ab"]
+    common = {"data": f"folder:{data}", "task": "segmentation"}
+    both = pixelnet.evaluate(predictions=folders[0], against=folders[1], report=tmp_path / "page.html", **common)
+    alone = [pixelnet.evaluate(predictions=folder, **common) for folder in folders]
+    for name in ("miou", "pixel_accuracy"):
+        assert both[name] == alone[0][name]
+        assert both["against"][name] == alone[1][name]
+        assert both["differences"][name] == pytest.approx(alone[0][name] - alone[1][name])
+        low, high = both["difference_intervals"][name]
+        assert low <= both["differences"][name] <= high
+    assert both["difference_intervals"]["miou"] != both["intervals"]["miou"]
+    lines = table(both).splitlines()
+    assert lines[0].endswith("value   against difference   95 % interval of the difference")
+        "score",
+        "value",
+        "against",
+        "difference",
+        *["95", "%", "interval", "of", "the", "difference"],
+    ]
+    assert f"{both['differences']['miou']:+.4f}" in next(line for line in lines if line.startswith("miou"))
+    assert "Less those of" in (tmp_path / "page.html").read_text()
+    same = pixelnet.evaluate(predictions=folders[0], against=folders[0], **common)
+    assert set(same["differences"].values()) == {0.0}
+    assert all(ends == [0.0, 0.0] for ends in same["difference_intervals"].values())
+    with pytest.raises(InputError, match="compared with predictions"):
+        pixelnet.evaluate(predictions=folders[0], against=model, **common)
+
+
+@pytest.mark.parametrize("convention", ["opengl", "dsine"])
+def test_normals_in_other_axes_get_a_hint(convention: str, folder_data, tmp_path: Path) -> None:
+    data = folder_data("normals", splits=("val",))
+    truth = open_dataset(f"folder:{data}", "normals", "val")
+    for i, name in enumerate(truth.names):
+        np.save(tmp_path / f"{name}.npy", convert_normals(truth.labels(i), convention))
+    common = {"predictions": tmp_path, "task": "normals", "data": f"folder:{data}"}
+    scores = pixelnet.evaluate(**common)
+    if convention == "dsine":  # all three axes, so that nothing is right
+        assert f"--normals {convention}" in scores["notes"][0]
+    assert "notes" not in pixelnet.evaluate(**common, normals=convention)
+
+
+def test_predictions_of_names_with_folders_lie_in_folders(folder_data, tmp_path: Path) -> None:
+    truth = open_dataset(f"folder:{folder_data('edges', splits=('val',))}", "edges", "val")
+    truth.names, out = ["site/a", "site/b", "c"], tmp_path / "out"
+    for i, name in enumerate(truth.names):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(out / f"{name}.npy", truth.labels(i))
+    assert pixelnet.evaluate(predictions=out, data=truth, task="edges")["images"] == 3
+    (out / "site/d.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"of no image.*site/d\.npy"):
+        pixelnet.evaluate(predictions=out, data=truth, task="edges")
 
 
 # --------------------------------------------------------------------------------------------------- bad input

@@ -14,6 +14,7 @@ import pixelnet
 from pixelnet import InputError
 from pixelnet.data import open_dataset
 from pixelnet.data.arrays import Arrays
+from pixelnet.evaluation import table
 from pixelnet.runs.learnt import Images, known_images, read_images
 
 SHORT = {**TINY, "crop": None, "max_steps": 4, "val_every": 2, "checkpoint_every": 1, "head": "mlp", "dropout": 0.0}
@@ -153,3 +154,63 @@ def test_other_images_do_not(change: Callable, says: str, run: tuple[Path, Path]
     with pytest.raises(InputError, match=f"begun on other data: {says}"):
         pixelnet.train(**{**SHORT, "data": str(data)}, out=out, resume=True)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+# ------------------------------------------------------------------------------------------------- scoring
+
+
+def test_of_data_without_a_val_split_what_was_held_out_is_scored(run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = run
+    scores = pixelnet.evaluate(out, data=str(data), json=tmp_path / "scores.json", csv=tmp_path / "rows.csv")
+    line = f"scored on the 1 image that {out} held out; the 3 that it learnt from and 2 others are left out"
+    assert scores["notes"] == [line]
+    assert table(scores).splitlines()[0] == line
+    assert (scores["images"], scores["learnt_from"], scores["intervals"]) == (1, 0, {})
+    assert [row.split(",")[0] for row in (tmp_path / "rows.csv").read_text().splitlines()] == ["name", "0004"]
+    stored = json.loads((tmp_path / "scores.json").read_text())
+    assert (stored["images"], stored["learnt_from"], stored["notes"]) == (1, 0, [line])
+    alone = pixelnet.evaluate(pixelnet.load(out), data=str(data))
+    assert alone["miou"] == scores["miou"]
+    assert alone["images"] == 1
+    assert f"{table(scores)}".count("too few images to say") > 3
+
+
+def test_images_that_it_learnt_from_are_said_to_be(run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = run
+    for part in ("images", "labels"):  # under other names, in another place, beside one that is new
+        (tmp_path / "other" / part).mkdir(parents=True)
+        for name, other in (("0000", "x"), ("0002", "y"), ("0004", "z")):
+            shutil.copy(data / part / f"{name}.png", tmp_path / "other" / part / f"{other}.png")
+    scores = pixelnet.evaluate(out, data=str(tmp_path / "other"), split="test", report=tmp_path / "page.html")
+    line = f"2 of these 3 images are among those that {out} learnt from: this score says nothing of new images"
+    assert scores["notes"] == [line]
+    assert scores["learnt_from"] == 2
+    assert line in (tmp_path / "page.html").read_text()
+    assert table(scores).startswith(line)
+    (out / "images.json").unlink()
+    assert "learnt_from" not in pixelnet.evaluate(out, data=str(tmp_path / "other"), split="test")
+
+
+def test_pairs_in_memory_are_known_too(tmp_path: Path) -> None:
+    model = pixelnet.train(**{**SHORT, "data": pairs(10)}, out=tmp_path / "run")
+    assert pixelnet.evaluate(model, data=pairs(10))["images"] == 2
+    learnt = pixelnet.evaluate(model, data=Arrays(pairs(10), "segmentation"))
+    assert (learnt["images"], learnt["learnt_from"]) == (10, 8)
+
+
+def test_a_val_split_is_scored_whole_and_the_train_split_is_what_it_learnt_from(
+    folder_data: Callable, tmp_path: Path
+) -> None:
+    data = str(folder_data("segmentation"))
+    pixelnet.train(**{**SHORT, "data": data}, out=tmp_path / "run")
+    assert "notes" not in pixelnet.evaluate(tmp_path / "run", data=data)
+    assert pixelnet.evaluate(tmp_path / "run", data=data, split="train")["learnt_from"] == 3
+
+
+def test_two_models_are_scored_on_the_same_images(run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = run
+    pixelnet.train(**{**SHORT, "data": str(data), "seed": 3, "val_share": 0}, out=tmp_path / "all")
+    scores = pixelnet.evaluate(out, against=tmp_path / "all", data=str(data))
+    assert scores["images"] == scores["against"]["images"] == 1
+    assert (scores["learnt_from"], scores["against"]["learnt_from"]) == (0, 1)
+    assert f"1 of these 1 image are among those that {tmp_path / 'all'} learnt from" in "\n".join(scores["notes"])

@@ -44,7 +44,13 @@ def test_people_are_marked_where_it_is_published_what_they_reach(
         scorer.update(answer(i), dataset.truth(i))
     about = {"data": dataset.source, "split": split, "images": len(dataset), "predictions": "somewhere"}
     curve = {"recall": [0.2, 0.9], "precision": [0.9, 0.3]}
-    scores = {"curve": curve, "ods": 0.5, "intervals": {"ods": (0.4, 0.6)}, "bootstrap": {"resamples": 9, "seed": 0}}
+    scores = {
+        "curve": curve,
+        "ods": 0.5,
+        "images": 1,
+        "intervals": {"ods": (0.4, 0.6)},
+        "interval": {"method": "by hand"},
+    }
     monkeypatch.setattr(scorecard, "draw_plot", draw)
     scorecard.scorecard(about, task, dataset, answer, scorer, scores, range(len(dataset)))
     assert texts == ["ODS 0.500", *labels]

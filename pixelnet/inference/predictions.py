@@ -16,7 +16,8 @@ NAMED = 5  # in a message, of however many
 
 
 class Predictions:
-    """The files of a folder, one for each item of a data set: NAME.png or NAME.npy for the image NAME.
+    """The files of a folder, one for each item of a data set: NAME.png or NAME.npy for the image NAME, in its own
+    sub-folders where names have them.
 
     Class ids (H, W) or class probabilities (.npy, (H, W, K)); edge strength as 8- or 16-bit PNG or .npy in 0..1;
     normals as PNG or .npy; real values. `predictions(i)` reads that of item i. With `resize` one of another size is
@@ -46,15 +47,19 @@ class Predictions:
     def _find(self, resize: bool) -> list[Path]:
         if not self.folder.is_dir():
             raise InputError(f"there is no folder {self.folder}; give the folder of the predictions")
-        present = sorted(path for path in self.folder.iterdir() if path.suffix.lower() in {*HEADED, self.task.suffix})
+        deep = any("/" in name for name in self.dataset.names)
+        files = self.folder.rglob("*") if deep else self.folder.iterdir()
+        present = sorted(path for path in files if path.suffix.lower() in {*HEADED, self.task.suffix})
         found: dict[str, Path] = {}
         extra = []
         wanted = set(self.dataset.names)
         for path in present:
-            if path.stem in wanted and path.stem not in found:
-                found[path.stem] = path
+            inside = path.relative_to(self.folder)
+            name = inside.with_name(inside.stem).as_posix()
+            if name in wanted and name not in found:
+                found[name] = path
             else:
-                extra.append(path.name)
+                extra.append(str(inside))
         missing = [self._unread(name) for name in self.dataset.names if name not in found]
         unreadable, sized = self._unfit(found, resize)
         faults = [

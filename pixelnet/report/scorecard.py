@@ -1,18 +1,20 @@
 """One page about a method's scores: the table, the curve of its task, its best and its worst images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pixelnet.data.dataset import Dataset
 from pixelnet.data.images import view_of
+from pixelnet.metrics.intervals import ENOUGH, FEWEST, TOO_FEW
 from pixelnet.report import page
 from pixelnet.report.page import Picture
 from pixelnet.report.plots import draw_plot
 from pixelnet.tasks import Scored, Scorer, Task
 
 EXAMPLES = 4  # of the best images, and of the worst
+SMALL = " (small sample: may cover less, about 90 %)"
 PAIRS = 20  # images that plots of pixels are drawn from
 
 
@@ -36,16 +38,17 @@ def scorecard(
             yield answer(i), dataset.labels(i)
 
     plots = task.plots(Scored(scorer.total(), scores, pairs, dataset.reference))
-    bootstrap = scores["bootstrap"]
-    settings = scores.get("settings", {}) | {
-        "intervals": f"bootstrap, {bootstrap['resamples']} draws of the images, seed {bootstrap['seed']}"
-    }
+    settings = scores.get("settings", {}) | {"intervals": scores["interval"]["method"]}
     rows = scorer.each()
     order = [i for i in order if rows[i][scorer.headline[0]] is not None]
     worst, best = order[:EXAMPLES], order[EXAMPLES:][-EXAMPLES:][::-1]
+    notes = [page.paragraph(note) for note in scores.get("notes", [])]
     parts = [
-        page.section("Scores", _table(task, scores), page.heading("Settings"), page.paragraph(words(settings))),
+        page.section("Scores", *notes, _table(task, scores), page.heading("Settings"), page.paragraph(words(settings))),
     ]
+    if "against" in scores:
+        other = scores["against"].get("predictions") or scores["against"].get("model") or "another model"
+        parts.append(page.section(f"Less those of {other}", _differences(task, scores)))
     if plots:
         parts.append(page.section(plots[0].caption, *(page.image(draw_plot(plot)) for plot in plots)))
     for title, items in (("Worst images", worst), ("Best images", best)):
@@ -56,7 +59,7 @@ def scorecard(
         colors = zip(task.paint(np.arange(len(names))[None])[0].tolist(), names, strict=True)
         parts.append(page.section("Classes", page.legend([((r, g, b), name) for (r, g, b), name in colors])))
     scored = about.get("predictions") or about.get("model") or "a model"
-    against = f"{about['data']}, split {about['split']}, {about['images']} images"
+    against = f"{about['data']}, split {about['split']}, {scores['images']} images"
     lead = f"{task.name.capitalize()} of {scored}, against {against}."
     return page.page("Scores of a method", lead, parts)
 
@@ -64,15 +67,45 @@ def scorecard(
 def _table(task: Task, scores: dict[str, Any]) -> str:
     rows = []
     for name, value in scores.items():
-        if isinstance(value, float) and name not in scores["intervals"]:
-            rows.append(page.Score(task.score_label(name), task.format_score(name, value, 4), "-"))
-        elif isinstance(value, float):
-            low, high = scores["intervals"][name]
-            low, value, high = (task.format_score(name, number, 4) for number in (low, value, high))
-            rows.append(page.Score(task.score_label(name), value, f"{low} to {high}"))
+        if isinstance(value, float):
+            shown = task.format_score(name, value, 4)
+            rows.append(page.Score(task.score_label(name), shown, _interval(task, name, scores, "intervals")))
         elif value is None:
             rows.append(page.Score(task.score_label(name), "-", "nothing to count"))
     return page.score_table(rows, "95 % interval over images")
+
+
+def _differences(task: Task, scores: dict[str, Any]) -> str:
+    rows = [
+        page.Score(
+            task.score_label(name),
+            task.format_score(name, value, 4),
+            _interval(task, name, scores, "difference_intervals"),
+        )
+        for name, value in scores["differences"].items()
+    ]
+    return page.score_table(rows, "95 % interval of the difference, over the same images")
+
+
+def _interval(task: Task, name: str, scores: dict[str, Any], which: str) -> str:
+    return interval_words(
+        name, scores[which], scores["images"], lambda value: task.format_score(name, value, 4), " to "
+    )
+
+
+def interval_words(
+    name: str,
+    intervals: Mapping[str, Sequence[float]],
+    images: int,
+    write: Callable[[float], str] = "{:.4f}".format,
+    between: str = " .. ",
+) -> str:
+    """A score's interval as people read it, how far it may be trusted, and why there is none."""
+    if images < FEWEST:
+        return TOO_FEW
+    if name not in intervals:
+        return "-"  # without some image there is no such score
+    return between.join(map(write, intervals[name])) + (SMALL if images < ENOUGH else "")
 
 
 def words(settings: dict[str, Any]) -> str:

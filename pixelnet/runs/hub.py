@@ -37,7 +37,10 @@ def load(name: str | Path, task: AnyTask | None = None, backbone: nn.Module | No
         InputError: no such model; a file is missing, damaged, misspelt or of another model; an object that the model
             was made with was not given, or one that it was made without was.
     """
-    return load_model(folder_of(name), task, backbone)
+    folder = folder_of(name)
+    model = load_model(folder, task, backbone)
+    model.folder = folder
+    return model
 
 
 def folder_of(name: str | Path) -> Path:

@@ -5,11 +5,12 @@ that it is known wherever it lies. Data that is not the same twice (augmented as
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from accelerate import Accelerator
@@ -99,6 +100,39 @@ def note_images(
     if fault is not None:
         raise InputError(f"{folder} was begun on other data: {fault}. Give the same again, or another --out")
     return images
+
+
+class Seen(NamedTuple):
+    """Which items of a data set are to be scored, how many of these a run learnt from, and that in words ("")."""
+
+    items: list[int]
+    learnt: int
+    words: str
+
+
+def seen(images: Images, run: str, hashes: Sequence[str], alone: bool) -> Seen:
+    """What a run has to do with the images that it is scored on, by their hashes.
+
+    alone: the data has no val split, so that those of its images that the run held out are one, if there are any.
+    """
+    learnt, held = ({one.image for one in own} - {""} for own in (images.learnt, images.held_out))
+    items = [i for i, own in enumerate(hashes) if own in held - learnt] if alone else []
+    if items:
+        from_them = sum(own in learnt for own in hashes)
+        others = len(hashes) - from_them - len(items)
+        scored = f"scored on the {_images(len(items))} that {run} held out"
+        left = [f"the {from_them} that it learnt from"] * bool(from_them) + [f"{others} others"] * bool(others)
+        return Seen(items, 0, f"{scored}; {' and '.join(left)} are left out" if left else scored)
+    count = sum(own in learnt for own in hashes)
+    words = (
+        f"{count} of these {_images(len(hashes))} are among those that {run} learnt from: this score says nothing of "
+        "new images"
+    )
+    return Seen(list(range(len(hashes))), count, words if count else "")
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _difference(before: Images, now: Images) -> str | None:

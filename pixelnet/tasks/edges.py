@@ -18,7 +18,7 @@ from tqdm import tqdm
 from pixelnet.errors import InputError
 from pixelnet.files import write_png
 from pixelnet.metrics import boundaries
-from pixelnet.metrics.bootstrap import Counts
+from pixelnet.metrics.intervals import Counts
 from pixelnet.metrics.matching import Method
 from pixelnet.rasters import one_channel, read_stored
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
@@ -217,6 +217,12 @@ class Benchmark(Scorer):
     def intervals(self) -> dict[str, tuple[float, float]]:
         self.finish()
         return super().intervals()
+
+    def differences(self, other: Scorer) -> dict[str, tuple[float, float]]:
+        assert isinstance(other, Benchmark)
+        self.finish()
+        other.finish()
+        return super().differences(other)
 
     def finish(self) -> None:
         """Wait for the images still being counted."""

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from pixelnet.errors import InputError
 from pixelnet.files import write_png
-from pixelnet.metrics.bootstrap import Counts
 from pixelnet.metrics.calibration import BINS, calibration_counts, calibration_scores
 from pixelnet.metrics.confusion import UNLABELLED, confusion, scores
 from pixelnet.metrics.contours import contour_counts, contour_scores
+from pixelnet.metrics.intervals import Counts
 from pixelnet.rasters import describe, read_stored, reading
 from pixelnet.tasks.task import RGB, Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 

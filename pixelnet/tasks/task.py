@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from pixelnet.errors import InputError
 from pixelnet.files import write_npy
-from pixelnet.metrics.bootstrap import Counts, add_up, intervals
+from pixelnet.metrics.intervals import Counts, add_up, differences, intervals
 from pixelnet.points import Sampler, make_sampler
 
 if TYPE_CHECKING:
@@ -75,7 +75,11 @@ class Scorer:
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """How far chance in the choice of images moves each score that is one number: its 95 % interval."""
-        return intervals(self.counts, self.scores) if self.counts else {}
+        return intervals(self.counts, self.scores)
+
+    def differences(self, other: Scorer) -> dict[str, tuple[float, float]]:
+        """The same of each score less that of another scorer, which has seen the same images in the same order."""
+        return differences((self.counts, self.scores), (other.counts, other.scores))
 
 
 @dataclass(frozen=True)

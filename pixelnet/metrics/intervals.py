@@ -1,0 +1,86 @@
+"""Intervals for a score of a set of images: how much would it move had other images been drawn?
+
+The jackknife (Tukey 1958): the score is asked again without each image, whole, since the pixels of one image are far
+from independent; how far these answers lie apart gives its standard error, and Student's t the 95 % interval. Of the
+methods tried it is the simplest that holds what it says for few images; see `python -m benchmarks.coverage`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+Counts = Mapping[str, np.ndarray]  # what a score is computed from, by name; those of several images are added up
+
+LEVEL = 0.95
+FEWEST = 5  # images, below which no interval says anything
+ENOUGH = 20  # images from which on it holds what it says for classes that are rare, too; below, about 90 %
+TOO_FEW = "too few images to say"
+TOPS = (1, 100)  # where scores end that have not been above: shares, and percent
+
+
+def add_up(counts: Sequence[Counts], nothing: Counts) -> Counts:
+    """The counts of several images together; `nothing` are those of none."""
+    return {name: sum((own[name] for own in counts), start=zero) for name, zero in nothing.items()}
+
+
+def intervals(counts: Sequence[Counts], scores: Callable[[Counts], dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of every score that is one number; {} for fewer than FEWEST images.
+
+    counts: those of each image, which may be summed over images. scores: summed counts -> dict of scores.
+    Returns (low, high) by name: about the score, and no further than scores go (0, and 1 or 100 where no image has
+    more). A score is left out that is None without some image.
+    """
+    if len(counts) < FEWEST:
+        return {}
+    found = {}
+    for name, values in jackknife(counts, scores).items():
+        alone = [value for own in counts if isinstance(value := scores(own).get(name), float)]
+        low, high = _ends(values)
+        top = next((top for top in TOPS if max(alone, default=0) <= top and values[0] <= top), np.inf)
+        found[name] = (max(low, 0.0) if min(alone, default=0) >= 0 <= values[0] else low, float(min(high, top)))
+    return found
+
+
+def differences(
+    one: tuple[Sequence[Counts], Callable[[Counts], dict[str, Any]]],
+    other: tuple[Sequence[Counts], Callable[[Counts], dict[str, Any]]],
+) -> dict[str, tuple[float, float]]:
+    """The interval of every score of one method less that of another, both on the same images in the same order.
+
+    The difference is asked without each image, so that what makes an image hard for both does not widen it. one, other:
+    counts and scores, as of `intervals`, whose rules these are.
+    """
+    if len(one[0]) != len(other[0]):
+        raise ValueError(f"{len(one[0])} and {len(other[0])} images are no pairs")
+    if len(one[0]) < FEWEST:
+        return {}
+    ours, theirs = jackknife(*one), jackknife(*other)
+    return {name: _ends(ours[name] - theirs[name]) for name in ours if name in theirs}
+
+
+def jackknife(counts: Sequence[Counts], scores: Callable[[Counts], dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Every score that is one number, of all n images and then without each: (n + 1,) by name; none that is missing."""
+    shapes = {name: np.shape(values) for name, values in counts[0].items()}
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
+    flat = np.stack([np.concatenate([np.ravel(own[name]) for name in shapes]) for own in counts]).astype(np.float64)
+    total = flat.sum(axis=0)
+    found: list[dict[str, Any]] = []
+    for summed in (total, *(total - own for own in flat)):
+        named = zip(shapes.items(), np.split(summed, ends[:-1]), strict=True)
+        found.append(scores({key: values.reshape(shape) for (key, shape), values in named}))
+    return {
+        name: np.array([own[name] for own in found])
+        for name in found[0]
+        if all(isinstance(own.get(name), float) for own in found)
+    }
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    """The interval of a value, the first, by those without each of n images."""
+    value, without = float(values[0]), values[1:]
+    images = len(without)
+    error = np.sqrt((images - 1) / images * ((without - without.mean()) ** 2).sum())
+    reach = float(student.ppf((1 + LEVEL) / 2, images - 1) * error)
+    return value - reach, value + reach
