@@ -28,7 +28,7 @@ from pixelnet.runs.hub import load
 from pixelnet.runs.learnt import Seen, known_images, read_images, seen
 from pixelnet.tasks import TASKS, Scorer, Task, make_task
 
-INTERVAL = {"method": "jackknife over images, Student's t", "level": LEVEL}
+INTERVAL = {"method": "jackknife over images, Student's t, on the logit scale", "level": LEVEL}
 HINTED = 5  # images that a hint is worked out from
 EXPLAINS = 0.8  # of the error, that remains at most where other axes explain it
 

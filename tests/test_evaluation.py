@@ -134,12 +134,6 @@ def test_two_models_are_compared_by_pairs_of_images(folder_data, tmp_path: Path)
     assert both["difference_intervals"]["miou"] != both["intervals"]["miou"]
     lines = table(both).splitlines()
     assert lines[0].endswith("value   against difference   95 % interval of the difference")
-        "score",
-        "value",
-        "against",
-        "difference",
-        *["95", "%", "interval", "of", "the", "difference"],
-    ]
     assert f"{both['differences']['miou']:+.4f}" in next(line for line in lines if line.startswith("miou"))
     assert "Less those of" in (tmp_path / "page.html").read_text()
     same = pixelnet.evaluate(predictions=folders[0], against=folders[0], **common)

@@ -1,14 +1,16 @@
 """Intervals for a score of a set of images: how much would it move had other images been drawn?
 
 The jackknife (Tukey 1958): the score is asked again without each image, whole, since the pixels of one image are far
-from independent; how far these answers lie apart gives its standard error, and Student's t the 95 % interval. Of the
-methods tried it is the simplest that holds what it says for few images; see `python -m benchmarks.coverage`.
+from independent; how far these answers lie apart gives its standard error, and Student's t the 95 % interval, on a
+scale where scores have no ends. Of the methods tried it is the simplest that holds what it says for few images:
+`python -m benchmarks.coverage`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from scipy.stats import t as student
 
 Counts = Mapping[str, np.ndarray]  # what a score is computed from, by name; those of several images are added up
@@ -29,17 +31,17 @@ def intervals(counts: Sequence[Counts], scores: Callable[[Counts], dict[str, Any
     """The 95 % interval of every score that is one number; {} for fewer than FEWEST images.
 
     counts: those of each image, which may be summed over images. scores: summed counts -> dict of scores.
-    Returns (low, high) by name: about the score, and no further than scores go (0, and 1 or 100 where no image has
-    more). A score is left out that is None without some image.
+    Returns (low, high) by name, within what such scores can be: 0 to 1, or to 100, where no image has less or more. A
+    score is left out that is None without some image.
     """
     if len(counts) < FEWEST:
         return {}
     found = {}
     for name, values in jackknife(counts, scores).items():
         alone = [value for own in counts if isinstance(value := scores(own).get(name), float)]
-        low, high = _ends(values)
-        top = next((top for top in TOPS if max(alone, default=0) <= top and values[0] <= top), np.inf)
-        found[name] = (max(low, 0.0) if min(alone, default=0) >= 0 <= values[0] else low, float(min(high, top)))
+        least, most = min([values[0], *alone]), max([values[0], *alone])
+        top = next((top for top in TOPS if most <= top), None)
+        found[name] = _ends(values) if least < 0 or top is None else _ends_within(values, top)
     return found
 
 
@@ -79,8 +81,22 @@ def jackknife(counts: Sequence[Counts], scores: Callable[[Counts], dict[str, Any
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
     """The interval of a value, the first, by those without each of n images."""
-    value, without = float(values[0]), values[1:]
+    value, reach = float(values[0]), _reach(values)
+    return value - reach, value + reach
+
+
+def _ends_within(values: np.ndarray, top: float) -> tuple[float, float]:
+    """The same on the scale of log(s / (top - s)), which has no ends, brought back to 0..top."""
+    value, reach = float(values[0]) / top, _reach(values) / top
+    if value in (0, 1):
+        return max(0.0, value - reach) * top, min(1.0, value + reach) * top
+    middle, reach = np.log(value / (1 - value)), reach / (value * (1 - value))
+    return float(top * expit(middle - reach)), float(top * expit(middle + reach))
+
+
+def _reach(values: np.ndarray) -> float:
+    """Student's t times the jackknife's standard error."""
+    without = values[1:]
     images = len(without)
     error = np.sqrt((images - 1) / images * ((without - without.mean()) ** 2).sum())
-    reach = float(student.ppf((1 + LEVEL) / 2, images - 1) * error)
-    return value - reach, value + reach
+    return float(student.ppf((1 + LEVEL) / 2, images - 1) * error)

@@ -14,7 +14,7 @@ from pixelnet.report.plots import draw_plot
 from pixelnet.tasks import Scored, Scorer, Task
 
 EXAMPLES = 4  # of the best images, and of the worst
-SMALL = " (small sample: may cover less, about 90 %)"
+SMALL = " (small sample: covers about 90 %)"
 PAIRS = 20  # images that plots of pixels are drawn from
 
 
