@@ -68,6 +68,11 @@ class TrainConfig:
     split: str = "train"
     """Which part of the data to learn from: trainval, say, or voc2012's train_aug. One that holds images of val leaves
     nothing to choose the best weights by, so the last are kept."""
+    channels: tuple[str, ...] | None = None
+    """Of a folder: the channels of an image to learn from, by name or by number from 0, in this order; else all."""
+    range: Literal["type", "percentile"] | tuple[float, float] | None = None
+    """Of a folder: which numbers become 0 and 1: those of the images' type, the data's own percentiles for each
+    channel, or two numbers. If not given, percentiles where 16-bit or real images use little of their type."""
     val_data: str | None = None
     """Choose the best weights on the val split of this data set, in place of that of the data."""
     val_share: float | None = None

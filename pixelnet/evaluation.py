@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from pixelnet.data import Dataset, as_dataset, has_split, task_of
+from pixelnet.data import Dataset, as_dataset, has_split, task_of, with_channels
 from pixelnet.data.subset import Subset
 from pixelnet.errors import InputError
 from pixelnet.files import require_writable, write_atomic, write_json
@@ -170,7 +170,7 @@ def _models(
             one = load(model, task=own) if isinstance(model, str | Path) else model
             images = None if one.folder is None else read_images(one.folder)
             loaded.append((named(model), images, _of_one_task(one, task)))
-    dataset = as_dataset(data, _named_task(loaded[0][2]), split)
+    dataset = with_channels(as_dataset(data, _named_task(loaded[0][2]), split), loaded[0][2].channels)
     alone = split == "val" and not isinstance(data, Dataset)
     if alone and isinstance(data, str | Path):
         alone = not has_split(data, _named_task(loaded[0][2]), split)

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ __all__ = [
     "open_dataset",
     "sources_in",
     "task_of",
+    "with_channels",
 ]
 
 NAMES: dict[str, type[PairedFiles] | type[Folder]] = {
@@ -82,13 +83,15 @@ def open_dataset(
     return Folder(rest, tasks[0], split, dict(changes))
 
 
-def as_dataset(data: Any, task: AnyTask, split: str = "train") -> Dataset:
+def as_dataset(data: Any, task: AnyTask, split: str = "train", changes: Mapping[str, Any] | None = None) -> Dataset:
     """What somebody calls data: the text that `open_dataset` takes, a `Dataset`, or a list of (image, labels).
 
     A torch data set of (image, target) is such a list, too; see `Arrays`. Raises InputError for anything else.
     """
     if isinstance(data, str | Path):
-        return open_dataset(data, task, split)
+        return open_dataset(data, task, split, changes)
+    if changes:
+        raise InputError(f"{', '.join(changes)} can be said of folders; objects have their own")
     tasks = split_names(task)
     if isinstance(data, Dataset):
         if not hasattr(data, "task"):  # it leaves to its user what its labels are for
@@ -102,6 +105,13 @@ def as_dataset(data: Any, task: AnyTask, split: str = "train") -> Dataset:
         expected = "a Dataset" if len(tasks) > 1 else 'text such as "folder:PATH", a Dataset, or (image, labels) pairs'
         raise InputError(f"the data are a {type(data).__name__}; give {expected}")
     return Arrays(data, tasks[0])
+
+
+def with_channels(dataset: Dataset, channels: Sequence[str]) -> Dataset:
+    """A folder's data, its images with only the channels of these names if it has them all; other data as it is."""
+    if not isinstance(dataset, Folder) or not set(channels) < set(dataset.channels):
+        return dataset
+    return Folder(dataset.path, dataset.task, dataset.split, {**dataset.changes, "channels": list(channels)})
 
 
 def sources_in(spec: str | Path) -> list[str]:

@@ -147,19 +147,30 @@ def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tu
 def _two_sides(config: TrainConfig, given: Given, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
     """The split to learn from, and val: what is asked for, the data's own, or a share where it has none."""
     task = given.task or config.task
-    data = as_dataset(config.data if given.data is None else given.data, task, config.split)
+    changes = said_of_images(config)
+    data = as_dataset(config.data if given.data is None else given.data, task, config.split, changes)
     if config.val_share is not None or config.fold is not None:
         if [config.val_data, config.val_share, config.fold].count(None) != 2:
             raise InputError("--val-data, --val-share and --fold each say what val is; give one of them")
         return _apart(data, config, accelerator) if config.fold or config.val_share else (data, None)
     if config.val_data is not None:
-        return data, as_dataset(config.val_data if given.val_data is None else given.val_data, task, "val")
+        return data, as_dataset(config.val_data if given.val_data is None else given.val_data, task, "val", changes)
     if given.data is None and has_split(config.data, task, "val"):
-        validation = open_dataset(config.data, task, "val")
+        validation = open_dataset(config.data, task, "val", changes)
         return data, None if config.split == "val" or _items(data) & _items(validation) else validation
     if any(member.generated for member in data.members):
         return data, None
     return _apart(data, config, accelerator)
+
+
+def said_of_images(config: TrainConfig) -> dict[str, Any]:
+    """The keys of a folder's dataset.json that options give."""
+    said: dict[str, Any] = {}
+    if config.channels is not None:
+        said["channels"] = [int(name) if name.isdecimal() else name for name in config.channels]
+    if config.range is not None:
+        said["range"] = config.range if isinstance(config.range, str) else list(config.range)
+    return said
 
 
 def _apart(data: Dataset, config: TrainConfig, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:

@@ -48,7 +48,8 @@ class Folder(Dataset):
         self, path: str | Path, task: str | Task, split: str = "train", changes: dict[str, Any] | None = None
     ) -> None:
         self.task, self.split, self.source = task, split, f"{self.name}:{path}"
-        self.survey = found = survey(Path(path).expanduser(), task, changes)
+        self.path, self.changes = Path(path).expanduser(), dict(changes or {})
+        self.survey = found = survey(self.path, task, self.changes)
         self.root, self.form = found.root, found.form
         self.items = found.of(split)
         if not self.items:
