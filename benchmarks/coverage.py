@@ -13,7 +13,8 @@ quality. Scores are ratios of sums over images, as all of ours.
 percentile is the plain bootstrap; expanded takes its quantiles further out, as Student's t and n - 1 ask (Hesterberg
 2015, "What teachers should know about the bootstrap", section 5.2); BCa corrects bias and skewness (Efron 1987);
 jackknife is the score plus and minus Student's t times its jackknife standard error, and logit the same on the scale
-log(s / (1 - s)); bootstrap-t studentizes each draw by the linearized score's error.
+log(s / (1 - s)), which `pixelnet.metrics.intervals` takes; bootstrap-t studentizes each draw by the linearized score's
+error.
 """
 
 import sys
@@ -182,43 +183,32 @@ METHODS: dict[str, Callable[[Sample], np.ndarray]] = {
 }
 
 
-def coverage(arguments: Arguments) -> list[dict[str, object]]:
-    """For each population, size and method the share of sets whose interval holds the truth, and its mean width."""
-    rows: list[dict[str, object]] = []
+def coverage(arguments: Arguments) -> dict[str, dict[str, dict[int, float]]]:
+    """By population, method and number of images: the share of sets whose interval holds the truth."""
+    found: dict[str, dict[str, dict[int, float]]] = {}
     for population, (draw, score) in POPULATIONS.items():
         truth = float(score(draw(POPULATION, np.random.default_rng(0)).sum(0)))
+        found[population] = {name: {} for name in METHODS}
         for n in COUNTS:
             rng = np.random.default_rng((1, n))
             times = rng.multinomial(n, np.full(n, 1 / n), size=arguments.resamples).astype(np.float64)
-            found = {name: np.empty((arguments.sets, 2)) for name in METHODS}
-            for k in range(arguments.sets):
+            held = dict.fromkeys(METHODS, 0)
+            for _ in range(arguments.sets):
                 sample = Sample(draw(n, rng), score, times)
                 for name, method in METHODS.items():
-                    found[name][k] = method(sample)
-            for name, ends in found.items():
-                holds = (ends[:, 0] <= truth) & (truth <= ends[:, 1])
-                width = float(np.median(ends[:, 1] - ends[:, 0]))
-                rows.append(
-                    {
-                        "population": population,
-                        "n": n,
-                        "method": name,
-                        "coverage": round(float(holds.mean()), 4),
-                        "width": round(width, 4),
-                    }
-                )
-            print(
-                population,
-                n,
-                " ".join(f"{name} {row['coverage']}" for name, row in zip(METHODS, rows[-len(METHODS) :], strict=True)),
-                flush=True,
-            )
-    return rows
+                    low, high = method(sample)
+                    held[name] += int(low <= truth <= high)
+            for name, count in held.items():
+                found[population][name][n] = round(count / arguments.sets, 3)
+            print(population, n, *(f"{name} {found[population][name][n]:.3f}" for name in METHODS), flush=True)
+    return found
 
 
 def measure(arguments: Arguments) -> None:
-    rows = coverage(arguments)
-    write_json(arguments.out, {"level": 0.95, "sets": arguments.sets, "resamples": arguments.resamples, "rows": rows})
+    found = coverage(arguments)
+    write_json(
+        arguments.out, {"level": 0.95, "sets": arguments.sets, "resamples": arguments.resamples, "coverage": found}
+    )
 
 
 def main() -> int:

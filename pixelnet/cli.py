@@ -43,7 +43,9 @@ class Check:
     split: str | None = None
     """Which part; train if not given, or the first that there is."""
     overlay: Path | None = None
-    """Write a picture of labels over images to this file."""
+    """Write a picture of labels over images to this file; with --model, of the labels that it contradicts."""
+    model: str | None = None
+    """List the labels that this model contradicts most surely, the surest first: mislabelled ones are found so."""
     classes: str | None = None
     """Of a folder: the names of the classes, with commas between them, in the order of their numbers in label maps."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -66,7 +68,11 @@ class Check:
         dataset = open_dataset(self.data, task, self.split or first_split(self.data, task), changes)
         report = check(dataset)
         print(report)
-        if self.overlay is not None:
+        if self.model is not None:
+            from pixelnet.label_errors import check_labels
+
+            print(check_labels(self.model, dataset, self.overlay))
+        elif self.overlay is not None:
             overlay(dataset, self.overlay)
             print(f"labels over images: {self.overlay}")
         else:

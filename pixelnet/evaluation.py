@@ -169,7 +169,7 @@ def _models(
             own = task if isinstance(task, Task) and isinstance(model, str | Path) else None
             one = load(model, task=own) if isinstance(model, str | Path) else model
             images = None if one.folder is None else read_images(one.folder)
-            loaded.append((named(model), images, _of_one_task(one, task)))
+            loaded.append((named(model), images, of_one_task(one, task)))
     dataset = with_channels(as_dataset(data, _named_task(loaded[0][2]), split), loaded[0][2].channels)
     alone = split == "val" and not isinstance(data, Dataset)
     if alone and isinstance(data, str | Path):
@@ -186,7 +186,7 @@ def _models(
     dataset = Subset(dataset, items, split) if len(items) < len(dataset) else dataset
     methods = []
     for (name, _, one), found in zip(loaded, founds, strict=True):
-        judge, answer = _model_answers(one, dataset, flip)
+        judge, answer = model_answers(one, dataset, flip)
         methods.append(Method(judge, answer, {"model": name} | ({"flip": True} if flip else {}), found))
     return dataset, methods
 
@@ -240,7 +240,7 @@ def _axes(method: Method, scorer: Scorer, dataset: Dataset) -> str:
     )
 
 
-def _of_one_task(model: PixelNet, task: str | Task | None) -> PixelNet:
+def of_one_task(model: PixelNet, task: str | Task | None) -> PixelNet:
     """The model itself, or if it is of several tasks the one that is asked for."""
     if len(model.task.parts) > 1:
         if task is None:
@@ -285,7 +285,7 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
     return scorer
 
 
-def _model_answers(model: PixelNet, dataset: Dataset, flip: bool) -> tuple[Task, Callable[[int], np.ndarray]]:
+def model_answers(model: PixelNet, dataset: Dataset, flip: bool) -> tuple[Task, Callable[[int], np.ndarray]]:
     """What judges a model's answers on a data set, and those answers, in the data set's classes."""
     merge = dataset.merge(model.config.class_names)
     if merge is None:

@@ -27,6 +27,7 @@ ORDER = [
     {"runs"},
     {"inference"},
     {"evaluation"},
+    {"label_errors"},
     {"training"},
     {"demo"},
     {"cli"},
