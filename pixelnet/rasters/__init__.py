@@ -42,7 +42,8 @@ class Header(NamedTuple):
     the file's own, or "gray", or "red", "green", "blue", or "band 1" and so on. dtype: of its numbers. picture: an
     8-bit gray, color or palette picture, which is read as RGB bytes. axes: of the array, as it is stored. lossy: it
     does not hold what was encoded. nodata: the numbers that it declares to be no measurement. orientation: EXIF's tag,
-    1 to 8. gray: a picture without color, whose one channel may be asked for as "gray".
+    1 to 8. gray: a picture without color, whose one channel may be asked for as "gray". alpha: a picture that may be
+    transparent, and is laid on white.
     """
 
     width: int
@@ -56,6 +57,7 @@ class Header(NamedTuple):
     nodata: tuple[float, ...]
     orientation: int
     gray: bool
+    alpha: bool
 
 
 class Stored(NamedTuple):
@@ -137,7 +139,7 @@ def _header(source: Source, axes: str | None, path: str | Path) -> tuple[Layout,
     gray = picture.gray if picture else layout.picture and layout.channels == 1 and layout.palette is None
     return layout, Header(
         width, height, layout.pages, names, layout.dtype, layout.picture, layout.axes, layout.lossy, layout.nodata,
-        layout.orientation, gray,
+        layout.orientation, gray, picture is not None and picture.alpha,
     )  # fmt: skip
 
 

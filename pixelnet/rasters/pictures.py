@@ -24,7 +24,8 @@ RGB = ("red", "green", "blue")
 class Picture(NamedTuple):
     """What the header of a picture says.
 
-    mode: Pillow's. format: Pillow's. samples: numbers a pixel. bits: of each. gray: it has no color.
+    mode: Pillow's. format: Pillow's. samples: numbers a pixel. bits: of each. gray: it has no color. alpha: it may be
+    transparent.
     """
 
     layout: Layout
@@ -33,6 +34,7 @@ class Picture(NamedTuple):
     samples: int
     bits: int
     gray: bool
+    alpha: bool
 
 
 def read_picture_header(path: str | Path) -> Picture:
@@ -43,6 +45,7 @@ def read_picture_header(path: str | Path) -> Picture:
         orientation = tags.get(ORIENTATION, 1)
         pages = getattr(image, "n_frames", 1) if kind == "GIF" else 1
         (width, height), mode, samples = image.size, image.mode, len(image.getbands())
+        alpha = image.has_transparency_data
         mode = "L" if kind == "GIF" and _is_gray(_palette(image)) else mode
     bits, lossy = _bits(mode), kind == "JPEG"
     if kind == "PNG":
@@ -74,7 +77,7 @@ def read_picture_header(path: str | Path) -> Picture:
         lossy=lossy,
     )
     gray = samples <= 2 and mode in ("1", "L", "LA", "La")
-    return Picture(layout, kind, mode, samples, bits, gray)
+    return Picture(layout, kind, mode, samples, bits, gray, alpha and picture)
 
 
 def _bits(mode: str) -> int:

@@ -59,6 +59,7 @@ class Folder(Dataset):
         self.questions: list[str] = []
         self.pictures = Pictures(found)
         self.channels, self.ranges = self.pictures.channels, self.pictures.ranges
+        self.notes += self.pictures.notes
         self.groups = named_groups(self.names, self.form.group) if self.form.group else ()
         self.coding: Coding | None = None
         if find_task(task).categorical:

@@ -28,6 +28,7 @@ class Pictures:
         # Gray stands for all three colors, so that pretrained weights serve it.
         self.channels = RGB if chosen == ("gray",) and not self.form.channels else chosen
         self.ranges = self._ranges(survey, header)
+        self.notes = self._notes(header)
 
     def _readable(self, items: Sequence[Item]) -> tuple[Item, Header]:
         """The first image whose header can be read: others are named when they are. Raises InputError if none can."""
@@ -52,6 +53,18 @@ class Pictures:
         wanted = None if repeated or self.channels == found else self._wanted(found)
         pixels = read_pixels(path, item.page, window, wanted, self.form.axes)
         return np.repeat(pixels, 3, axis=2) if repeated and pixels.shape[2] == 1 else pixels
+
+    def _notes(self, header: Header) -> list[str]:
+        notes = []
+        if header.alpha:
+            notes.append(f"pictures such as {self.first.image} may be transparent; they are laid on white")
+        if self.ranges is not None and self.form.range is None:
+            limits = ", ".join(f"{low:g}..{high:g}" for low, high in dict.fromkeys(self.ranges))
+            notes.append(
+                f"images of {header.dtype} that use a part of it: what lies between .1 and 99.9 % of their numbers is "
+                f'brought to 0 to 1, {limits} ("range" in {FILE} says otherwise)'
+            )
+        return notes
 
     def _wanted(self, found: Sequence[str]) -> list[str | int]:
         """The channels by name where a file has the name, by place where it has not."""
