@@ -63,6 +63,14 @@ def test_only_steps_up_to_the_checkpoint_are_kept(config: TrainConfig, model: Pi
     assert [line["step"] for line in lines(config)] == [1, 2, 3]
 
 
+def test_a_line_torn_before_others_were_written_is_dropped(config: TrainConfig, model: PixelNet) -> None:
+    Record(config, model, None, MAIN, 9, None)
+    torn = '{"step": 1, "loss": 1.0}\n{"step": 2, "lo{"step": 2, "loss": 0.5}\n{"step": 3, "loss": 0.4}\n\xff{"step": 3'
+    (config.out / "metrics.jsonl").write_bytes(torn.encode("latin-1"))
+    Record(config, model, None, MAIN, 9, {"step": 3, "best": 0.5, "stale": 1})
+    assert [line["step"] for line in lines(config)] == [1, 3]
+
+
 def test_another_process_writes_nothing(config: TrainConfig, model: PixelNet) -> None:
     record = Record(config, model, None, OTHER, 9, None)
     record.step(1, 1.0, BATCH)
