@@ -238,7 +238,8 @@ def read_stored(path: str | Path, page: int | None = None, axes: str | None = No
         if layout.lossy and not lossy:
             kind = LOSSY_KINDS.get(picture.format, "") if picture else "a TIFF with JPEG or the like (lossy)"
             raise InputError(
-                f"{path} is stored as {kind}, which changes labels; save it losslessly (PNG) from its source"
+                f"{path} is stored as {kind}, which changes labels; save it losslessly (PNG) from its source, or, of "
+                'black and white masks in a folder of your own, say "threshold": 128 in dataset.json'
             )
         if read is None:
             assert picture is not None

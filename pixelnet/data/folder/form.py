@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixelnet.config import read_json
+from pixelnet.data.folder.nnunet import as_form, is_nnunet
 from pixelnet.errors import InputError
 from pixelnet.geometry import CONVENTIONS
 
@@ -87,9 +88,12 @@ class Form:
 def read_form(path: Path, changes: dict[str, Any] | None = None) -> Form:
     """The form in a file, or the empty one if it is not there; `changes` are keys in place of its own.
 
-    Raises InputError that names the file, the key, what it is and what it should be.
+    nnU-Net's file of that name tells the classes. Raises InputError that names the file, the key, what it is and what
+    it should be.
     """
     values = read_json(path) if path.is_file() else {}
+    if is_nnunet(values):
+        values = as_form(values, str(path))
     return parse(values | (changes or {}), str(path))
 
 

@@ -7,20 +7,23 @@ be meant in two ways is refused with both ways named.
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
-from pixelnet.data.folder.words import LABELS, Place, Vocabulary
+from pixelnet.data.folder.words import LABELS, RENDERED, Place, Vocabulary
 from pixelnet.errors import InputError
-from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, LOSSY_EXTENSIONS, read_stored
+from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_stored
 
 FEW = 64  # different numbers in a map of labels that nothing but its content tells from a picture
 NAMED = 3  # examples in a note
+MOST = 0.9  # share of a split's images that labels must serve to be preferred for what they are called
+ALIKE = 0.8  # share of names that two groups of files must have in common
+Group = tuple[str | None, str, str]  # split, folder, ending
 
 
 class Item(NamedTuple):
@@ -87,19 +90,32 @@ def discover(
     files: Sequence[PurePosixPath],
     words: Vocabulary,
     extra: Iterable[str],
-    drawn: Callable[[Path, bool], bool],
+    drawn: Callable[[Path], bool | None],
 ) -> Found:
     """The pairs among the files of a folder.
 
-    extra: endings of label files beyond the usual ones. drawn: whether a JSON file, which lies among labels or
-    does not, holds one image's.
+    extra: endings of label files beyond the usual ones. drawn: whether a JSON file holds one image's; None for one
+    that cannot be told.
     """
-    endings = {*IMAGE_EXTENSIONS, *LABEL_EXTENSIONS, *extra}
-    places = [words.place(path) for path in files if path.suffix.lower() in endings]
-    jsons = [words.place(path) for path in files if path.suffix.lower() == ".json"]
-    drawings = [place for place in jsons if drawn(root / place.path, place.role == "label")]
+    endings = {*IMAGE_EXTENSIONS, *LABEL_EXTENSIONS, *extra, ".json"}
+    known = [path for path in files if path.suffix.lower() in endings]
+    found = _discovered(root, [words.place(path) for path in known], drawn)
+    top = begin_alike([path.parts[:-1] for path in known])
+    if top and not any(pair.labels for pair in found.pairs):  # perhaps "Photos with labels/" holds both
+        again = _discovered(root, [words.place(path, top) for path in known], drawn)
+        return again if any(pair.labels for pair in again.pairs) else found
+    return found
+
+
+def _discovered(root: Path, every: Sequence[Place], drawn: Callable[[Path], bool | None]) -> Found:
+    places = [place for place in every if place.path.suffix.lower() != ".json"]
     named = _by_words(places)
-    labels = [place for place in places if place in named] + drawings
+    labels = [place for place in places if place in named]
+    jsons = {place: drawn(root / place.path) for place in every if place.path.suffix.lower() == ".json"}
+    # A broken one is named when it is read, if nothing else can be the labels.
+    labels += [
+        place for place, is_one in jsons.items() if is_one or (is_one is None and not labels and place.role == "label")
+    ]
     images = [place for place in places if place not in named and place.path.suffix.lower() in IMAGE_EXTENSIONS]
     own = [place for place in images if place.role == "image"]
     aside = [place for place in images if place.role != "image"] if own else []
@@ -124,10 +140,13 @@ def _refuse_twins(images: Sequence[Place]) -> None:
 
 
 def _by_words(places: Sequence[Place]) -> set[Place]:
-    """The files that are labels by their folder's name, or by their own where another has the name without the word."""
+    """The files that are labels by their folder's name, or by their own where another has the name without the word.
+
+    Without any, those that are rendered for people.
+    """
     silent = {(place.folder, place.bare) for place in places if not place.spoken and place.role in (None, "image")}
     loose = {place.barest for place in places if not place.spoken and place.role in (None, "image")}
-    return {
+    found = {
         place
         for place in places
         if place.role == "label"
@@ -137,6 +156,7 @@ def _by_words(places: Sequence[Place]) -> set[Place]:
             and ((place.folder, place.bare) in silent or place.barest in loose)
         )
     }
+    return found or {place for place in places if place.role == "rendered"}
 
 
 # How an image and its labels may be called alike, from the strictest: what is compared of either.
@@ -160,8 +180,14 @@ def _paired(images: Sequence[Place], labels: Sequence[Place], notes: list[str]) 
     sets: dict[tuple[str, ...], list[Place]] = defaultdict(list)
     for place in labels:
         sets[place.words].append(place)
-    matched = {words: _matched(images, members) for words, members in sets.items()}
-    ranked = sorted(sets, key=lambda words: (-len(matched[words]) // max(1, len(images) // 10), _rank(words)))
+    matched = {words: _matched(images, members, notes) for words, members in sets.items()}
+    count = Counter(image.split for image in images)
+
+    def order(words: tuple[str, ...]) -> tuple[bool, int, int]:
+        of = sum(count[split] for split in {image.split for image in matched[words]})
+        return len(matched[words]) < MOST * of, _rank(words), -len(matched[words])
+
+    ranked = sorted(sets, key=order)
     taken: dict[Place, list[Place]] = {}
     for words in ranked:
         rival = [image for image in matched[words] if image in taken]
@@ -176,29 +202,81 @@ def _paired(images: Sequence[Place], labels: Sequence[Place], notes: list[str]) 
         taken.update(matched[words])
     used = {place for own in taken.values() for place in own}
     orphans = [place for members in sets.values() for place in members if place not in used]
-    return [Pair(image, _annotators(taken.get(image, []))) for image in images], orphans
+    pairs = [Pair(image, _annotators(_plain(taken.get(image, [])))) for image in images]
+    if any(pair.labels for pair in pairs):
+        orphans = [place for place in orphans if not _is_rendered(place)]
+    known = {*orphans, *(place for pair in pairs for place in pair.labels)}
+    rendered = [place for members in sets.values() for place in members if place not in known]
+    if rendered:
+        notes.append(f"left aside, as renderings or maps of objects beside the labels: {_some(rendered)}")
+    return pairs, orphans
 
 
 def _rank(words: tuple[str, ...]) -> int:
     return min((LABELS.index(word) for word in words if word in LABELS), default=0)
 
 
-def _matched(images: Sequence[Place], labels: Sequence[Place]) -> dict[Place, list[Place]]:
-    """The labels of each image that has some, by the strictest of KEYS that serves the most images."""
+def _matched(images: Sequence[Place], labels: Sequence[Place], notes: list[str]) -> dict[Place, list[Place]]:
+    """The labels of each image that has some, by the strictest of KEYS that serves the most images.
+
+    If none serves any, names count without the fields that all of them end in (x_leftImg8bit, x_0000, x_L).
+    """
     best: dict[Place, list[Place]] = {}
     for key in KEYS:
-        by_key: dict[tuple, list[Place]] = defaultdict(list)
-        for image in images:
-            by_key[key(image)].append(image)
-        found: dict[Place, list[Place]] = defaultdict(list)
-        for place in labels:
-            if len(owners := by_key.get(key(place), [])) == 1:
-                found[owners[0]].append(place)
+        found = _by_key(images, labels, key)
         if len(found) > len(best):
-            best = dict(found)
+            best = found
         if len(best) == len(images):
             break
+    if best or min(len(images), len(labels)) < 2:
+        return best
+    plain = [place for place in labels if not _is_rendered(place)] or list(labels)
+    cut, own = _shared_ending(images), _shared_ending(plain)
+    shorter = {place: _cut(place, cut) for place in images} | {place: _cut(place, own) for place in labels}
+    for key in KEYS:
+        found = _by_key([shorter[image] for image in images], [shorter[place] for place in labels], key)
+        if len(found) > len(best):
+            best = found
+    if best:
+        whole = {place.path: place for place in (*images, *labels)}
+        best = {whole[image.path]: [whole[place.path] for place in found] for image, found in best.items()}
+        one = next(iter(best))
+        notes.append(f"paired by their names without what all end in: {one.path} with {best[one][0].path}")
     return best
+
+
+def _by_key(
+    images: Sequence[Place], labels: Sequence[Place], key: Callable[[Place], tuple]
+) -> dict[Place, list[Place]]:
+    """The labels of the images that are the only ones of their key."""
+    by_key: dict[tuple, list[Place]] = defaultdict(list)
+    for image in images:
+        by_key[key(image)].append(image)
+    found: dict[Place, list[Place]] = defaultdict(list)
+    for place in labels:
+        if len(owners := by_key.get(key(place), [])) == 1:
+            found[owners[0]].append(place)
+    return dict(found)
+
+
+def _shared_ending(places: Sequence[Place]) -> int:
+    """How many fields all names end in alike; not all of any."""
+    backwards = [place.bare[::-1] for place in places]
+    return min(begin_alike(backwards), min(map(len, backwards)) - 1)
+
+
+def _cut(place: Place, count: int) -> Place:
+    bare = place.bare[: len(place.bare) - count]
+    return replace(place, stem="_".join(bare), bare=bare, barest=bare)
+
+
+def _is_rendered(place: Place) -> bool:
+    return not RENDERED.isdisjoint(place.bare)
+
+
+def _plain(labels: Sequence[Place]) -> Sequence[Place]:
+    """An image's labels without what is rendered of them for people, if one is not."""
+    return [place for place in labels if not _is_rendered(place)] or labels
 
 
 def _annotators(labels: Sequence[Place]) -> tuple[Place, ...]:
@@ -217,41 +295,62 @@ def _annotators(labels: Sequence[Place]) -> tuple[Place, ...]:
 
 
 def _by_content(root: Path, places: Sequence[Place]) -> tuple[list[Place], list[Place], list[Place]]:
-    """Images, labels and the rest, where no name has a word of labels: told by what files hold."""
-    for images, labels in _candidates(places):
-        shown = [labels[k] for k in np.linspace(0, len(labels) - 1, min(len(labels), NAMED)).round().astype(int)]
-        if all(looks_like_labels(root / place.path) for place in shown):
-            left = set(places) - {*images, *labels}
-            return list(images), list(labels), sorted(left, key=lambda place: place.path)
-    return list(places), [], []
+    """Images, labels and the rest, where no name has a word of labels: told by what files hold.
 
-
-def _candidates(places: Sequence[Place]) -> Iterator[tuple[list[Place], list[Place]]]:
-    """Two groups of files that are called alike: by ending, by folder, or by what follows the name."""
-    groups: dict[tuple[str, str], dict[str, Place]] = defaultdict(dict)
+    Groups of files that are called alike are compared: by folder, by ending, or by what follows the name.
+    """
+    groups: dict[Group, dict[str, Place]] = defaultdict(dict)
     for place in places:
-        groups[str(place.path.parent), place.path.suffix.lower()][place.stem] = place
-    ordered = sorted(groups.items(), key=lambda item: item[0][1] not in LOSSY_EXTENSIONS)
-    for k, (_, one) in enumerate(ordered):
-        for _, other in [*ordered[k + 1 :], *ordered[:k]]:
-            both = one.keys() & other.keys()
-            if len(both) >= max(1, 0.8 * len(one)):
-                yield list(one.values()), [other[stem] for stem in sorted(both)]
-    for _, one in ordered:
-        endings: Counter[str] = Counter()
-        for stem in one:
-            endings.update(stem[cut:] for cut in range(1, len(stem)) if stem[:cut] in one)
-        for ending, count in endings.most_common(1):
-            images = [place for stem, place in one.items() if not stem.endswith(ending)]
-            if count >= 0.8 * len(images):
-                labels = [one[place.stem + ending] for place in images if place.stem + ending in one]
-                yield images, [_named_like(place, ending) for place in labels]
+        groups[place.split, str(place.path.parent), place.path.suffix.lower()][place.stem] = place
+    sure = {group: _look_like_labels(root, list(own.values())) for group, own in groups.items()}
+    images: list[Place] = []
+    labels: list[Place] = []
+    called = {group for group, own in groups.items() if any(place.role == "image" for place in own.values())}
+    for group in [group for group, is_one in sure.items() if group in called or not is_one]:
+        own = groups[group]
+        for other in sorted(
+            (other for other in groups if sure[other] and other not in called), key=lambda other: _unlike(group, other)
+        ):
+            both = own.keys() & groups[other].keys()
+            if len(both) >= max(1, ALIKE * len(own)):
+                images += own.values()
+                labels += groups.pop(other).values()
+                break
+        else:
+            ending = _ending(root, own)
+            if ending:
+                images += [place for stem, place in own.items() if not stem.endswith(ending)]
+                labels += [_named_like(place, ending) for stem, place in own.items() if stem.endswith(ending)]
+    if not labels:
+        return list(places), [], []
+    taken = {place.path for place in (*images, *labels)}
+    return images, labels, [place for place in places if place.path not in taken]
+
+
+def _unlike(one: Group, other: Group) -> tuple[bool, int]:
+    """How far two groups of files are from belonging together, the nearest first."""
+    return one[0] != other[0], -begin_alike([one[1], other[1]])
+
+
+def _look_like_labels(root: Path, places: Sequence[Place]) -> bool:
+    shown = np.linspace(0, len(places) - 1, min(len(places), NAMED)).round().astype(int)
+    return all(looks_like_labels(root / places[k].path) for k in shown)
+
+
+def _ending(root: Path, own: dict[str, Place]) -> str | None:
+    """What names of labels end in after their image's, if nearly all images have some."""
+    endings = Counter(stem[cut:] for stem in own for cut in range(1, len(stem)) if stem[:cut] in own)
+    for ending, count in endings.most_common(1):
+        labels = [place for stem, place in own.items() if stem.endswith(ending) and stem.removesuffix(ending) in own]
+        if count >= ALIKE * (len(own) - count) and _look_like_labels(root, labels):
+            return ending
+    return None
 
 
 def _named_like(place: Place, ending: str) -> Place:
     """A label's place, called as its image is."""
     stem = place.stem.removesuffix(ending)
-    return Place(**{**vars(place), "stem": stem, "bare": (stem,), "barest": (stem,)})
+    return replace(place, stem=stem, bare=(stem,), barest=(stem,))
 
 
 def looks_like_labels(path: Path) -> bool:
@@ -271,6 +370,12 @@ def _folder(place: Place) -> str:
 def _some(places: Sequence[Place]) -> str:
     more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
     return ", ".join(str(place.path) for place in places[:NAMED]) + more
+
+
+def begin_alike(texts: Sequence[Sequence[str]]) -> int:
+    """How many letters, or parts, all of them begin with; 0 of none."""
+    columns = zip(*texts, strict=False)
+    return next((k for k, column in enumerate(columns) if len(set(column)) > 1), min(map(len, texts), default=0))
 
 
 def composed(text: str) -> str:

@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixelnet.config import read_json
 from pixelnet.data.dataset import Dataset
 from pixelnet.data.folder.coding import Coding
 from pixelnet.data.folder.form import FILE, OTHER, ClassForm, Form, to_text
+from pixelnet.data.folder.nnunet import is_nnunet
 from pixelnet.data.folder.patterns import proposal
 from pixelnet.data.folder.pictures import RGB
 from pixelnet.errors import InputError
@@ -45,13 +47,15 @@ def proposed_form(data: "Folder") -> Form:
 def write_form(data: Dataset, path: Path | None = None) -> Path:
     """Keep what was found as dataset.json in the data's folder, or in a file elsewhere, which then names the folder.
 
-    Raises InputError for data that is no folder of one's own.
+    Raises InputError for data that is no folder of one's own, and for a dataset.json that is another tool's.
     """
     from pixelnet.data.folder import Folder
 
     if not isinstance(data, Folder):
         raise InputError(f"{data.source} has a form of its own; {FILE} is for folders of your own")
     form, path = proposed_form(data), path or data.root / FILE
+    if path.is_file() and is_nnunet(read_json(path)):
+        raise InputError(f"{path} is nnU-Net's, and stays so; keep what was found elsewhere: --out FILE.json")
     if path.resolve().parent != data.root.resolve():
         form = replace(form, root=str(data.root.resolve()))
     write_atomic(path, to_text(form).encode())

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from pixelnet.data.drawn import Coco, DrawnFile, LabelStudio, kind_of, without_prefix
 from pixelnet.data.folder.form import FILE, Form
-from pixelnet.data.folder.layout import Item, composed
+from pixelnet.data.folder.layout import Item, begin_alike, composed
 from pixelnet.data.folder.words import SPLIT_OF, Place, Vocabulary, fields
 from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS
@@ -102,22 +102,13 @@ def _image_of(key: str, split: str | None, file: PurePosixPath, by_name: Mapping
     ranked = sorted(
         by_name.get(wanted.name) or by_name.get(without_prefix(wanted.name), ()),
         key=lambda place: (
-            -_shared(wanted.parts[::-1], place.path.parts[::-1]),
+            -begin_alike((wanted.parts[::-1], [composed(part) for part in place.path.parts[::-1]])),
             place.split != split,
-            -_shared(file.parts, place.path.parts),
+            -begin_alike((file.parts, place.path.parts)),
             place.path,
         ),
     )
     return ranked[0] if ranked else None
-
-
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    count = 0
-    for own, its in zip(one, other, strict=False):
-        if composed(own) != composed(its):
-            break
-        count += 1
-    return count
 
 
 def classes_of(drawn: Drawn) -> tuple[str, ...]:

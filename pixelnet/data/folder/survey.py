@@ -13,7 +13,7 @@ from pixelnet.data.folder.form import FILE, Form, read_form
 from pixelnet.data.folder.layout import Found, Item, Pair, composed, discover, files_in
 from pixelnet.data.folder.legend import classes_beside
 from pixelnet.data.folder.patterns import chosen, named_pairs, select
-from pixelnet.data.folder.words import SPLIT_OF, Vocabulary, vocabulary
+from pixelnet.data.folder.words import LABELS, SPLIT_OF, Vocabulary, fields, vocabulary
 from pixelnet.data.listed import read_lines
 from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_header
@@ -21,6 +21,7 @@ from pixelnet.tasks import Task, find_task
 
 STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold several images
 NAMED = 3
+LABEL_WORDS = frozenset(LABELS)
 KEPT = 8  # surveys
 _known: dict[tuple[Any, ...], "Survey"] = {}
 REFUSE, SKIP, BACKGROUND = "refuse", "skip", "background"  # of what lacks its partner
@@ -103,14 +104,17 @@ def _survey(
     else:
         found = _explicit(files, form) if form.images and form.labels else _discovered(root, files, form, task, strict)
         items = _items(found)
-        result.notes += found.notes
+        if any(item.labels for item in items):
+            result.notes += found.notes
+            items = _split(items, files, root, form, result.notes)
         _missing(items, found, form, root)
         items = _with_policy(items, form.missing_labels)
     if not items and strict:
         return result
     if not items:
         raise InputError(_nothing(root, files, str(task)))
-    items = _split(items, files, root, form, result.notes)
+    if drawn:
+        items = _split(items, files, root, form, result.notes)
     result.items = sorted(_named([page for item in items for page in _pages(item, root, form)]))
     result.passed_over = _passed_over(files, items, skipped)
     return result
@@ -166,16 +170,16 @@ def _discovered(root: Path, files: Sequence[PurePosixPath], form: Form, task: st
     found = Found()
     for generic in (True,) if str(task) == "segmentation" else (False,) if strict else (False, True):
         words = vocabulary(str(task), kind.folder, generic)
-        found = discover(root, files, words, extra, _is_drawn if kind.categorical else lambda *_: False)
+        found = discover(root, files, words, extra, _is_drawn if kind.categorical else lambda _: False)
         if any(labels for _, labels in found.pairs):
             break
     return found
 
 
-def _is_drawn(path: Path, among_labels: bool) -> bool:
-    """Whether a JSON file is one image's; a broken one among labels is, so that reading it says what is wrong."""
+def _is_drawn(path: Path) -> bool | None:
+    """Whether a JSON file holds one image's shapes; None if it is broken or of no known kind."""
     kind = kind_of(path)
-    return kind == "labelme" or (kind is None and among_labels)
+    return None if kind is None else kind == "labelme"
 
 
 def _beside(path: PurePosixPath, images: dict[PurePosixPath, str]) -> bool:
@@ -298,25 +302,29 @@ def _by_form(items: Sequence[Item], root: Path, form: Form, notes: list[str]) ->
 
 def _by_lists(items: list[Item], files: Sequence[PurePosixPath], root: Path, notes: list[str]) -> list[Item]:
     """By text files called train.txt, val.txt, test.txt, if what they name are images."""
-    lists = {
-        SPLIT_OF.get(path.stem.lower()): path
-        for path in files
-        if path.suffix == ".txt" and path.stem.lower() in SPLIT_OF
-    }
+    among = [path for path in files if path.suffix == ".txt" and path.stem.lower() in SPLIT_OF]
+    among.sort(key=lambda path: not LABEL_WORDS.isdisjoint(word for part in path.parts[:-1] for word in fields(part)))
+    lists = {SPLIT_OF[path.stem.lower()]: path for path in among}  # of VOC's those in ImageSets/Segmentation
+    both = lists.pop("trainval", None)
+    if both is not None and "train" not in lists:
+        lists["train"] = both
     found: dict[PurePosixPath, Item] = {}
     for split, path in lists.items():
-        if split == "trainval":
-            continue
-        lines = {composed(PurePosixPath(line.split()[0]).name) for line in read_lines(root / path)}
+        lines = {
+            composed(PurePosixPath(name).name) for line in read_lines(root / path) for name in (line, *line.split()[:1])
+        }
         for item in items:
             if composed(item.image.name) in lines or composed(item.image.stem) in lines:
                 found.setdefault(item.image, item._replace(split=split))
     if not found:
         return items
     notes.append(f"splits by {', '.join(str(path) for path in lists.values())}")
-    if len(found) < len(items):
-        left = [item.image for item in items if item.image not in found]
-        notes.append(f"left aside: {len(left)} images in no list ({_some(left)})")
+    left = [item for item in items if item.image not in found]
+    if left and "train" not in lists:
+        notes.append(f"{len(left)} images in no list ({_some([item.image for item in left])}) are train")
+        return [*found.values(), *(item._replace(split="train") for item in left)]
+    if left:
+        notes.append(f"left aside: {len(left)} images in no list ({_some([item.image for item in left])})")
     return list(found.values())
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 FIELD = re.compile(r"\d+(?:st|nd|rd|th)(?![a-z])|\d+|[A-Z]+(?![a-z])|[^\W\d_][^\W\d_A-Z]*")
-GLUED = re.compile(r"(train|val|valid|test|img|image|gt)(annot|annotation|label|mask|image|img)(s?)")
+GLUED = re.compile(r"(train|val|valid|test|img|image|gt)(annot|annotation|label|mask|image|img|crop|data|set)(s?)")
 
 SPLITS = {
     "train": ("train", "training", "trn", "tr"),
@@ -23,7 +23,8 @@ SPLITS = {
 SPLIT_OF = {word: split for split, words in SPLITS.items() for word in words}
 IMAGES = frozenset((
     "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "pic", "pics", "frame", "frames",
-    "scan", "scans", "raw", "rgb", "original", "originals", "input", "inputs", "jpeg", "jpg",
+    "scan", "scans", "raw", "rgb", "original", "originals", "input", "inputs", "jpeg", "jpg", "sat", "satellite",
+    "volume", "volumes", "stack", "stacks",
 ))  # fmt: skip
 # From those that say most: a folder "manual" beside a folder "mask" holds the labels, "mask" a field of view.
 LABELS = (
@@ -39,11 +40,14 @@ TASKS = {  # words of labels for one task only
 ANNOTATORS = frozenset(("annotator", "annotators", "rater", "observer", "expert", "grader", "reader"))
 ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)")
 # Renderings of labels for people, and maps of objects in place of classes: not the labels if others are there.
-ASIDE = frozenset((
-    "object", "objects", "instance", "instances", "color", "colors", "colored", "colour", "overlay", "preview", "vis",
-    "viz", "thumb",
+RENDERED = frozenset((
+    "object", "objects", "instance", "instances", "color", "colors", "colored", "colour", "rgb", "overlay", "preview",
+    "vis", "viz", "thumb",
 ))  # fmt: skip
-PLAIN = frozenset(("class", "classes", "id", "ids", "index", "map", "maps", "dir", "folder", "files", "data"))
+PLAIN = frozenset((
+    "class", "classes", "id", "ids", "index", "map", "maps", "dir", "folder", "files", "data", "png", "tif", "tiff",
+    "bmp", "gif",
+))  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
@@ -60,10 +64,10 @@ def fields(text: str) -> tuple[str, ...]:
 class Place:
     """What a file's path says of it.
 
-    path: from the data's own folder on. split, role ("image", "label", "aside" or None), as its folders say. words: of
-    labels, those that made it one. annotator: fields that tell who drew it. folder: what of its folders belongs to the
-    item's name. stem: its name without the ending. bare: the fields of that which are no words of images and labels;
-    barest: nor of splits. spoken: whether the name itself, beyond its folders, has a word of labels.
+    path: from the data's own folder on. split, role ("image", "label", "rendered", "aside" or None), as its folders
+    say. words: of labels, those that made it one. annotator: fields that tell who drew it. folder: what of its folders
+    belongs to the item's name. stem: its name without the ending. bare: the fields of that which are no words of images
+    and labels; barest: nor of splits. spoken: whether the name itself, beyond its folders, has a word of labels.
     """
 
     path: PurePosixPath
@@ -88,20 +92,20 @@ class Vocabulary:
         self.labels = frozenset(own) | (frozenset(LABELS) if generic else frozenset())
         self.aside = (others | (frozenset() if generic else frozenset(LABELS))) - frozenset(own)
 
-    def place(self, path: PurePosixPath) -> Place:
-        """What the path of a file says."""
+    def place(self, path: PurePosixPath, top: int = 0) -> Place:
+        """What the path of a file says; its first `top` folders, which hold everything, say nothing of its role."""
         split = role = None
         words: list[str] = []
         annotator: list[str] = []
         folder = []
-        for part in path.parts[:-1]:
+        for depth, part in enumerate(path.parts[:-1]):
             own, people, rest = self._sorted(fields(part))
             split = next((SPLIT_OF[field] for field in rest if field in SPLIT_OF), split)
             rest = [field for field in rest if field not in SPLIT_OF]
-            found = self._role(own, rest)
+            found = self._role(own, rest) if depth >= top else None
             if found:
-                role, words = found, [field for field in own if field not in IMAGES] if found == "label" else []
-                rest = [field for field in rest if field not in IMAGES | self.aside | ASIDE | PLAIN]
+                role, words = found, [] if found in ("image", "aside") else own
+                rest = [field for field in rest if field not in IMAGES | self.aside | RENDERED | PLAIN]
                 annotator += people
             elif people and not rest:  # a folder for each annotator
                 annotator += people
@@ -112,7 +116,7 @@ class Vocabulary:
         spoken = any(field in self.labels for field in own)
         bare = tuple(field for field in rest if field not in IMAGES)
         barest = tuple(field for field in bare if field not in SPLIT_OF)
-        if spoken:
+        if spoken or role == "label":
             annotator += people
         elif people:  # an ordinal without a word of labels belongs to the name
             bare = barest = tuple(fields(stem))
@@ -124,7 +128,7 @@ class Vocabulary:
     def _role(self, own: list[str], rest: list[str]) -> str | None:
         """What a folder of these fields holds."""
         if any(field in self.labels for field in own):
-            return "aside" if any(field in ASIDE for field in rest) else "label"
+            return "rendered" if any(field in RENDERED for field in rest) else "label"
         if any(field in self.aside for field in rest):
             return "aside"
         return "image" if any(field in IMAGES for field in rest) else None
