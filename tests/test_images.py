@@ -190,3 +190,14 @@ def test_people_see_the_first_channels_in_bytes() -> None:
         found = view_of(scaled)
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, pixels[..., :3])
+
+
+def test_people_see_what_is_within_the_ranges() -> None:
+    image = np.array([[[300, 1000], [340, 2000], [400, 3000], [90, 0]]], np.uint16)
+    expected = [[0] * 3, [102] * 3, [255] * 3, [0] * 3]
+    assert view_of(image, [(300, 400), (0, 1)])[0].tolist() == expected
+    assert view_of(image.astype(np.float64), [(300, 400), (0, 1)])[0].tolist() == expected
+    for kind in (np.int32, np.float32):  # without ranges, what the image itself spans
+        assert view_of(np.array([[[-5], [0], [20], [5]]], kind))[0, :, 0].tolist() == [0, 51, 255, 102]
+    holes = np.array([[[np.nan], [3], [5]]])
+    assert view_of(holes)[0, :, 0].tolist() == [0, 0, 255]
