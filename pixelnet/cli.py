@@ -1,6 +1,8 @@
 """The command line: a thin shell over the package's functions."""
 
 import difflib
+import io
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +14,8 @@ import tyro
 
 import pixelnet
 from pixelnet.config import TrainConfig
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, printable
+from pixelnet.signals import Stopped, heeded
 
 Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.py, which is not loaded for --help
 
@@ -60,18 +63,22 @@ class Check:
         from pixelnet.data.check import check, overlay
         from pixelnet.data.folder.form import parse_change
         from pixelnet.data.folder.proposed import write_form
+        from pixelnet.files import require_writable
 
+        for path in (self.overlay, self.out):
+            if path is not None:
+                require_writable(path)
         changes = dict(map(parse_change, self.set))
         if self.classes is not None:
             changes["classes"] = [name.strip() for name in self.classes.split(",")]
         task = self.task or changes.get("task") or first_task(self.data)
         dataset = open_dataset(self.data, task, self.split or first_split(self.data, task), changes)
         report = check(dataset)
-        print(report)
+        print(printable(str(report)))
         if self.model is not None:
             from pixelnet.label_errors import check_labels
 
-            print(check_labels(self.model, dataset, self.overlay))
+            print(printable(str(check_labels(self.model, dataset, self.overlay))))
         elif self.overlay is not None:
             overlay(dataset, self.overlay)
             print(f"labels over images: {self.overlay}")
@@ -291,20 +298,39 @@ def check_options(arguments: Sequence[str]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command. Bad input prints one message and gives 2; any other exception is a bug and shows itself."""
+    """Run a command, and return its exit code: see docs/cli.md.
+
+    Bad input prints one message and gives 2; any other exception is a bug and shows itself.
+    """
     given = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):  # a name of a file need not be text that the terminal has letters for
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with heeded():
+            try:
+                return run(given)
+            finally:
+                sys.stdout.flush()
+    except InputError as error:
+        print(f"pixelnet: {printable(str(error))}", file=sys.stderr)
+        return 2
+    except Stopped as error:
+        print(f"pixelnet: {error}", file=sys.stderr)
+        return error.code
+    except BrokenPipeError:  # whoever read our output, `head` say, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return 0
+
+
+def run(given: list[str]) -> int:
+    """Find the command that is asked for, and run it."""
     if given == ["--version"]:
         print(f"pixelnet {pixelnet.__version__}")
         return 0
-    try:
-        check_options(given)
-        command = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="pixelnet", description=pixelnet.__doc__, args=given
-        )
-        return command()
-    except InputError as error:
-        print(f"pixelnet: {error}", file=sys.stderr)
-        return 2
+    check_options(given)
+    command = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="pixelnet", description=pixelnet.__doc__, args=given)
+    return int(command())
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pixelnet.errors import InputError
+from pixelnet.files import read_text
 
 T = TypeVar("T")
+LARGEST = 16384  # pixels of the longer side that images are brought to, which then takes gigabytes already
 
 
 @dataclass(frozen=True)
@@ -176,8 +178,10 @@ class TrainConfig:
 
 def check_size(size: int | None) -> None:
     """Raise InputError for a working size that is none."""
-    if size is not None and size < 1:
-        raise InputError(f"the image size is {size}; give the longer side in pixels, at least 1, or None")
+    if size is not None and not 1 <= size <= LARGEST:
+        raise InputError(
+            f"the image size is {size}; give the longer side in pixels, at least 1, up to {LARGEST}, or None"
+        )
 
 
 def check_ranges(ranges: Sequence[tuple[float, float]] | None, channels: int) -> None:
@@ -251,19 +255,28 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     raise InputError(f"{where} is {value!r}, not {wanted}")
 
 
-def read_json(path: Path, kind: type = dict) -> Any:
-    """The object in a JSON file, or what else of `kind` (list) it is to hold.
+def read_json(path: str | Path, kind: type = dict, most: int = 2**31) -> Any:
+    """The object in a JSON file of at most so many bytes, or what else of `kind` (list) it is to hold.
 
     Raises:
-        InputError: no such file, no JSON, or nothing of that kind.
+        InputError: no such file, no JSON, or nothing of that kind; numbers that no float or int holds, NaN, or endless
+            depth.
     """
+    text = read_text(path, most)
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is not there") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        found = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except RecursionError as error:
+        raise InputError(f"{path} cannot be read as JSON: it is nested too deep; is it the right file?") from error
+    except ValueError as error:  # JSONDecodeError, and int's own for thousands of digits
         raise InputError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(found, kind):
         wanted = "an object of settings" if kind is dict else f"a {kind.__name__}"
         raise InputError(f"{path} holds a {type(found).__name__}, not {wanted}")
     return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no number that a float holds")
+    return value

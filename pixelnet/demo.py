@@ -1,6 +1,5 @@
 """The demo: three tasks learnt from scratch on generated scenes, and one page that shows how it went."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,12 @@ import numpy as np
 
 from pixelnet.data import open_dataset
 from pixelnet.data.dataset import Dataset
-from pixelnet.errors import InputError
-from pixelnet.files import write_atomic
+from pixelnet.files import inside, require_writable, write_atomic
 from pixelnet.model import PixelNet
 from pixelnet.points import make_sampler
 from pixelnet.report import page
 from pixelnet.report.page import Picture, Score
-from pixelnet.runs.record import METRICS
+from pixelnet.report.plots import read_metrics
 from pixelnet.tasks.task import Task
 from pixelnet.training import train
 
@@ -104,8 +102,7 @@ def demo(out: str | Path) -> Path:
         InputError: `out` is no folder, or holds runs of other settings.
     """
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give a folder, or the name of one to be made")
+    require_writable(folder, folder=True)
     parts = []
     for number, name in enumerate(TASKS, start=1):
         print(f"{number} of {len(TASKS)}: {name}", flush=True)
@@ -113,7 +110,7 @@ def demo(out: str | Path) -> Path:
         scores, seconds = read_run(folder / name, model.task)
         print("   " + ", ".join(f"{one.name} {one.value}" for one in score_lines(name, scores)), flush=True)
         parts.append(_task_part(model, open_dataset(DATA, name, "val"), folder / name, scores, seconds))
-    report = folder / "report.html"
+    report = inside(folder, "report.html")
     text = page.page(
         "PixelNet: three tasks, one network, few pixels", LEAD, [_sampling_part(), *parts, _own_data_part()]
     )
@@ -123,7 +120,7 @@ def demo(out: str | Path) -> Path:
 
 def read_run(run: Path, task: Task) -> tuple[dict[str, Any], float]:
     """The scores of the weights that a run has kept, its best on val, and the seconds that its steps took."""
-    lines = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    lines = read_metrics(run)
     name, more_is_better = task.headline
     noted = [line["scores"] for line in lines if "scores" in line]
     usable = [scores for scores in noted if scores[name] is not None] or noted[-1:]

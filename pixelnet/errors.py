@@ -1,4 +1,9 @@
-"""The one exception for bad input."""
+"""The one exception for bad input, and how text from outside is shown."""
+
+import re
+
+# Control characters but the line feed and the tab, halves of letters (PEP 383), and what turns the writing direction.
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 class InputError(ValueError):
@@ -7,3 +12,8 @@ class InputError(ValueError):
     The command line prints the message alone and exits with code 2; anything else that escapes is a bug of
     ours and keeps its traceback.
     """
+
+
+def printable(text: str) -> str:
+    """Text from a file, or a file's name, for a terminal or a picture: what would steer it is shown as an escape."""
+    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))

@@ -4,7 +4,6 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from csv import writer as csv_writer
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,20 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from pixelnet.data import Dataset, as_dataset, has_split, task_of, with_channels
-from pixelnet.data.subset import Subset
+from pixelnet.data import Dataset
+from pixelnet.data.dataset import input_files
 from pixelnet.errors import InputError
-from pixelnet.files import require_writable, write_atomic, write_json
+from pixelnet.files import require_apart, require_writable, write_atomic, write_json
 from pixelnet.geometry import CONVENTIONS, convert_normals
+from pixelnet.inference.methods import Method, files_as_methods, models_as_methods
 from pixelnet.inference.predictions import NAMED, Predictions
 from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.angles import angular_errors
 from pixelnet.metrics.intervals import LEVEL
 from pixelnet.model import PixelNet
 from pixelnet.report.scorecard import interval_words, scorecard, words
-from pixelnet.runs.hub import load
-from pixelnet.runs.learnt import Seen, known_images, read_images, seen
-from pixelnet.tasks import TASKS, Scorer, Task, make_task
+from pixelnet.signals import leave_to_parent
+from pixelnet.tasks import Scorer, Task
 
 INTERVAL = {"method": "jackknife over images, Student's t, on the logit scale", "level": LEVEL}
 HINTED = 5  # images that a hint is worked out from
@@ -94,9 +93,12 @@ def evaluate(
             which nothing is labelled; options of another task; a file that could not be written. Nothing is written
             then.
     """
-    for path in (json, csv, report):
+    leave_to_parent()
+    outputs = {"--json": json, "--csv": csv, "--report": report}
+    for path in outputs.values():
         if path is not None:
             require_writable(path)
+    require_apart(outputs)
     given = {"max_dist": max_dist, "matching": matching, "thinned": thinned or None, "crisp": crisp or None}
     options = {name: value for name, value in given.items() if value is not None}
     if (model is None) == (predictions is None):
@@ -105,11 +107,12 @@ def evaluate(
     if predictions is not None:
         if flip:
             raise InputError("--flip is of a model; leave it out")
-        dataset, methods = _files(data, split, task, [predictions, against], resize, normals)
+        dataset, methods = files_as_methods(data, split, task, [predictions, against], resize, normals)
     else:
         if resize or normals is not None:
             raise InputError("--resize and --normals are for --predictions; leave them out")
-        dataset, methods = _models(data, split, task, [model, against], flip)
+        dataset, methods = models_as_methods(data, split, task, [model, against], flip)
+    require_apart(outputs, input_files(dataset).union(*(method.files for method in methods)))
     scorers = [score(method.judge.benchmark(**options), dataset, method.answer) for method in methods]
     first, scorer = methods[0], scorers[0]
     scores = _scores(first, scorer, dataset) | _compared(methods, scorers, dataset)
@@ -122,73 +125,10 @@ def evaluate(
     if json is not None:
         write_json(json, about | scores)
     if csv is not None:
-        write_atomic(csv, rows(dataset.names, scorer).encode())
+        write_atomic(csv, rows(dataset.names, scorer).encode(errors="backslashreplace"))
     if report is not None and page is not None:
-        write_atomic(report, page.encode())
+        write_atomic(report, page.encode(errors="backslashreplace"))
     return scores
-
-
-@dataclass(frozen=True)
-class Method:
-    """What is scored: what judges it, its answer for item i, what it is called in files, and what is to be said of it.
-
-    seen: what its run has to do with the images, where that is known.
-    """
-
-    judge: Task
-    answer: Callable[[int], np.ndarray]
-    about: dict[str, Any]
-    seen: Seen | None = None
-
-
-def _files(
-    data: Any, split: str, task: str | Task | None, folders: Sequence[Any], resize: bool, normals: str | None
-) -> tuple[Dataset, list[Method]]:
-    """The data, and folders of predictions as methods; None among the folders is none."""
-    if task is None:
-        raise InputError("predictions do not say what they are; add --task")
-    dataset = as_dataset(data, task, split)
-    judge = make_task(task, class_names=dataset.class_names, class_colors=dataset.class_colors)
-    methods = []
-    for folder in folders:
-        if isinstance(folder, PixelNet):
-            raise InputError("predictions are compared with predictions; give the folder of the others")
-        if folder is not None:
-            answer = Predictions(folder, dataset, judge, resize, normals)
-            methods.append(Method(judge, answer, {"predictions": str(folder)}))
-    return dataset, methods
-
-
-def _models(
-    data: Any, split: str, task: str | Task | None, models: Sequence[Any], flip: bool
-) -> tuple[Dataset, list[Method]]:
-    """The data, of which what a model's run held out if that is all the val there is, and models as methods."""
-    loaded = []
-    for model in models:
-        if model is not None:
-            own = task if isinstance(task, Task) and isinstance(model, str | Path) else None
-            one = load(model, task=own) if isinstance(model, str | Path) else model
-            images = None if one.folder is None else read_images(one.folder)
-            loaded.append((named(model), images, of_one_task(one, task)))
-    dataset = with_channels(as_dataset(data, _named_task(loaded[0][2]), split), loaded[0][2].channels)
-    alone = split == "val" and not isinstance(data, Dataset)
-    if alone and isinstance(data, str | Path):
-        alone = not has_split(data, _named_task(loaded[0][2]), split)
-    founds: list[Seen | None] = []
-    items = list(range(len(dataset)))
-    hashes = [one.image for one in known_images(dataset)] if any(images for _, images, _ in loaded) else []
-    for name, images, _ in loaded:
-        found = None
-        if images is not None:
-            found = seen(images, name or "the model's run", [hashes[i] for i in items], alone)
-            items = [items[k] for k in found.items]
-        founds.append(found)
-    dataset = Subset(dataset, items, split) if len(items) < len(dataset) else dataset
-    methods = []
-    for (name, _, one), found in zip(loaded, founds, strict=True):
-        judge, answer = model_answers(one, dataset, flip)
-        methods.append(Method(judge, answer, {"model": name} | ({"flip": True} if flip else {}), found))
-    return dataset, methods
 
 
 def _scores(method: Method, scorer: Scorer, dataset: Dataset) -> dict[str, Any]:
@@ -240,27 +180,6 @@ def _axes(method: Method, scorer: Scorer, dataset: Dataset) -> str:
     )
 
 
-def of_one_task(model: PixelNet, task: str | Task | None) -> PixelNet:
-    """The model itself, or if it is of several tasks the one that is asked for."""
-    if len(model.task.parts) > 1:
-        if task is None:
-            raise InputError(f"the model answers {model.config.task}, and one at a time is scored; add --task")
-        return model.only(str(task))
-    if task is not None and str(task) != model.config.task:
-        raise InputError(f"the model is of {model.config.task}, not of {task}; leave --task away")
-    return model
-
-
-def _named_task(model: PixelNet) -> str | Task:
-    """What tells data which labels are meant: the task's name, or itself if it is none of the library's."""
-    return model.config.task if type(model.task) is TASKS.get(model.config.task) else model.task
-
-
-def named(model: Any) -> str | None:
-    """A model's folder; None for one in memory, which has no name."""
-    return str(model) if isinstance(model, str | Path) else None
-
-
 def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray]) -> Scorer:
     """The scorer after all items of a data set, answer(i) being the prediction for item i.
 
@@ -283,20 +202,6 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
             "no edge; choose another split"
         )
     return scorer
-
-
-def model_answers(model: PixelNet, dataset: Dataset, flip: bool) -> tuple[Task, Callable[[int], np.ndarray]]:
-    """What judges a model's answers on a data set, and those answers, in the data set's classes."""
-    merge = dataset.merge(model.config.class_names)
-    if merge is None:
-        same_classes(model, dataset)
-    judge = model.task if merge is None else task_of(dataset)
-
-    def answer(index: int) -> np.ndarray:
-        found = model.predict(dataset.image(index), probabilities=judge.categorical, flip=flip)
-        return found if merge is None else found @ merge
-
-    return judge, answer
 
 
 def score_model(
@@ -362,21 +267,3 @@ def table(scores: dict[str, Any]) -> str:
     if "settings" in scores:
         lines.append("settings: " + words(scores["settings"]))
     return "\n".join(lines)
-
-
-def same_classes(model: PixelNet, dataset: Dataset) -> None:
-    """Raise InputError if a model's classes are not those of the data."""
-    if not model.task.categorical:
-        return
-    names, theirs = model.config.class_names, dataset.class_names
-    if model.config.num_classes != len(theirs):
-        raise InputError(
-            f"the model has {model.config.num_classes} classes, {dataset.source} has {len(theirs)}; "
-            "evaluate on the data set it was trained for"
-        )
-    # A folder without classes.json calls its classes 0, 1, 2.
-    if names and names != theirs and not names[0].isdecimal() and not theirs[0].isdecimal():
-        raise InputError(
-            f"the model's classes are {', '.join(names)}, those of {dataset.source} {', '.join(theirs)}; "
-            "evaluate on the data set it was trained for"
-        )

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from pixelnet.data.dataset import Dataset
 from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
-from pixelnet.evaluation import model_answers, of_one_task
 from pixelnet.files import require_writable, write_png
+from pixelnet.inference.methods import model_answers, of_one_task
 from pixelnet.metrics.angles import angular_errors
 from pixelnet.model import PixelNet
 from pixelnet.runs.hub import load

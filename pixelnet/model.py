@@ -22,6 +22,7 @@ from pixelnet.hypercolumn import every_pixel, hypercolumns
 from pixelnet.nn.backbone import make_backbone
 from pixelnet.nn.fuse import fused
 from pixelnet.nn.head import Head, TapNorms, head_shape
+from pixelnet.nn.layout import memory_format
 from pixelnet.nn.projection import Band, Projection, count_points
 from pixelnet.tasks import TASKS, AnyTask, make_task
 
@@ -148,7 +149,8 @@ class PixelNet(nn.Module):
         self.norms = TapNorms(self.backbone.channels) if shape.normalize else nn.Identity()
         self.head = Head(sum(self.backbone.channels), self.task.outputs, shape)
         # With channels last a hypercolumn is one run of memory a map, and convolutions on a CPU take half the time.
-        self.to(memory_format=torch.channels_last)
+        self.layout = memory_format(self.backbone)
+        self.to(memory_format=self.layout)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -209,7 +211,7 @@ class PixelNet(nn.Module):
         # The last row and column are repeated: zeros would draw an edge where there is none.
         whole = not torch.compiler.is_exporting() and not right and not below  # an export is for any size
         padded = images if whole else F.pad(images, (0, right, 0, below), mode="replicate")
-        padded = padded.contiguous(memory_format=torch.channels_last)
+        padded = padded.contiguous(memory_format=self.layout)
         if for_prediction:
             return FeatureMaps(tuple(fused(self.backbone, padded)(padded)), zoom, for_prediction=True)
         return FeatureMaps(tuple(self.norms(self.backbone(padded))), zoom)

@@ -2,7 +2,7 @@
 
     pixelnet train --task segmentation --data camvid:DATA --out RUN --pretrained
 
-The method is the loop in `run`; what it calls is below it. A step draws all its chance from (seed, step), and a
+The method is the loop in `learn`; what it calls is below it. A step draws all its chance from (seed, step), and a
 checkpoint is one file that is there whole or not at all: so a run that was killed and goes on (`resume`) ends with
 the very weights of one that was not.
 """
@@ -20,17 +20,21 @@ from torch.optim.swa_utils import AveragedModel
 from pixelnet.config import TrainConfig
 from pixelnet.data import Dataset
 from pixelnet.data.batches import Batch, Batches, stream
+from pixelnet.data.dataset import input_files
 from pixelnet.data.transforms import Augmentation
 from pixelnet.errors import InputError
 from pixelnet.evaluation import score_model
+from pixelnet.files import require_apart
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, TwoPhase
 from pixelnet.runs import checkpoint
 from pixelnet.runs.learnt import note_images
 from pixelnet.runs.record import Record
+from pixelnet.runs.sides import open_data
 from pixelnet.runs.start import (
     Given,
+    anywhere,
     check_settings,
     choose_sampler,
     choose_task,
@@ -38,13 +42,14 @@ from pixelnet.runs.start import (
     load_given,
     make_accelerator,
     make_model,
-    open_data,
     restore,
     settings_and_objects,
     state_to_resume,
     total_steps,
     with_network,
+    writing,
 )
+from pixelnet.signals import leave_to_parent, noted
 from pixelnet.tasks import AnyTask, Task
 
 
@@ -75,14 +80,23 @@ def train(task: AnyTask, data: Any, out: str | Path, **options: Any) -> PixelNet
 
 def run(config: TrainConfig, given: Given | None = None) -> PixelNet:
     """`train`, from a whole configuration, and what of it is objects."""
+    leave_to_parent()
     keep_freed_memory()
     given = given or Given()
     config = with_network(config)
     accelerator = make_accelerator(config)
     check_settings(config)
+    with writing(config, accelerator):
+        learn(config, given, accelerator)
+        return load_given(config.out, given)
+
+
+def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
+    """The steps of a run, whose folder is held."""
     state = state_to_resume(config)
     accelerator.wait_for_everyone()  # nobody writes to the folder before all have looked
     data, validation = open_data(config, given, accelerator)
+    require_apart({"--out": config.out}, input_files(data))
     images = note_images(config.out, data, validation, accelerator, resumed=state is not None)
     total, task = total_steps(config, len(data)), choose_task(config, given, data)
     sampler = choose_sampler(config, given, task, data)
@@ -101,40 +115,58 @@ def run(config: TrainConfig, given: Given | None = None) -> PixelNet:
     record = Record(config, kept, validation, accelerator, total, state, images)
 
     first = 0 if state is None else total if record.stalled else state["step"]
-    for step, batch in enumerate(stream(batches, first, total, config.num_workers), start=first):
-        torch.manual_seed((config.seed << 32) + step * place[1] + place[0])  # dropout is this step's own
-        learner.train()
-        if config.freeze:
-            model.backbone.eval()
-        factor = rate_factor(config.schedule, step / total, config.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = group["full_rate"] * factor
+    with noted() as signals:
+        for step, batch in enumerate(stream(batches, first, total, config.num_workers), start=first):
+            torch.manual_seed((config.seed << 32) + step * place[1] + place[0])  # dropout is this step's own
+            learner.train()
+            if config.freeze:
+                model.backbone.eval()
+            _set_rates(optimizer, rate_factor(config.schedule, step / total, config.warmup))
+            batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
+            logits = _logits(learner, batch)
+            if isinstance(sampler, TwoPhase):
+                batch = batches.narrow(step, batch, _measure(sampler, task, logits.detach(), batch))
+            loss = _loss(task, logits, batch, config.weighted, accelerator)
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            if config.grad_clip is not None:
+                accelerator.clip_grad_norm_(model.parameters(), config.grad_clip)
+            optimizer.step()
+            if average is not None:
+                average.update_parameters(model)
 
-        batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
-        logits = learner(batch.images, batch.points)
-        if isinstance(sampler, TwoPhase):
-            batch = batches.narrow(step, batch, _measure(sampler, task, logits.detach(), batch))
-        loss = _loss(task, logits, batch, config.weighted, accelerator)
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        if config.grad_clip is not None:
-            accelerator.clip_grad_norm_(model.parameters(), config.grad_clip)
-        optimizer.step()
-        if average is not None:
-            average.update_parameters(model)
-
-        done, last = step + 1, step + 1 == total
-        record.step(done, loss.item(), batch)
-        if validation is not None and (last or done % config.val_every == 0):
-            record.scores(done, score_model(kept, validation, record.items, accelerator))
-            last = last or record.stalled
-        if last or done % config.checkpoint_every == 0:
-            record.checkpoint(_state(done, model, average, optimizer, accelerator))
-        if last:
-            break
+            done, last = step + 1, step + 1 == total
+            record.step(done, loss.item(), batch)
+            if validation is not None and (last or done % config.val_every == 0):
+                record.scores(done, score_model(kept, validation, record.items, accelerator))
+                last = last or record.stalled
+            stopped = not last and anywhere(bool(signals), accelerator)
+            if last or stopped or done % config.checkpoint_every == 0:
+                record.checkpoint(_state(done, model, average, optimizer, accelerator))
+            if stopped:
+                record.stop(done, signals)
+            if last:
+                break
     record.close()
     accelerator.wait_for_everyone()
-    return load_given(config.out, given)
+
+
+def _logits(learner: nn.Module, batch: Batch) -> Tensor:
+    try:
+        return cast(Tensor, learner(batch.images, batch.points))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        height, width = batch.images.shape[-2:]
+        raise InputError(
+            f"{len(batch.images)} views of {width}x{height} leave a batch norm of this network one number a channel, "
+            "which has no deviation; give more images a step (--batch-size) or larger views (--crop)"
+        ) from error
+
+
+def _set_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["full_rate"] * factor
 
 
 def _state(

@@ -1,14 +1,16 @@
 """Models to folders and back; files that are damaged, missing or another model's."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import pixelnet.files
 from pixelnet import InputError, PixelNet, load
+from pixelnet.runs import checkpoint
 from pixelnet.runs.checkpoint import is_model, load_checkpoint, save, save_checkpoint
 
 
@@ -80,7 +82,7 @@ def test_a_crash_while_saving_leaves_the_model_that_was_there(folder: Path, monk
         raise OSError("disk full")
 
     monkeypatch.setattr(pixelnet.files.os, "fsync", crash)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="cannot be written: disk full"):
         small().save(folder)
     monkeypatch.undo()
     after = load(folder).state_dict()
@@ -149,6 +151,60 @@ def test_a_checkpoint_comes_back_and_damage_is_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"checkpoint\.pt is damaged.*remove it"):
         load_checkpoint(path)
+
+
+# ------------------------------------------------------------------------------------------------ strangers
+
+
+def test_nothing_is_given_memory_before_shapes_are_compared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(folder, hidden=[60000, 60000])  # 14 GB, and the file has none of it
+    monkeypatch.setattr(checkpoint, "load_weights", lambda *_: pytest.fail("too late"))
+    with pytest.raises(InputError, match=r"has head\.0\.weight of shape \[4, 400\], expected shape \[60000, 400\]"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hidden": [10**9]}, "asks for layers, channels or images that no model has"),
+        ({"hidden": [1] * 1000}, "asks for layers, channels or images that no model has"),
+        ({"in_channels": 10**12}, "asks for layers, channels or images that no model has"),
+        ({"image_size": 10**9}, "the image size is 1000000000"),
+        ({"backbone": "\x1b[2Jresnet18"}, r"a name that cannot be shown: '\\x1b\[2Jresnet18'"),
+        ({"class_names": ["a", "b" * 1000]}, "a name that cannot be shown"),
+        ({"class_names": ["a", "\u202eb"]}, "a name that cannot be shown"),
+    ],
+)
+def test_what_a_strangers_config_asks_for_has_bounds(values: dict, message: str, folder: Path) -> None:
+    change(folder, **values)
+    with pytest.raises(InputError, match=message):
+        load(folder)
+
+
+def test_weights_that_are_no_numbers_are_named(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    state = load_file(path)
+    state["head.0.weight"][0, :3] = torch.tensor([float("nan"), float("inf"), -float("inf")])
+    save_file(state, path)
+    with pytest.raises(InputError, match=r"holds NaN or infinity in 3 of the 1600 numbers of head\.0\.weight"):
+        load(folder)
+
+
+def test_only_files_of_the_models_size_are_read(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    for header in ((10**9).to_bytes(8, "little"), (10**7).to_bytes(8, "little") + 10**7 * b"["):
+        path.write_bytes(header)
+        with pytest.raises(InputError, match=r"model\.safetensors is damaged"):
+            load(folder)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"model\.safetensors is a device, a pipe or a socket"):
+        load(folder)
+    path.unlink()
+    (folder / "elsewhere").write_bytes(content)
+    path.symlink_to("elsewhere")  # as in Hugging Face's cache
+    load(folder)
 
 
 # ------------------------------------------------------------------------------------------------ half precision

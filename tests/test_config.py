@@ -90,5 +90,22 @@ def test_a_file_that_holds_no_object_is_named(content: bytes, tmp_path: Path) ->
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json is not there"):
         read_json(tmp_path / "none.json")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder, not a file"):
         read_json(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": ' + 100_000 * "[", "nested too deep"),
+        ('{"a": ' + 5000 * "1" + "}", "integer string conversion"),
+        ('{"a": 1e400}', "1e400 is no number that a float holds"),
+        ('{"a": -Infinity}', "-Infinity is no number"),
+        ('{"a": NaN}', "NaN is no number"),
+        ('{"a": "\xff"}', "is no text in UTF-8"),
+    ],
+)
+def test_json_that_no_one_can_hold_is_one_message(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=message):
+        read_json(tmp_path / "a.json")

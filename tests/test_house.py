@@ -17,8 +17,9 @@ PACKAGE = sorted((ROOT / "pixelnet").rglob("*.py"))
 
 # The storeys of docs/design.md: a room may use those of the lines above its own, and none of its own line or below.
 ORDER = [
-    {"errors", "memory"},
-    {"files", "config", "rasters"},
+    {"errors", "memory", "signals"},
+    {"files"},
+    {"config", "rasters"},
     {"points", "geometry", "hypercolumn", "metrics"},
     {"tasks", "nn"},
     {"model"},
@@ -43,8 +44,8 @@ OWNERS = {
     "tyro": {"cli"},
     "accelerate": {"training", "evaluation", "runs"},
     "matplotlib": {"report"},
-    "safetensors": {"nn.backbone", "runs.checkpoint"},
-    "huggingface_hub": {"runs.hub"},
+    "safetensors": {"nn.pretrained", "runs.checkpoint"},
+    "huggingface_hub": {"runs.hub", "nn.pretrained"},
     "torchvision": {"data"},
     "h5py": {"data"},
     "tifffile": {"rasters"},

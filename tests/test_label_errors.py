@@ -11,7 +11,7 @@ from pixelnet import InputError, PixelNet, open_dataset
 from pixelnet.cli import main
 from pixelnet.data.arrays import Arrays
 from pixelnet.data.dataset import Dataset, Window
-from pixelnet.evaluation import model_answers
+from pixelnet.inference.methods import model_answers
 from pixelnet.label_errors import Suspect, check_labels, label_errors
 
 CLASSES = ("dark", "bright", "red")

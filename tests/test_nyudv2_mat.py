@@ -88,6 +88,7 @@ def test_normals_are_geometrys_inside_the_crop(nyudv2_mat: Path) -> None:
     wall = np.where(u < 300, np.minimum(depth, 5), depth)
     rewrite(nyudv2_mat / FILE, "images", np.zeros((5, 3, 640, 480), np.uint8))
     rewrite(nyudv2_mat / FILE, "depths", np.broadcast_to(wall.T, (5, 640, 480)))
+    rewrite(nyudv2_mat / FILE, "labels", np.zeros((5, 640, 480), np.uint16))
     found = open_dataset(f"nyudv2:{nyudv2_mat}", "normals").labels(0)
     expected = normals_from_depth(np.where(wall < 9.9, wall, 0), CAMERA)
     np.testing.assert_array_equal(found[EVALUATION_CROP], expected[EVALUATION_CROP])
@@ -143,11 +144,20 @@ def test_a_table_or_split_that_is_missing_is_asked_for(nyudv2_mat: Path) -> None
 @pytest.mark.parametrize(
     ("name", "content", "task", "message"),
     [
-        ("splits.mat", {"trainNdxs": [[0]]}, "normals", r"splits.mat has no list 'trainNdxs' of numbers 1 to 5"),
-        ("splits.mat", {"trainNdxs": [[6]]}, "normals", r"splits.mat has no list 'trainNdxs' of numbers 1 to 5"),
-        ("splits.mat", {"other": [[1]]}, "normals", r"splits.mat has no list 'trainNdxs'"),
-        ("classMapping40.mat", {"mapClass": [[41.0]]}, "segmentation", r"no table 'mapClass' of numbers 0 to 40"),
-        ("classMapping40.mat", {"map": [[4.0]]}, "segmentation", r"no table 'mapClass'"),
+        ("splits.mat", {"trainNdxs": [[0]]}, "normals", r"splits.mat, 'trainNdxs' holds 0 to 0; .* from 1 to 5"),
+        ("splits.mat", {"trainNdxs": [[-1]]}, "normals", r"splits.mat, 'trainNdxs' holds -1 to -1"),
+        ("splits.mat", {"trainNdxs": [[1.5]]}, "normals", r"splits.mat, 'trainNdxs' holds numbers that are not whole"),
+        ("splits.mat", {"trainNdxs": "one"}, "normals", r"splits.mat, 'trainNdxs' is an array of <U1"),
+        ("splits.mat", {"trainNdxs": {"a": 1}}, "normals", r"splits.mat, 'trainNdxs' is an array of \["),
+        ("splits.mat", {"trainNdxs": [[6]]}, "normals", r"splits.mat, 'trainNdxs' holds 6 to 6"),
+        ("splits.mat", {"other": [[1]]}, "normals", r"splits.mat has no variable 'trainNdxs'"),
+        (
+            "classMapping40.mat",
+            {"mapClass": [[41.0]]},
+            "segmentation",
+            r"'mapClass' holds 41.0 .* 0 to 40",
+        ),
+        ("classMapping40.mat", {"map": [[4.0]]}, "segmentation", r"no variable 'mapClass'"),
     ],
 )
 def test_a_wrong_table_is_named(nyudv2_mat: Path, name: str, content: dict, task: str, message: str) -> None:
@@ -159,10 +169,13 @@ def test_a_wrong_table_is_named(nyudv2_mat: Path, name: str, content: dict, task
 def test_a_wrong_file_is_named(nyudv2_mat: Path) -> None:
     savemat(nyudv2_mat / "classMapping40.mat", {"mapClass": np.ones((1, 50))})
     with pytest.raises(
-        InputError, match=r"item 0002, holds the label 51, but mapClass in classMapping40\.mat ends at 50"
+        InputError, match=r"item 0002, holds labels 0 to 51, but mapClass in classMapping40\.mat goes from 0 to 50"
     ):
         open_dataset(f"nyudv2:{nyudv2_mat}", "segmentation").labels(0)
     spec, path = f"nyudv2:{nyudv2_mat}", nyudv2_mat / FILE
+    rewrite(path, "labels", np.full((5, 64, 52), -3, np.int16))
+    with pytest.raises(InputError, match="holds labels -3 to -3"):  # which would be counted from the table's end
+        open_dataset(spec, "segmentation").labels(0)
     with pytest.raises(InputError, match=r"none.mat is not there"):
         open_dataset(f"nyudv2:{nyudv2_mat}/none.mat", "normals")
     with pytest.raises(InputError, match=r"splits.mat cannot be read, it is truncated or in another format"):

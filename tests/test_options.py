@@ -181,10 +181,22 @@ def test_trackers_get_the_loss_and_the_scores(tmp_path: Path) -> None:
         ({"patience": 0}, "--patience is 0; it must be at least 1"),
         ({"lr": 0.0, "freeze": True}, "so nothing would learn"),
         ({"fold": "7"}, "give which of how many"),
+        ({"lr": float("nan")}, "--lr is nan; give numbers that are finite"),
+        ({"scale": (0.5, float("inf"))}, r"--scale is \(0.5, inf\); give numbers that are finite"),
+        ({"color_jitter": float("nan")}, "--color-jitter is nan; give numbers that are finite"),
+        ({"val_share": float("nan")}, "--val-share is nan; give numbers that are finite"),
+        ({"hidden": (8, 10**9)}, "hidden widths are .*, and at most 65536"),
+        ({"image_size": 10**8}, "the image size is 100000000; .* up to 16384"),
         ({"class_weights": "even"}, "class_weights is 'even'"),
     ],
 )
 def test_what_will_not_do_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         pixelnet.train(**{**SHORT, **options}, out=tmp_path / "run")
-    assert not (tmp_path / "run" / "config.json").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_norm_that_sees_one_number_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"1 views of 1x1 leave a batch norm .* --batch-size\) or larger views"):
+        pixelnet.train(**{**SHORT, "crop": (1, 1), "batch_size": 1}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -3,10 +3,13 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from pixelnet.errors import InputError
 from pixelnet.report.plots import draw_curves, draw_plot, read_metrics
 from pixelnet.tasks import Plot
 
@@ -52,3 +55,31 @@ def test_a_plot_of_a_task_is_a_picture_with_its_caption() -> None:
     assert len(seen) == 1
     assert picture.caption == "How it went"
     assert Image.open(io.BytesIO(picture.pixels)).size == (440, 330)  # 110 dots an inch
+
+
+def test_names_are_no_formulas() -> None:
+    def draw(axes: Any) -> None:
+        axes.plot([0, 1], label="a$_b^{")
+        axes.set_xticks([0, 1], ["$x_1", "no$_{"])
+        axes.set_title("$\\frac")
+        axes.legend()
+
+    assert draw_plot(Plot("$", draw, (3, 2))).content[:4] == b"\x89PNG"
+
+
+def test_a_metrics_line_of_something_else_is_named(tmp_path: Path) -> None:
+    good = '{"step": 1, "loss": 0.5}\n'
+    (tmp_path / "metrics.jsonl").write_text(good + '{"step": 2, "lo')  # which a killed run may leave
+    assert read_metrics(tmp_path) == [{"step": 1, "loss": 0.5}]
+    for line in (
+        "{",
+        "[1]",
+        "7",
+        '{"loss": 1}',
+        '{"step": "a"}',
+        '{"step": 1, "scores": 3}',
+        '{"step": 1, "loss": "x"}',
+    ):
+        (tmp_path / "metrics.jsonl").write_text(f"{good}{line}\n")
+        with pytest.raises(InputError, match=r"metrics\.jsonl, line 2, is none that training writes"):
+            read_metrics(tmp_path)

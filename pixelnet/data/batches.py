@@ -4,6 +4,9 @@ A batch is a function of (seed, step) alone. Whoever makes it, in whatever proce
 can start at any step.
 """
 
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,10 +16,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
+from tqdm import tqdm
 
 from pixelnet.data.dataset import Dataset
 from pixelnet.data.transforms import Augmentation, View, cut_view, draw_view, move_onto
 from pixelnet.points import Sampler, TwoPhase
+from pixelnet.signals import ignore
 from pixelnet.tasks.task import Task
 
 
@@ -149,17 +154,41 @@ def _pad_points(values: np.ndarray, count: int, fill: float | np.ndarray) -> Ten
 
 
 def stream(batches: Batches, first: int, last: int, workers: int) -> Iterator[Batch]:
-    """Batches first to last - 1, in order, made ahead by `workers` processes (0: by this one, when asked)."""
+    """Batches first to last - 1, in order, made ahead by `workers` processes (0: by this one, when asked).
+
+    What goes wrong in a worker, this process does again itself: what was wrong with the data is then said as it is, and
+    what was wrong with workers (too little shared memory, as in many containers; one that was killed; a script that
+    cannot be started anew) is told in one line, and the rest is made here.
+    """
+    step = first
+    try:
+        for batch in _from_workers(batches, range(first, last), workers) if workers else ():
+            yield batch
+            step += 1
+    except Exception as error:  # torch's, the system's, or the data's own out of a worker
+        if step < last:
+            batch = batches[step]
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            tqdm.write(f"pixelnet: goes on without workers (--num-workers 0): {reason}", sys.stderr)
+            yield batch
+            step += 1
+    for later in range(step, last):
+        yield batches[later]
+
+
+def _from_workers(batches: Batches, steps: range, workers: int) -> Iterator[Batch]:
     loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(first, last),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        batches, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=4, worker_init_fn=_helper
     )
-    return iter(loader)
+    before = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
+    made = iter(loader)
+    if before is not None and threading.current_thread() is threading.main_thread():
+        # torch would have a worker's end raise wherever this process is, in the middle of a step; asking for a batch
+        # finds it out as well.
+        signal.signal(signal.SIGCHLD, before)
+    yield from made
 
 
-def _one_thread(_: int) -> None:
+def _helper(_: int) -> None:
     torch.set_num_threads(1)  # the cores belong to the network
+    ignore()

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from pixelnet.data.dataset import PairedFiles
-from pixelnet.rasters import reading
+from pixelnet.data.mat import field, integers, read_mat
+from pixelnet.errors import InputError
 from pixelnet.tasks import Task
 
 # Recall and precision of BSDS500's annotators against the others: val is BSDS300's test split, where that benchmark's
@@ -42,6 +42,9 @@ class BSDS500(PairedFiles):
 
 def read_annotators(path: str | Path) -> np.ndarray:
     """Each annotator's boundaries in a ground truth .mat, bool (A, H, W). Raises InputError for another file."""
-    with reading(path):
-        annotators = loadmat(path)["groundTruth"].flat
-        return np.stack([annotator["Boundaries"][0, 0] > 0 for annotator in annotators])
+    annotators = np.asarray(read_mat(path, "groundTruth"))
+    where = f"{path}, groundTruth"
+    maps = [integers(field(one, "Boundaries", where), 0, 255, f"{where}, Boundaries") > 0 for one in annotators.flat]
+    if len({map_.shape for map_ in maps}) != 1:
+        raise InputError(f"{where} holds maps of {len({map_.shape for map_ in maps})} sizes; expected one an annotator")
+    return np.stack(maps)

@@ -18,13 +18,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pixelnet.data.dataset import Dataset, form_of, task_of
+from pixelnet.data.dataset import Dataset, form_of, input_files, task_of
 from pixelnet.data.folder import Folder
 from pixelnet.data.folder.form import FILE, to_text
 from pixelnet.data.folder.proposed import proposed_form
 from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
-from pixelnet.files import write_png
+from pixelnet.files import require_apart, write_png
 from pixelnet.metrics.intervals import Counts
 from pixelnet.tasks import Task
 
@@ -181,19 +181,24 @@ def _tried(item: Callable[[], Item]) -> Item:
 def _map(function: Callable[[int], T], items: list[int] | range, what: str, threads: int | None = None) -> list[T]:
     """function of each item, in threads (decoders release the interpreter), with a bar if it takes a while."""
     with ThreadPoolExecutor(threads) as pool:
-        return list(tqdm(pool.map(function, items), f"checking {what}", len(items), delay=2, leave=False))
+        try:
+            return list(tqdm(pool.map(function, items), f"checking {what}", len(items), delay=2, leave=False))
+        except BaseException:  # Ctrl-C, say: what has not begun is not waited for
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
     """Write a PNG of `count` items spread over the data: images above, their labels painted over them below.
 
     Unlabelled pixels show the image alone; items that cannot be read are left out. Raises InputError if that is
-    all of them.
+    all of them, and for a path that is one of the data's files.
     """
+    require_apart({"--overlay": path}, input_files(dataset))
     task, panels = task_of(dataset), []
     for i in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int).tolist():
         try:
-            panels.append(_panel(dataset.image(i), dataset.labels(i), task))
+            panels.append(_panel(view_of(dataset.image(i), dataset.ranges), dataset.labels(i), task))
         except InputError:
             continue
     if not panels:
@@ -202,8 +207,7 @@ def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
 
 
 def _panel(image: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
-    """An image above its labels, uint8 (2 PANEL_HEIGHT, W, 3)."""
-    image = view_of(image)
+    """An image, uint8 (H, W, 3), above its labels, uint8 (2 PANEL_HEIGHT, W, 3)."""
     mixed = (image.astype(np.uint16) + task.paint(labels) + 1) // 2
     over = np.where(task.known(labels)[..., None], mixed, image).astype(np.uint8)
     size = (max(1, round(PANEL_HEIGHT * image.shape[1] / image.shape[0])), PANEL_HEIGHT)

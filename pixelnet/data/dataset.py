@@ -21,6 +21,7 @@ from pixelnet.tasks import Task, make_task
 from pixelnet.tasks.task import Loss
 
 UNLABELLED = 255
+DEFINITIONS = ("classes.json", "dataset.json")  # files in the folder of a data set that say how it is read
 Window = tuple[slice, slice]  # rows and columns of an image, with both ends given
 
 
@@ -110,6 +111,13 @@ class Dataset(ABC):
         None if they do not, or if nothing is known of it.
         """
         return None
+
+
+def input_files(dataset: Dataset) -> set[Path]:
+    """The files that a data set is read from: those of its items, and those in its folder that say how."""
+    found = {path for i in range(len(dataset)) for path in dataset.files(i)}
+    roots = [member.root for member in dataset.members if isinstance(member, PairedFiles)]
+    return found | {path for root in roots for name in DEFINITIONS if (path := root / name).exists()}
 
 
 def task_of(dataset: Dataset, loss: str | Loss | None = None, class_weights: Sequence[float] | None = None) -> Task:

@@ -1,11 +1,13 @@
 """Data sets whose splits are lists of names in text files, as the VOC challenges keep them."""
 
+import os
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
 
 from pixelnet.data.dataset import PairedFiles
 from pixelnet.errors import InputError
+from pixelnet.files import LONGEST, read_text
 from pixelnet.tasks import Task
 
 
@@ -49,12 +51,11 @@ class Listed(PairedFiles):
         names = dict.fromkeys(line.split()[0] for path in paths for line in read_lines(path))
         if not names:
             raise InputError(f"{', '.join(map(str, paths))} names no image; expected one name a line")
+        if longest := next((name for name in names if len(os.fsencode(name)) > LONGEST), None):
+            raise InputError(f"{', '.join(map(str, paths))} lists {longest[:40]}..., a name that no file can have")
         return list(names)
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that are not blank, stripped. Raises InputError for a file that cannot be read."""
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]

@@ -10,6 +10,7 @@ import numpy as np
 
 from pixelnet.config import read_json
 from pixelnet.data.dataset import UNLABELLED, PairedFiles, class_ids
+from pixelnet.data.mat import integers
 from pixelnet.errors import InputError
 from pixelnet.tasks import Task
 from pixelnet.tasks.normals import read_normals
@@ -46,12 +47,12 @@ class NYUDv2(PairedFiles):
         names = self.listed("labels40", CLASSES + 1)
         return tuple(names[1:]), np.array([UNLABELLED, *range(CLASSES)], np.uint8)
 
-    def listed(self, key: str, length: int) -> list:
+    def listed(self, key: str, length: int, kind: type = str) -> list:
         """One of the lists in classes.json."""
         path = self.root / "classes.json"
         values = read_json(path).get(key)
-        if not isinstance(values, list) or len(values) != length:
-            raise InputError(f"{path} has no list {key!r} of {length} entries; copy it again from its source")
+        if not isinstance(values, list) or len(values) != length or any(type(value) is not kind for value in values):
+            raise InputError(f"{path} has no list {key!r} of {length} {kind.__name__}; copy it again from its source")
         return values
 
     def read(self, path: Path) -> np.ndarray:
@@ -71,7 +72,8 @@ class NYUDv2With13(NYUDv2):
     tasks = ("segmentation",)
 
     def class_list(self) -> tuple[tuple[str, ...], np.ndarray]:
-        table = np.array(self.listed("map40to13", CLASSES + 1))
+        path = f"{self.root / 'classes.json'}, map40to13"
+        table = integers(self.listed("map40to13", CLASSES + 1, int), 0, 13, path, 1)
         return tuple(self.listed("labels13", 14)[1:]), np.where(table == 0, UNLABELLED, table - 1).astype(np.uint8)
 
     def merge(self, names: tuple[str, ...]) -> np.ndarray | None:

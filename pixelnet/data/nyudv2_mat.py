@@ -10,20 +10,22 @@ from typing import ClassVar
 
 import h5py
 import numpy as np
-from scipy.io import loadmat
 
 from pixelnet.data.dataset import UNLABELLED, Dataset, Window
+from pixelnet.data.mat import integers, read_mat
 from pixelnet.data.nyudv2 import NYUDv2
 from pixelnet.errors import InputError
+from pixelnet.files import require_regular
 from pixelnet.geometry import Intrinsics, normals_from_depth
 from pixelnet.rasters import reading
 from pixelnet.tasks import Task
 
 FILE, SPLITS, MAPPING = "nyu_depth_v2_labeled.mat", "splits.mat", "classMapping40.mat"
-ARRAYS = {"images": 4, "depths": 3, "labels": 3}  # and how many dimensions they have
+ARRAYS = {"images": (4, "u"), "depths": (3, "f"), "labels": (3, "iu")}  # how many dimensions, and kinds of numbers
 CAMERA = Intrinsics(518.857901, 519.469611, 325.582449, 253.736166)  # the color camera in the toolbox
 # Rows and columns that NYUv2's results are about: what lies outside was never seen by the depth camera.
 EVALUATION_CROP = slice(45, 471), slice(41, 601)
+MOST_PIXELS = 2**26  # of an image; the file's have 307,200
 FARTHEST = 9.9  # meters; the file cuts depth off at 10, and what is cut off is no surface
 
 CLASSES = (
@@ -76,10 +78,19 @@ class NYUDv2Mat(Dataset):
         if str(task) not in cls.tasks:
             raise InputError(f"nyudv2 serves {', '.join(cls.tasks)}, not {task}; choose one of them")
         file = cls.found(root)
+        require_regular(file)
         with reading(file), h5py.File(file) as data:
-            for name, dimensions in ARRAYS.items():
-                if name not in data or data[name].ndim != dimensions:
+            for name, (dimensions, kinds) in ARRAYS.items():
+                array = data.get(name)
+                if not isinstance(array, h5py.Dataset) or array.ndim != dimensions or array.dtype.kind not in kinds:
                     raise InputError(f"{file} has no array {name!r} of {dimensions} dimensions; it is not {FILE}")
+            count, channels, *size = shape = data["images"].shape
+            same = all(data[name].shape == (count, *size) for name in ("depths", "labels"))
+            if channels != 3 or not same or not 0 < size[0] * size[1] <= MOST_PIXELS:
+                raise InputError(
+                    f"{file} has images of shape {shape}, depths of {data['depths'].shape} and labels of "
+                    f"{data['labels'].shape}; expected (N, 3, 640, 480) and (N, 640, 480): copy it again"
+                )
         if not (file.parent / SPLITS).is_file():
             raise InputError(f"{file.parent / SPLITS} is not there; get it where {FILE} is from, and put it beside")
         if str(task) == "segmentation" and not cls.has_labels(root, task):
@@ -112,10 +123,10 @@ class NYUDv2Mat(Dataset):
     def _labels(self, i: int) -> np.ndarray:
         if self.task_name == "segmentation":
             ids = self.stored("labels", i)
-            if ids.max() >= len(self.mapping):
+            if ids.min() < 0 or ids.max() >= len(self.mapping):
                 raise InputError(
-                    f"{self.file}, item {self.names[i]}, holds the label {ids.max()}, but mapClass in {MAPPING} ends "
-                    f"at {len(self.mapping) - 1}; copy both files again from their source"
+                    f"{self.file}, item {self.names[i]}, holds labels {ids.min()} to {ids.max()}, but mapClass in "
+                    f"{MAPPING} goes from 0 to {len(self.mapping) - 1}; copy both files again from their source"
                 )
             return self.mapping[ids]
         depth = self.stored("depths", i).astype(np.float32)
@@ -139,21 +150,14 @@ class NYUDv2Mat(Dataset):
 def read_split(file: Path, key: str) -> np.ndarray:
     """Places in the file, from 0, of one split of splits.mat. Raises InputError."""
     path = file.parent / SPLITS
-    with reading(path):
-        indices = loadmat(path).get(key)
-    with h5py.File(file) as data:
+    with reading(file), h5py.File(file) as data:
         count = data["images"].shape[0]
-    if indices is None or not indices.size or indices.min() < 1 or indices.max() > count:
-        raise InputError(f"{path} has no list {key!r} of numbers 1 to {count}; get the one that belongs to {file.name}")
-    return np.unique(indices).astype(np.int64) - 1
+    return np.unique(integers(read_mat(path, key), 1, count, f"{path}, {key!r}", None)) - 1
 
 
 def read_mapping(file: Path) -> np.ndarray:
     """For each label in the file, from 0, unlabelled, on: its class 0..39, or 255. Raises InputError."""
     path = file.parent / MAPPING
-    with reading(path):
-        classes = loadmat(path).get("mapClass")
-    if classes is None or not classes.size or classes.min() < 0 or classes.max() > len(CLASSES):
-        raise InputError(f"{path} has no table 'mapClass' of numbers 0 to 40; copy it again from its source")
-    ids = np.concatenate([[0], classes.ravel().astype(np.int64)])
+    classes = integers(read_mat(path, "mapClass"), 0, len(CLASSES), f"{path}, 'mapClass'", None)
+    ids = np.concatenate([[0], classes.ravel()])
     return np.where(ids == 0, UNLABELLED, ids - 1).astype(np.uint8)

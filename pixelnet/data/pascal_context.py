@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from scipy.io import loadmat
 
 from pixelnet.data.dataset import UNLABELLED
 from pixelnet.data.listed import Listed, read_lines
+from pixelnet.data.mat import integers, read_mat
 from pixelnet.data.voc2012 import devkit
 from pixelnet.errors import InputError
-from pixelnet.rasters import reading
 from pixelnet.tasks import Task
 
+MOST_IDS = 65535  # of a label; labels.txt has 459
 ORIGIN = "cs.stanford.edu/~roozbeh/pascal-context"
 
 # The short lists spell three of the classes in another way than labels.txt does.
@@ -39,6 +39,8 @@ class PascalContext(Listed):
         super().__init__(path, task, split)
         names = class_list(self.root / "labels.txt", f"get it from {ORIGIN}")
         self.class_names = tuple(class_list(self.root / self.chosen, self.source_of_list).values())
+        if not all(0 <= number <= MOST_IDS for number in names):
+            raise InputError(f"{self.root / 'labels.txt'} has ids outside 0..{MOST_IDS}; copy it again from its source")
         ids = {name: number for number, name in names.items()}
         self.ids = np.full(max(names) + 1, UNLABELLED, np.uint8)
         for k, name in enumerate(self.class_names):
@@ -63,8 +65,7 @@ class PascalContext(Listed):
         return images / f"{name}.jpg", targets / f"{name}.mat"
 
     def read(self, path: Path) -> np.ndarray:
-        with reading(path):
-            stored = loadmat(path)["LabelMap"]
+        stored = integers(read_mat(path, "LabelMap"), 0, MOST_IDS, f"{self.rel(path)}, LabelMap")
         if stored.max() >= len(self.ids):
             raise InputError(
                 f"{self.rel(path)} holds the value {stored.max()}, but labels.txt ends at {len(self.ids) - 1}; "

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from scipy.io import loadmat
 
 from pixelnet.data.dataset import UNLABELLED, class_ids
 from pixelnet.data.listed import Listed
+from pixelnet.data.mat import field, integers, read_mat
 from pixelnet.errors import InputError
-from pixelnet.rasters import reading
 from pixelnet.tasks import Task
 from pixelnet.tasks.segmentation import read_labels
 
@@ -93,8 +92,8 @@ class VOC2012(Listed):
 
     def read(self, path: Path) -> np.ndarray:
         if path.suffix == ".mat":
-            with reading(path):
-                stored = loadmat(path)["GTcls"]["Segmentation"][0, 0]
+            where = f"{self.rel(path)}, GTcls.Segmentation"
+            stored = integers(field(read_mat(path, "GTcls"), "Segmentation", where), 0, UNLABELLED, where)
         else:
             stored = read_labels(path)
         return class_ids(stored, len(CLASSES), UNLABELLED, self.rel(path))

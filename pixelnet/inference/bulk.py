@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pixelnet.data.images import to_array, view_of
 from pixelnet.errors import InputError
-from pixelnet.files import write_atomic
+from pixelnet.files import read_text, write_atomic
 from pixelnet.geometry import convert_normals
 from pixelnet.inference.answers import POINTS, VIEW, write_dense, write_table
 from pixelnet.memory import keep_freed_memory
@@ -255,8 +255,8 @@ def _is_searched(folder: Path) -> bool:
 def read_points(path: Path) -> np.ndarray:
     """(P, 2) from a CSV file of x, y, with or without a line of titles."""
     try:
-        rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if row]
-    except (OSError, UnicodeDecodeError) as error:
+        rows = [row for row in csv.reader(read_text(path).splitlines()) if row]
+    except csv.Error as error:
         raise InputError(f"{path} cannot be read as CSV: {error}") from error
     if rows and [cell.strip().lower() for cell in rows[0][:2]] == ["x", "y"]:
         rows = rows[1:]

@@ -8,18 +8,18 @@ A backbone says three things of its taps: `channels`, `strides` (pixels per cell
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors.torch import load_file
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelnet.errors import InputError
+from pixelnet.nn.pretrained import from_hub, read_weights
 
 # Of the Oxford weights, which come from Caffe: RGB means of 0..255 pixels, no division by a deviation.
 CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
@@ -88,6 +88,22 @@ class TimmBackbone(Backbone):
             self.set_normalization((0.5,), (0.5,), channels)
         else:
             self.set_normalization(statistics.mean, statistics.std, channels)
+        self._try(name, channels)
+
+    @torch.no_grad()
+    def _try(self, name: str, channels: int) -> None:
+        """Raise InputError for a network that takes one size of images alone, before anything is made with it."""
+        if self.mean.is_meta:
+            return
+        height, width = 3 * max(self.strides), 5 * max(self.strides)
+        try:
+            self.eval()(torch.zeros(1, channels, height, width))
+        except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{name} does not take images of any size (of {width}x{height}: {str(error) or 'it fails'}); choose "
+                "another network"
+            ) from error
+        self.train()
 
     def maps(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.network(images)
@@ -114,8 +130,10 @@ def _timm_features(
     any_sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
     for any_size in any_sizes:
         try:
-            with _quiet_timm():
+            with _quiet_timm(), from_hub(name) if pretrained else nullcontext():
                 return timm.create_model(name, **options, **any_size)
+        except InputError:
+            raise
         except TypeError as error:
             if not any(word in str(error) for word in any_size):
                 raise
@@ -209,7 +227,8 @@ class VGG16(Backbone):
             caffe = _is_of_caffe(given)
             self.set_normalization(*((CAFFE_MEAN, CAFFE_STD) if caffe else (IMAGENET_MEAN, IMAGENET_STD)), channels)
         elif pretrained:
-            network: Any = timm.create_model("vgg16", pretrained=True)
+            with from_hub("vgg16"):
+                network: Any = timm.create_model("vgg16", pretrained=True)
             given = network.state_dict()
             self.set_normalization(network.pretrained_cfg["mean"], network.pretrained_cfg["std"], channels)
         else:
@@ -313,27 +332,6 @@ class ModuleBackbone(Backbone):
     def maps(self, images: Tensor) -> list[Tensor]:
         found = list(self.module(images))
         return [found[tap] for tap in self.taps]
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a .safetensors file, or from a PyTorch file, which is read without running any code.
-
-    Raises:
-        InputError: the file is not there, or is neither.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} is not there; --backbone-weights takes a file of weights")
-    try:
-        if path.suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both libraries have many words for "this is no such file"
-        raise InputError(f"{path} cannot be read as a file of plain tensors ({error}); is it whole?") from error
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(f"{path} holds no tensors by name; save it from network.state_dict()")
-    return found
 
 
 def make_backbone(

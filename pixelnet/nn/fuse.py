@@ -4,11 +4,11 @@ import copy
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pixelnet.nn.backbone import Backbone
+from pixelnet.nn.layout import memory_format
 
 CLOSE = 1e-3  # share of a map's largest value by which rounding may move it; a wrong network is off by far more
 # One for each backbone that has predicted, beside the state of the weights that it was made from.
@@ -42,7 +42,7 @@ def _fuse(backbone: Backbone, images: Tensor) -> Backbone:
             for name, child in module.named_children():
                 if child is norm:
                     setattr(module, name, after)
-    backbone.to(memory_format=torch.channels_last)
+    backbone.to(memory_format=memory_format(backbone))
     # A network may use what a convolution gave in another place, too, and then the norm cannot be in it.
     same = all(
         float((one - other).abs().max()) <= CLOSE * float(one.abs().max())

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from pixelnet.errors import InputError
 from pixelnet.nn.linear import Linear
 
+WIDEST = 2**16  # of a hidden layer; the paper's have 4096
+
 
 class HeadShape(NamedTuple):
     """What distinguishes one head from another."""
@@ -43,8 +45,8 @@ def head_shape(name: str, hidden: Sequence[int] | None = None, dropout: float | 
         shape = shape._replace(hidden=tuple(hidden))
     if dropout is not None:
         shape = shape._replace(dropout=dropout)
-    if any(width < 1 for width in shape.hidden):
-        raise InputError(f"hidden widths are {list(shape.hidden)}; each must be at least 1")
+    if any(not 1 <= width <= WIDEST for width in shape.hidden):
+        raise InputError(f"hidden widths are {list(shape.hidden)}; each must be at least 1, and at most {WIDEST}")
     if not 0 <= shape.dropout < 1:
         raise InputError(f"dropout is {shape.dropout}; it must be at least 0 and below 1")
     return shape

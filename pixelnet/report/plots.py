@@ -6,25 +6,50 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from pixelnet.files import write_atomic
+from pixelnet.errors import InputError
+from pixelnet.files import read_text, write_atomic
 from pixelnet.report.page import Picture
 from pixelnet.tasks import Plot
+
+PLAIN: Any = {"text.parse_math": False}  # a class may be called a$b_c
 
 
 def draw_plot(plot: Plot) -> Picture:
     """A plot as a picture for a page."""
-    figure = Figure(figsize=plot.size, layout="constrained")
-    plot.draw(figure.subplots())
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
+    with rc_context(PLAIN):
+        figure = Figure(figsize=plot.size, layout="constrained")
+        plot.draw(figure.subplots())
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=110)
     return Picture(content.getvalue(), plot.caption, "plot")
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """What a run noted in its metrics.jsonl, in order: a line for each step, and one for each validation."""
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    """What a run noted in its metrics.jsonl, in order: a line for each step, and one for each validation.
+
+    A last line that was being written when the run was killed is left out. Raises InputError for any other that
+    training has not written.
+    """
+    path = run / "metrics.jsonl"
+    lines = read_text(path).split("\n")
+    found = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            noted = json.loads(line)
+            sound = _is_number(noted["step"]) and isinstance(noted.get("scores", {}), dict)
+            if not sound or not _is_number(noted.get("loss", 0)):
+                raise ValueError("no step with a loss or scores")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}, is none that training writes ({error}); remove it") from error
+        found.append(noted)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e15
 
 
 def draw_curves(run: Path) -> Figure:

@@ -4,6 +4,7 @@ A model is a folder with config.json and model.safetensors. A run adds checkpoin
 """
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from pixelnet.config import ModelConfig, from_dict, read_json, to_dict
-from pixelnet.errors import InputError
-from pixelnet.files import write_atomic, write_json
+from pixelnet.errors import InputError, printable
+from pixelnet.files import read_bytes, require_regular, write_atomic, write_json
 from pixelnet.model import PixelNet
 from pixelnet.tasks import AnyTask, split_names
 
 CONFIG, WEIGHTS, CHECKPOINT = "config.json", "model.safetensors", "checkpoint.pt"
+MOST_CONFIG, MOST_HEADER = 2**24, 10**8  # bytes; the second is safetensors' own bound
+MOST_WIDE, MOST_LAYERS, MOST_LETTERS = 2**16, 64, 200  # of what config.json says: a width or size, how many, a name
 
 
 def save(model: PixelNet, folder: Path, half: bool = False, **settings: Any) -> None:
@@ -91,31 +94,90 @@ def load_model(folder: Path, task: AnyTask | None = None, backbone: torch.nn.Mod
                 f"{folder} answers {config.task}, and {names} was given; give the same tasks in the same order"
             )
         settings |= {"num_classes": None, "class_names": (), "class_colors": ()}  # which the task knows
+    shapes = read_shapes(folder / WEIGHTS)
+    if not needed:
+        _require_fit(settings, shapes, folder / WEIGHTS)
     model = PixelNet(**settings)
     load_weights(model, folder / WEIGHTS)
     return model.eval()
 
 
 def load_config(folder: Path) -> ModelConfig:
-    """What config.json says of the model in a folder. Raises InputError for a file of something else, or misspelt."""
-    settings = read_json(folder / CONFIG)
+    """What config.json says of the model in a folder.
+
+    Raises InputError for a file of something else, one that is misspelt, and sizes or names that no model has.
+    """
+    path = folder / CONFIG
+    settings = read_json(path, most=MOST_CONFIG)
     if "model" not in settings:
-        raise InputError(f"{folder / CONFIG} says nothing of a model; was it written by pixelnet?")
-    return from_dict(ModelConfig, settings["model"], f"{folder / CONFIG}, model")
+        raise InputError(f"{path} says nothing of a model; was it written by pixelnet?")
+    config = from_dict(ModelConfig, settings["model"], f"{path}, model")
+    widths = (*(config.hidden or ()), config.in_channels, config.image_size or 1)
+    if max(widths) > MOST_WIDE or max(len(config.hidden or ()), len(config.taps or ())) > MOST_LAYERS:
+        raise InputError(f"{path} asks for layers, channels or images that no model has; was it written by pixelnet?")
+    names = (config.task, config.backbone, config.head, *config.class_names, *config.objects)
+    odd = next((name for name in names if len(name) > MOST_LETTERS or printable(name) != name), None)
+    if odd is not None:
+        raise InputError(f"{path} has a name that cannot be shown: {odd[:40]!r}; was it written by pixelnet?")
+    return config
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a .safetensors file, from its header alone.
+
+    Raises:
+        InputError: the file is not there, is no regular file, or is damaged.
+    """
+    require_regular(path)
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > MOST_HEADER:
+                raise ValueError(f"a header of {size:,} bytes")
+            header = json.loads(file.read(size))
+        return {name: tuple(map(int, about["shape"])) for name, about in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}); copy it again, or train again") from error
+
+
+def _require_fit(settings: dict[str, Any], shapes: dict[str, tuple[int, ...]], path: Path) -> None:
+    """Raise InputError unless a model of these settings has tensors of these shapes; neither is given any memory."""
+    try:
+        with torch.device("meta"):
+            expected = {name: tuple(tensor.shape) for name, tensor in PixelNet(**settings).state_dict().items()}
+    except InputError:
+        raise
+    except Exception:  # a network that looks at its own numbers while it is made: it is compared when it is loaded
+        return
+    for name, shape in expected.items():
+        if shapes.get(name) != shape:
+            found = f"{name} of shape {list(shapes[name])}" if name in shapes else f"no {name}"
+            raise InputError(f"{path} does not fit its {CONFIG}: it has {found}, expected shape {list(shape)}")
+    if extra := next((name for name in shapes if name not in expected), None):
+        raise InputError(f"{path} does not fit its {CONFIG}: it has {extra}, which the model has not")
 
 
 def load_weights(model: PixelNet, path: Path) -> None:
     """Put the weights of a file into a model of the same shape, in the model's precision.
 
     Raises:
-        InputError: the file is not there, damaged, or of another model.
+        InputError: the file is not there, damaged, or of another model; a weight that is not finite.
     """
+    if not path.exists():
+        raise InputError(f"{path} is not there; has the run written its first checkpoint?")
     try:
-        state = load_tensors(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{path} is not there; has the run written its first checkpoint?") from None
-    except SafetensorError as error:
+        most = MOST_HEADER + 8 * sum(tensor.numel() for tensor in model.state_dict().values())
+        state = load_tensors(read_bytes(path, most))
+    except (SafetensorError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is damaged ({error}); copy it again, or train again") from error
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and (wrong := int((~tensor.isfinite()).sum())):
+            raise InputError(
+                f"{path} holds NaN or infinity in {wrong} of the {tensor.numel()} numbers of {name}; the run that made "
+                "it has diverged, or the file is damaged: train again, or copy it again"
+            )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

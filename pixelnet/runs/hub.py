@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 
 from pixelnet.config import read_json
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, printable
+from pixelnet.files import read_text
 from pixelnet.model import PixelNet
-from pixelnet.runs.checkpoint import CONFIG, WEIGHTS, is_model, load_model
+from pixelnet.runs.checkpoint import CHECKPOINT, CONFIG, MOST_CONFIG, WEIGHTS, is_model, load_model
 from pixelnet.tasks import AnyTask
 
 SHIPPED = Path(__file__).parents[1] / "shipped"  # a folder for each model
@@ -68,6 +69,13 @@ def folder_of(name: str | Path) -> Path:
     raise InputError(f"{text} is no folder, and no model that ships ({_listed(ships)}); {hint} {FORMS}")
 
 
+def model_files(model: Any) -> set[Path]:
+    """The files of a model by its folder or name; none of one in memory."""
+    if not isinstance(model, str | Path):
+        return set()
+    return {folder_of(model) / name for name in (CONFIG, WEIGHTS, CHECKPOINT, CARD)}
+
+
 def default() -> Path:
     """The folder of the model that answers where none is named. Raises InputError if it does not ship."""
     ships = shipped()
@@ -86,7 +94,9 @@ def card(folder: Path) -> dict[str, Any]:
         summary (one line), data, license, and scores, each {"data", "score", "value", "low", "high"}: the score's
         name, its value on that data and its 95 % interval, in the score's own unit.
     """
-    known: dict[str, Any] = read_json(folder / CONFIG).get("card", {})
+    known = read_json(folder / CONFIG, most=MOST_CONFIG).get("card", {})
+    if not isinstance(known, dict) or not isinstance(known.get("scores", []), list):
+        raise InputError(f"{folder / CONFIG} has a card that is none: expected an object with a list of scores")
     return known
 
 
@@ -101,7 +111,7 @@ def describe(name: str | Path | None = None) -> str:
     path = folder_of(name) / CARD
     if not path.is_file():
         raise InputError(f"{path} is not there, so nothing is known of {name} but its {CONFIG}")
-    return path.read_text(encoding="utf-8").rstrip()
+    return printable(read_text(path, MOST_CONFIG)).rstrip()
 
 
 def _table(models: dict[str, Path]) -> str:

@@ -2,8 +2,10 @@
 
 import json
 import math
+import signal
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 from accelerate import Accelerator
@@ -12,15 +14,16 @@ from tqdm import tqdm
 from pixelnet.config import TrainConfig, to_dict
 from pixelnet.data.batches import Batch
 from pixelnet.data.dataset import Dataset
-from pixelnet.files import write_atomic
+from pixelnet.files import append, inside, write_atomic
 from pixelnet.memory import peak_gib
 from pixelnet.model import PixelNet
 from pixelnet.report.panels import draw_panel
 from pixelnet.report.plots import draw_curves
 from pixelnet.runs import checkpoint
 from pixelnet.runs.learnt import Images
+from pixelnet.signals import Stopped
 
-METRICS = "metrics.jsonl"
+METRICS, CURVES, PANELS = "metrics.jsonl", "curves.png", "panels"
 PANEL_IMAGES = 3
 
 
@@ -64,6 +67,8 @@ class Record:
             simple = {key: str(value) for key, value in to_dict(config).items()}
             accelerator.init_trackers("pixelnet", config=simple)
         if self.main:
+            for name in (checkpoint.CONFIG, checkpoint.WEIGHTS, checkpoint.CHECKPOINT, METRICS, CURVES, PANELS):
+                inside(config.out, name)
             checkpoint.save_config(model, config.out, train=to_dict(config))
             if images is not None:
                 images.write(config.out)
@@ -111,7 +116,7 @@ class Record:
                 checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
             assert self.validation is not None
             chosen = self.items[:: -(-len(self.items) // PANEL_IMAGES)]
-            draw_panel(self.model, self.validation, chosen, self.config.out / "panels" / f"{done:06d}.png")
+            draw_panel(self.model, self.validation, chosen, self.config.out / PANELS / f"{done:06d}.png")
             draw_curves(self.config.out)
         self.clock = time.perf_counter()
 
@@ -127,6 +132,15 @@ class Record:
             checkpoint.save_checkpoint(self.config.out / checkpoint.CHECKPOINT, state)
         self.clock = time.perf_counter()
 
+    def stop(self, done: int, signals: Sequence[int]) -> NoReturn:
+        """End the run for a signal, after its checkpoint is written; another process may have been told of it."""
+        self.close()
+        raise Stopped(
+            signals[0] if signals else signal.SIGTERM,
+            f"stopped after step {done} of {self.bar.total}, whose checkpoint is written; "
+            f"to go on, give the same command with --resume",
+        )
+
     def close(self) -> None:
         self.bar.close()
         if self.config.log:
@@ -139,8 +153,7 @@ class Record:
             self.accelerator.log(values, step)
 
     def _note(self, line: dict[str, Any]) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        append(self.path, json.dumps(line) + "\n")
 
 
 def _step_of(line: bytes) -> float:

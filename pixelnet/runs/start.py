@@ -1,8 +1,9 @@
 """What a run begins with: its settings checked, its data opened, its network made, and its checkpoint if it goes on."""
 
 import math
-import sys
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,15 +19,14 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from pixelnet.config import TrainConfig, from_dict, read_json
-from pixelnet.data import Dataset, as_dataset, has_split, open_dataset
-from pixelnet.data.check import validate
-from pixelnet.data.subset import hold_out, one_fold
+from pixelnet.data import Dataset
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, make_sampler
 from pixelnet.runs import checkpoint
 from pixelnet.runs.hub import folder_of, load
 from pixelnet.runs.learnt import IMAGES
+from pixelnet.runs.lock import only_writer
 from pixelnet.runs.record import METRICS
 from pixelnet.tasks import AnyTask, Task, make_task, split_names
 from pixelnet.tasks.task import Loss
@@ -34,7 +34,6 @@ from pixelnet.tasks.task import Loss
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
 FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log"}
 STEPS = 1000  # where nothing is said
-VAL_SHARE = 0.2  # of the images, held out where the data has no val split and nothing is said
 SHARES = ("warmup", "ema")
 # Settings that a model brings with it which a run starts from; without one, those that have a value of their own.
 NETWORK = ("backbone", "taps", "before_relu", "conv7", "head", "hidden", "dropout", "image_size")
@@ -111,10 +110,20 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
                 f"--log {name}: this tracker is not installed, or not of accelerate; install it (pip install {name}), "
                 f"or leave it out. Here are {', '.join(known) or 'none'}"
             )
+    world = os.environ.get("WORLD_SIZE", "1")
+    alone = not torch.accelerator.is_available() or torch.backends.mps.is_available()
+    cpu = world != "1" and alone  # processes on CPUs talk to each other only if accelerate is told
     try:
-        accelerator = Accelerator(mixed_precision=config.precision, log_with=trackers or None, project_dir=config.out)
+        accelerator = Accelerator(
+            mixed_precision=config.precision, log_with=trackers or None, project_dir=config.out, cpu=cpu
+        )
     except ValueError as error:  # this machine cannot, or accelerate has begun with another one in this process
         raise InputError(f"--precision {config.precision}: {error}") from error
+    if world not in ("1", str(accelerator.num_processes)):
+        raise InputError(
+            f"{world} processes were started (WORLD_SIZE), and accelerate knows of {accelerator.num_processes}: each "
+            "would be a run of its own; start one process, or start them with accelerate launch"
+        )
     if config.batch_size < accelerator.num_processes:
         raise InputError(
             f"--batch-size is {config.batch_size} but there are {accelerator.num_processes} processes; "
@@ -123,76 +132,29 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     return accelerator
 
 
-def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
-    """What to learn from, and val or None: both looked through for what would stop a run."""
-    data, validation = _two_sides(config, given, accelerator)
-    for member in data.members:
-        for line in (*member.notes, *(f"is it so? {question}" for question in member.questions)):
-            _say(line, accelerator)
-    # All processes wait for the one that looks, also where it finds something.
-    faults: list[str | None] = [None]
-    if accelerator.is_main_process:
-        try:
-            for dataset in filter(None, (data, validation)):
-                for member in {(own.source, own.task_name): own for own in dataset.members}.values():
-                    validate(member)
-        except InputError as error:
-            faults = [str(error)]
-    (fault,) = broadcast_object_list(faults)
-    if fault is not None:
-        raise InputError(fault)
-    return data, validation
+@contextmanager
+def writing(config: TrainConfig, accelerator: Accelerator) -> Iterator[None]:
+    """Hold the run's folder, for all of its processes, until the block ends; see `only_writer`."""
+    with ExitStack() as stack:
+        faults: list[str | None] = [None]
+        if accelerator.is_main_process:
+            try:
+                kept, passing = (checkpoint.WEIGHTS, checkpoint.CHECKPOINT), (checkpoint.CONFIG, METRICS)
+                stack.enter_context(only_writer(config.out, kept, passing))
+            except InputError as error:
+                faults = [str(error)]
+        (fault,) = broadcast_object_list(faults)
+        if fault is not None:
+            raise InputError(fault)
+        yield
 
 
-def _two_sides(config: TrainConfig, given: Given, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
-    """The split to learn from, and val: what is asked for, the data's own, or a share where it has none."""
-    task = given.task or config.task
-    changes = said_of_images(config)
-    data = as_dataset(config.data if given.data is None else given.data, task, config.split, changes)
-    if config.val_share is not None or config.fold is not None:
-        if [config.val_data, config.val_share, config.fold].count(None) != 2:
-            raise InputError("--val-data, --val-share and --fold each say what val is; give one of them")
-        return _apart(data, config, accelerator) if config.fold or config.val_share else (data, None)
-    if config.val_data is not None:
-        return data, as_dataset(config.val_data if given.val_data is None else given.val_data, task, "val", changes)
-    if given.data is None and has_split(config.data, task, "val"):
-        validation = open_dataset(config.data, task, "val", changes)
-        return data, None if config.split == "val" or _items(data) & _items(validation) else validation
-    if any(member.generated for member in data.members):
-        return data, None
-    return _apart(data, config, accelerator)
-
-
-def said_of_images(config: TrainConfig) -> dict[str, Any]:
-    """The keys of a folder's dataset.json that options give."""
-    said: dict[str, Any] = {}
-    if config.channels is not None:
-        said["channels"] = [int(name) if name.isdecimal() else name for name in config.channels]
-    if config.range is not None:
-        said["range"] = config.range if isinstance(config.range, str) else list(config.range)
-    return said
-
-
-def _apart(data: Dataset, config: TrainConfig, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
-    """The data, and what of it is held out: as was asked for, or a share of our own where there is no val split."""
-    asked = config.fold is not None or config.val_share is not None
-    try:
-        kept, held = one_fold(data, config.fold) if config.fold else hold_out(data, config.val_share or VAL_SHARE)
-    except InputError as error:
-        if asked:
-            raise
-        _say(f"no val split, and nothing is held out as val: {error}", accelerator)
-        return data, None
-    out = "is held out" if len(held) == 1 else "are held out"
-    told = f"{len(held)} of {len(data)} images {out} as val ({held.chosen})"
-    _say(told if asked else f"no val split: {told}; --val-share 0 trains on all", accelerator)
-    return kept, held
-
-
-def _say(line: str, accelerator: Accelerator) -> None:
-    """Once, beside the progress, on standard error."""
-    if accelerator.is_main_process:
-        tqdm.write(line, file=sys.stderr)
+def anywhere(here: bool, accelerator: Accelerator) -> bool:
+    """Whether something is so in any of a run's processes, which all ask at the same place."""
+    if accelerator.num_processes == 1:
+        return here
+    found: torch.Tensor = accelerator.reduce(torch.tensor(float(here), device=accelerator.device), reduction="sum")
+    return bool(found > 0)
 
 
 def total_steps(config: TrainConfig, images: int) -> int:
@@ -228,11 +190,6 @@ def balanced_weights(data: Dataset, task: Task) -> tuple[float, ...]:
         counts += np.bincount(labels[part.labelled(labels)], minlength=part.num_classes)
     weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
     return tuple(float(weight) for weight in np.where(counts > 0, weights, 1))
-
-
-def _items(data: Dataset) -> set[tuple[str, tuple[Path, ...]]]:
-    """What tells an item of a data set on disk from every other; nothing of generated ones."""
-    return {(name, files) for i, name in enumerate(data.names) if (files := data.files(i))}
 
 
 def with_network(config: TrainConfig) -> TrainConfig:
@@ -330,6 +287,10 @@ def restore(model: PixelNet, state: dict[str, Any], path: Path) -> None:
 
 def check_settings(config: TrainConfig) -> None:
     """Raise InputError for numbers that will not do."""
+    for name, value in vars(config).items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise InputError(f"--{name.replace('_', '-')} is {value}; give numbers that are finite")
     for name in ("max_steps", "batch_size", "val_every", "val_images", "checkpoint_every", "patience"):
         if getattr(config, name) is not None and getattr(config, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be at least 1")
@@ -360,9 +321,12 @@ def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
             if (config.out / name).exists():
                 raise InputError(f"{config.out} holds {name} of something else; choose another --out")
         return None
+    path = config.out / checkpoint.CONFIG
+    begun = any((config.out / name).exists() for name in (checkpoint.WEIGHTS, checkpoint.CHECKPOINT))
+    if not config.resume and not begun and "train" in read_json(path):
+        return None  # of a run that was stopped before it had learnt anything
     if not config.resume:
         raise InputError(f"{config.out} holds a run already; add --resume to go on with it, or choose another --out")
-    path = config.out / checkpoint.CONFIG
     before = from_dict(TrainConfig, read_json(path).get("train", {}), f"{path}, train")
     # The same images may lie elsewhere by now: `note_images` knows them.
     free = FREE_ON_RESUME | ({"data", "val_data"} if (config.out / IMAGES).is_file() else set())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +22,7 @@ from pixelnet.metrics import boundaries
 from pixelnet.metrics.intervals import Counts
 from pixelnet.metrics.matching import Method
 from pixelnet.rasters import one_channel, read_stored
+from pixelnet.signals import ignore
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 
 if TYPE_CHECKING:
@@ -188,17 +190,30 @@ class Benchmark(Scorer):
         }
         self.workers = (os.cpu_count() or 1) if workers is None else workers
         self.pool: ProcessPoolExecutor | None = None
-        self.jobs: deque[Future[Counts]] = deque()
+        self.jobs: deque[tuple[Future[Counts], tuple[np.ndarray, np.ndarray]]] = deque()
 
     def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         pair = boundaries.checked(*_against_annotators(prediction, truth))
         if self.workers == 0:
             self.counts.append(self.count(*pair))
             return
-        self.pool = self.pool or ProcessPoolExecutor(self.workers)
-        self.jobs.append(self.pool.submit(self.count, *pair))
+        self.pool = self.pool or ProcessPoolExecutor(self.workers, initializer=ignore)
+        try:
+            self.jobs.append((self.pool.submit(self.count, *pair), pair))
+        except BrokenProcessPool:
+            self.finish()
+            self.counts.append(self.count(*pair))
         while len(self.jobs) > QUEUED * self.workers:  # maps that wait are held in memory
-            self.counts.append(self.jobs.popleft().result())
+            self.take()
+
+    def take(self) -> None:
+        """The counts of the job that has waited longest; of one whose process is gone they are made here."""
+        job, pair = self.jobs.popleft()
+        try:
+            self.counts.append(job.result())
+        except BrokenProcessPool:  # killed for its memory, or a script that cannot be started anew
+            self.workers = 0
+            self.counts.append(self.count(*pair))
 
     def merge(self, other: Scorer) -> None:
         assert isinstance(other, Benchmark)
@@ -227,8 +242,8 @@ class Benchmark(Scorer):
     def finish(self) -> None:
         """Wait for the images still being counted."""
         if self.pool is not None:
-            self.counts += [job.result() for job in tqdm(self.jobs, "match", unit="image", leave=False)]
-            self.jobs.clear()
+            for _ in tqdm(range(len(self.jobs)), "match", unit="image", leave=False):
+                self.take()
             self.pool.shutdown()
             self.pool = None
 
