@@ -72,7 +72,7 @@ def main() -> None:
 
     # --8<-- [start:score]
     scores = pixelnet.evaluate(model, data=DATA, csv="scores.csv", report="scores.html")
-    print(f"mean IoU {scores['miou']:.3f} on {DATA}/val")
+    print(f"mean IoU {scores['miou']:.3f} on the {scores['images']} images of {DATA}/val")
     # --8<-- [end:score]
 
     # --8<-- [start:predict]

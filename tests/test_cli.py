@@ -46,8 +46,9 @@ def test_train_evaluate_predict(tmp_path: Path, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert main(["evaluate", str(run), "--data", "scenes:2", "--split", "train"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].split()[:2] == ["score", "value"]
-    assert printed[1].split()[0] == "miou"
+    assert printed[0].startswith(f"2 of these 2 images are among those that {run} learnt from")
+    assert printed[1].split()[:2] == ["score", "value"]
+    assert printed[2].split()[0] == "miou"
     picture = image(tmp_path / "a.png")
     assert main(["predict", str(run), str(picture), "--out", str(tmp_path / "out")]) == 0
     out = tmp_path / "out"
