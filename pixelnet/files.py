@@ -148,7 +148,8 @@ def read_bytes(path: str | Path, most: int = 2**31) -> bytes:
     require_regular(path)
     try:
         with Path(path).open("rb") as file:
-            content = file.read(most + 1)
+            # No buffer of `most` bytes for a small file; one that says it is empty may still hold some (/proc).
+            content = file.read(min(most, max(os.fstat(file.fileno()).st_size, 2**20)) + 1)
     except (OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or str(error) or "not enough memory"
         raise InputError(f"{path} cannot be read: {reason}; check the path and its permissions") from error

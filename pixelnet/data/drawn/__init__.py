@@ -10,6 +10,7 @@ from pixelnet.data.drawn.labelme import labelme_image, labelme_labels, read_labe
 from pixelnet.data.drawn.labelstudio import LabelStudio, without_prefix
 from pixelnet.data.drawn.legends import read_labelmap, roboflow_classes
 from pixelnet.data.drawn.shapes import BACKGROUND, IGNORED, Drawing, DrawnFile, Patch, Shape, paint
+from pixelnet.files import read_bytes
 
 __all__ = [
     "BACKGROUND", "IGNORED", "Coco", "Drawing", "DrawnFile", "LabelStudio", "Patch", "Shape", "kind_of",
@@ -28,7 +29,7 @@ def kind_of(path: Path) -> Kind | None:
     if not Path(path).is_file():  # a pipe would be waited for
         return None
     try:
-        text = Path(path).read_text(encoding="utf-8-sig").lstrip()
+        text = read_bytes(path).decode("utf-8-sig").lstrip()
         if text.startswith("["):  # Label Studio's tasks; its form JSON-MIN, too, which is then refused by name
             first, _ = json.JSONDecoder().raw_decode(text, SPACE.match(text, 1).end())  # type: ignore[union-attr]
             keys = {"annotations", "completions", "annotation_id"}

@@ -192,6 +192,8 @@ def _plainly_unlabelled(found: Counter[int], scans: Sequence[Scan]) -> tuple[tup
     others = sorted(value for value in found if value != UNLABELLED)
     if UNLABELLED not in found or not others:
         return ((UNLABELLED,), "") if UNLABELLED not in found and max(found, default=0) < UNLABELLED else ((), "")
+    if others == [0]:
+        return (), "masks hold 0 and 255: two classes, as no other number makes 255 unlabelled"
     palettes = all(own.palette is not None for own in scans)
     if palettes or (1 in others and others[-1] < UNLABELLED and len(others) > 0.5 * others[-1]):
         share = found[UNLABELLED] / sum(found.values())
