@@ -190,7 +190,7 @@ def test_other_classes_are_refused(folder_data) -> None:
 
 def test_other_names_of_classes_are_refused(folder_data) -> None:
     data = folder_data("segmentation")
-    (data / "classes.json").write_text(json.dumps({"names": ["sky", "road", "tree", "car"]}))
+    (data / "dataset.json").write_text(json.dumps({"classes": ["sky", "road", "tree", "car"]}))
     model = PixelNet("segmentation", backbone="test_resnet", hidden=(4,), class_names=("road", "sky", "tree", "car"))
     with pytest.raises(InputError, match="class"):
         pixelnet.evaluate(model, data=f"folder:{data}")

@@ -16,7 +16,7 @@ from pixelnet.config import TrainConfig
 from pixelnet.evaluation import table
 from pixelnet.nn.backbone import make_backbone
 from pixelnet.points import SAMPLERS, Uniform, make_sampler
-from pixelnet.runs import start
+from pixelnet.runs import sides, start
 from pixelnet.tasks.edges import QUEUED, Benchmark
 
 
@@ -57,9 +57,9 @@ def test_nothing_is_taken_from_a_model_of_another_shape(own: tuple[int, ...], th
 
 def test_a_source_that_is_named_twice_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(start, "validate", lambda member: seen.append(f"{member.source}, {member.task_name}"))
+    monkeypatch.setattr(sides, "validate", lambda member: seen.append(f"{member.source}, {member.task_name}"))
     config = TrainConfig("edges,normals", "scenes:4,scenes:4", tmp_path, split="train")
-    start.open_data(config, start.Given(), Accelerator())
+    sides.open_data(config, start.Given(), Accelerator())
     assert sorted(seen) == sorted(2 * ["scenes:4, edges", "scenes:4, normals"])  # of train, and of val
 
 
@@ -70,10 +70,10 @@ def test_all_processes_hear_of_a_fault(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(_: Any) -> None:
         raise InputError("labels/a.png is broken")
 
-    monkeypatch.setattr(start, "validate", fail)
+    monkeypatch.setattr(sides, "validate", fail)
     monkeypatch.setattr(start, "broadcast_object_list", lambda faults: told.extend(faults) or faults)
     with pytest.raises(InputError, match=r"labels/a.png is broken"):
-        start.open_data(TrainConfig("edges", "scenes:4", tmp_path), start.Given(), Accelerator())
+        sides.open_data(TrainConfig("edges", "scenes:4", tmp_path), start.Given(), Accelerator())
     assert told == ["labels/a.png is broken"]
 
 

@@ -12,8 +12,8 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_files import saved
 from test_rasters import numbers
+from test_stored import saved
 
 from pixelnet.errors import InputError
 from pixelnet.rasters import read_header, read_pixels, read_size, read_stored

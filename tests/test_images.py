@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image, ImageOps
-from test_files import png, saved
+from test_stored import png, saved
 
 from pixelnet.data.images import read_image, to_array, view_of
 from pixelnet.errors import InputError

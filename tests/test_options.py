@@ -197,6 +197,6 @@ def test_what_will_not_do_is_refused(options: dict[str, Any], message: str, tmp_
 
 
 def test_a_batch_norm_that_sees_one_number_is_one_message(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"1 views of 1x1 leave a batch norm .* --batch-size\) or larger views"):
+    with pytest.raises(InputError, match=r"1 views of 1x1 leave a batch norm .*\(--batch-size\) or larger views"):
         pixelnet.train(**{**SHORT, "crop": (1, 1), "batch_size": 1}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -6,8 +6,8 @@ import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
-from test_files import saved
 from test_rasters import RGB, check, numbers
+from test_stored import saved
 
 from pixelnet.errors import InputError
 from pixelnet.rasters import read_header, read_pixels, read_stored

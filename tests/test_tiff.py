@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from test_files import saved
 from test_rasters import KINDS, LAYOUTS, RGB, check, numbers
+from test_stored import saved
 
 from pixelnet.errors import InputError
 from pixelnet.rasters import read_header, read_pixels, read_stored

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelnet.data.dataset import PairedFiles
-from pixelnet.data.mat import field, integers, read_mat
+from pixelnet.data.mat import AGAIN, field, integers, read_mat
 from pixelnet.errors import InputError
 from pixelnet.tasks import Task
 
@@ -42,9 +42,11 @@ class BSDS500(PairedFiles):
 
 def read_annotators(path: str | Path) -> np.ndarray:
     """Each annotator's boundaries in a ground truth .mat, bool (A, H, W). Raises InputError for another file."""
-    annotators = np.asarray(read_mat(path, "groundTruth"))
-    where = f"{path}, groundTruth"
-    maps = [integers(field(one, "Boundaries", where), 0, 255, f"{where}, Boundaries") > 0 for one in annotators.flat]
+    annotators, where = read_mat(path, "groundTruth"), f"{path}, groundTruth"
+    if annotators.dtype != object:
+        raise InputError(f"{where} is an array of {annotators.dtype}, not a cell for each annotator; {AGAIN}")
+    structs = [np.asarray(one, object) for one in annotators.flat]
+    maps = [integers(field(one, "Boundaries", where), 0, 255, f"{where}, Boundaries") > 0 for one in structs]
     if len({map_.shape for map_ in maps}) != 1:
         raise InputError(f"{where} holds maps of {len({map_.shape for map_ in maps})} sizes; expected one an annotator")
     return np.stack(maps)

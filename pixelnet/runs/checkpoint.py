@@ -136,7 +136,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
                 raise ValueError(f"a header of {size:,} bytes")
             header = json.loads(file.read(size))
         return {name: tuple(map(int, about["shape"])) for name, about in header.items() if name != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}); copy it again, or train again") from error
 
 
