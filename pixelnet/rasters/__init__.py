@@ -12,6 +12,7 @@ import numpy as np
 
 from pixelnet.errors import InputError
 from pixelnet.rasters.arrays import open_npy, open_zarr
+from pixelnet.rasters.gdal import DRIVERS, open_gdal
 from pixelnet.rasters.guard import MAX_PIXELS, VARIABLE, check_size, decoding, is_zarr, reading
 from pixelnet.rasters.layout import Layout, Read, Window, check_axes, take, turn
 from pixelnet.rasters.pictures import Picture, read_numbers, read_picture, read_picture_header
@@ -25,9 +26,23 @@ __all__ = [
 
 IMAGE_EXTENSIONS = (
     ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".npy",
-    ".zarr",
+    ".zarr", *DRIVERS,
 )  # fmt: skip
-LABEL_EXTENSIONS = (".png", ".bmp", ".tif", ".tiff", ".npy", ".gif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".zarr")
+LABEL_EXTENSIONS = (
+    ".png",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".npy",
+    ".gif",
+    ".jp2",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+    ".zarr",
+    *DRIVERS,
+)
 LOSSY_EXTENSIONS = (".jpg", ".jpeg", ".webp")  # of files that are hardly ever label maps
 
 
@@ -102,6 +117,8 @@ def _open(path: str | Path) -> Iterator[Source]:
                 head = file.read(8)
             if head.startswith(MAGIC):
                 found = stack.enter_context(open_tiff(path))
+            elif Path(path).suffix.lower() in DRIVERS:
+                found = stack.enter_context(open_gdal(path))
             elif head.startswith(NUMPY) or Path(path).suffix.lower() == ".npy":
                 found = stack.enter_context(open_npy(path))
         if found is None:
