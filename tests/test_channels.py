@@ -227,3 +227,17 @@ def test_holes_are_no_part_of_a_range_and_a_constant_has_one() -> None:
     assert found[3] == (7, 8)
     with pytest.raises(InputError, match="ranges are of one image or more, all of as many channels"):
         percentile_ranges([image, image[..., :2]])
+
+
+def test_a_model_is_not_scored_on_other_channels_of_as_many(tmp_path: Path) -> None:
+    """Two named channels for two others: the numbers would fit, and mean nothing."""
+    for k in range(2):
+        for name, pixels in (("images", np.zeros((2, 16, 16), np.uint16)), ("labels", np.eye(16, dtype=np.uint8))):
+            path = tmp_path / "data" / name / f"{k}.tif"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            options = {"metadata": {"axes": "CYX", "Channel": {"Name": ["red", "nir"]}}, "ome": True}
+            tifffile.imwrite(path, pixels, **(options if name == "images" else {}))
+    own = {"in_channels": 2, "class_names": ("0", "1"), "backbone": "test_resnet", "hidden": (4,)}
+    pixelnet.evaluate(PixelNet("segmentation", channels=("red", "nir"), **own), data=tmp_path / "data")
+    with pytest.raises(InputError, match="the channels red, nir; the model was trained on red, swir"):
+        pixelnet.evaluate(PixelNet("segmentation", channels=("red", "swir"), **own), data=tmp_path / "data")

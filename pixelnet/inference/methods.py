@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pixelnet.data import Dataset, as_dataset, has_split, task_of, with_channels
+from pixelnet.data.images import is_nameless
 from pixelnet.data.subset import Subset
 from pixelnet.errors import InputError
 from pixelnet.inference.predictions import Predictions
@@ -29,6 +30,17 @@ class Method:
     about: dict[str, Any]
     seen: Seen | None = None
     files: frozenset[Path] = frozenset()
+
+
+def _same_channels(model: PixelNet, dataset: Dataset) -> None:
+    """Raise InputError if data has as many channels as a model, but others."""
+    named = model.config.channels
+    nameless = any(is_nameless(name) or is_nameless(name, model=True) for name in (*named, *dataset.channels))
+    if named and set(named) != set(dataset.channels) and not nameless:
+        raise InputError(
+            f"the images of {dataset.source} have the channels {', '.join(dataset.channels)}; the model was trained on "
+            f"{', '.join(named)}: choose or name them so"
+        )
 
 
 def files_as_methods(
@@ -64,6 +76,8 @@ def models_as_methods(
     alone = split == "val" and not isinstance(data, Dataset)
     if alone and isinstance(data, str | Path):
         alone = not has_split(data, _named_task(loaded[0][2]), split)
+    for _, _, one in loaded:
+        _same_channels(one, dataset)
     founds: list[Seen | None] = []
     items = list(range(len(dataset)))
     hashes = [one.image for one in known_images(dataset)] if any(images for _, images, _ in loaded) else []
