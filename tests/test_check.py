@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_normals_and_values_are_averaged_over_labelled_pixels(folder_data) -> No
 
 def test_every_problem_is_listed_with_its_file(folder_data) -> None:
     root = folder_data("segmentation", items=5)
-    (root / "classes.json").write_text('{"names": ["a", "b", "c", "d"]}')
+    (root / "dataset.json").write_text('{"classes": ["a", "b", "c", "d"]}')
     Image.new("L", (16, 11)).save(root / "train/labels/0000.png")
     ids = np.zeros((13, 16), np.uint8)
     ids[4, 4] = 9
@@ -93,17 +94,20 @@ def test_every_problem_is_listed_with_its_file(folder_data) -> None:
     assert found[0] == (
         "train/labels/0000.png is 16x11 but train/images/0000.png is 16x12; resize the label with nearest neighbor"
     )
-    assert found[1].startswith("train/labels/0001.png holds the value 9 in 1 pixels, outside the classes 0..3")
+    assert found[1].startswith(
+        "train/labels/0001.png holds the value 9 in 1 pixels (first at x 4, y 4), outside the classes a (0), b (1)"
+    )
     assert f"{root}/train/images/0002.png cannot be read, it is truncated" in found[2]
     assert f"{root}/train/images/0003.png cannot be read" in found[3]
     assert "4 problems:" in str(check(opened(root, "segmentation")))
 
 
 def test_a_color_label_map_and_nan_in_normals(folder_data) -> None:
-    root = folder_data("segmentation", items=1)
-    (root / "classes.json").write_text('{"names": ["a", "b"]}')
-    Image.new("RGB", (16, 12)).save(root / "train/labels/0000.png")
-    assert "class ids are expected" in problems(opened(root, "segmentation"))[0]
+    root = folder_data("segmentation", items=2)
+    Image.new("RGB", (16, 12), (9, 0, 0)).save(root / "train/labels/0000.png")
+    assert problems(opened(root, "segmentation")) == [
+        "train/labels/0000.png is in colors, and other label maps are in numbers; save all alike"
+    ]
     root = folder_data("normals", items=1)
     (root / "train/normals/0000.png").unlink()
     np.save(root / "train/normals/0000.npy", np.full((12, 16, 3), np.nan))
@@ -182,7 +186,8 @@ def test_overlay_draws_each_task(folder_data, tmp_path: Path, task: str) -> None
 
 def test_overlay_paints_labelled_pixels_only(folder_data, tmp_path: Path) -> None:
     root = folder_data("segmentation", splits=(".",), items=1, classes=2)
-    (root / "classes.json").write_text('{"names": ["a", "b"], "colors": [[200, 0, 0], [0, 200, 0]]}')
+    classes = [{"name": "a", "value": 0, "color": [200, 0, 0]}, {"name": "b", "value": 1, "color": [0, 200, 0]}]
+    (root / "dataset.json").write_text(json.dumps({"classes": classes, "unlabelled": [255]}))
     Image.new("RGB", (16, 12), (100, 100, 100)).save(root / "images/0000.png")
     ids = np.full((12, 16), 255, np.uint8)
     ids[:, :8] = 0

@@ -10,7 +10,7 @@ from test_drawn_runs import naive_runs, naive_text
 
 from pixelnet.data import Dataset, first_task, has_split, open_dataset
 from pixelnet.data.check import check
-from pixelnet.data.folder import Folder, coco_splits
+from pixelnet.data.folder import Folder
 from pixelnet.errors import InputError
 
 W, H = 16, 12
@@ -113,7 +113,7 @@ def test_two_years_of_coco_keep_their_names(tmp_path: Path) -> None:
     root = placed(tmp_path, "coco")
     shutil.copytree(root / "train2017", root / "train2014")
     shutil.copy(root / "annotations/instances_train2017.json", root / "annotations/instances_train2014.json")
-    assert coco_splits(root).keys() == {"train2014", "train2017"}
+    assert Folder.splits(root, "segmentation") == ("train2014", "train2017")
     assert opened(root, "train2014").names == ["a"]
 
 
@@ -149,7 +149,7 @@ def test_coco_small_shapes_stay_visible_and_crowds_are_unlabelled(tmp_path: Path
 
 @pytest.mark.parametrize(("names", "outside"), [(["cat", "dog"], 255), (["cat", "background"], 1)])
 def test_names_decide_what_no_shape_covers(tmp_path: Path, names: list, outside: int) -> None:
-    (labelme(tmp_path, shape("cat", SQUARE)) / "classes.json").write_text(json.dumps({"names": names}))
+    (labelme(tmp_path, shape("cat", SQUARE)) / "dataset.json").write_text(json.dumps({"classes": names}))
     dataset = opened(tmp_path)
     assert dataset.class_names == tuple(names)
     assert (dataset.labels(0)[0, 0], dataset.labels(0)[5, 5]) == (outside, 0)
@@ -167,7 +167,7 @@ def test_labelme_errors_name_file_and_shape(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             opened(labelme(tmp_path, shape("b", SQUARE), wrong)).labels(0)
-    (labelme(tmp_path, shape("cow", SQUARE)) / "classes.json").write_text('{"names": ["cat", "dog"]}')
+    (labelme(tmp_path, shape("cow", SQUARE)) / "dataset.json").write_text('{"classes": ["cat", "dog"]}')
     assert "a.json: shape 0 has the label 'cow'" in check(opened(tmp_path)).problems[0]
 
 
@@ -197,18 +197,24 @@ def test_coco_errors_name_file_and_annotation(tmp_path: Path) -> None:
 
 def test_coco_images_and_files_must_be_the_same(tmp_path: Path) -> None:
     save_image(coco(tmp_path) / "train/images/b.png")
-    with pytest.raises(InputError, match=r"b is in train/images/ but not among the images of train/labels.json"):
+    with pytest.raises(
+        InputError,
+        match=r"train/images/b.png is not among the images of train/labels.json; \"missing_labels\": \"skip\"",
+    ):
         opened(tmp_path)
     (tmp_path / "train/images/b.png").unlink()
     content = json.loads((tmp_path / "train/labels.json").read_text())
     content["images"].append({"id": 2, "file_name": "c.png", "width": W, "height": H})
     (tmp_path / "train/labels.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"c is not in train/images/ but among the images of train/labels.json"):
+    with pytest.raises(
+        InputError,
+        match=r"c.png is among the images of train/labels.json, but no such file is in .*; add it, or leave it out",
+    ):
         opened(tmp_path)
 
 
 def test_labelme_files_without_a_shape_have_no_classes(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has 1 classes, expected 2 to 255"):
+    with pytest.raises(InputError, match=r"has 1 classes \(background\), expected 2 to 255; name in dataset.json"):
         opened(labelme(tmp_path))
 
 

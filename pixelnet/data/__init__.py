@@ -170,6 +170,8 @@ def first_task(spec: str | Path) -> str:
             reader.require(root, task)
             return task
     reader.require(root, reader.tasks[0])
+    if reader is Folder:
+        Folder.splits(root, reader.tasks[0])  # whose message says what is there in place of labels
     source = f"\n\nGet it from {reader.origin}." if reader.origin else ""
     raise InputError(
         f"{spec} has no labels for {', '.join(reader.tasks)}; it should hold:\n\n{form_of(reader)}{source}"

@@ -217,7 +217,7 @@ class Folder(Dataset):
         if not 2 <= len(self.class_names) <= MOST_CLASSES:
             raise InputError(
                 f"{self.source} has {len(self.class_names)} classes ({', '.join(self.class_names[:5])}), expected 2 to "
-                f"{MOST_CLASSES}"
+                f'{MOST_CLASSES}; name in {FILE} those that there are: "classes": ["background", ...]'
             )
 
     def _drawn_classes(self, files: Sequence[PurePosixPath]) -> tuple[str, ...]:
