@@ -1,6 +1,7 @@
 """The command line: a thin shell over the package's functions."""
 
 import difflib
+import errno
 import io
 import os
 import sys
@@ -315,12 +316,17 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"pixelnet: {printable(str(error))}", file=sys.stderr)
         return 2
-    except Stopped as error:
-        print(f"pixelnet: {error}", file=sys.stderr)
-        return error.code
     except BrokenPipeError:  # whoever read our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
         return 0
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"pixelnet: {printable(str(error.filename))[:80]}... is a name that no file can have", file=sys.stderr)
+        return 2
+    except Stopped as error:
+        print(f"pixelnet: {error}", file=sys.stderr)
+        return error.code
 
 
 def run(given: list[str]) -> int:

@@ -191,3 +191,12 @@ def test_the_conventions_of_normals_are_those_of_geometry() -> None:
 def test_a_task_that_is_not_there_is_one_message(capsys: pytest.CaptureFixture) -> None:
     assert main(["check", "scenes", "--task", "colors"]) == 2
     assert capsys.readouterr().err.startswith("pixelnet: there is no task 'colors'; choose one of segmentation")
+
+
+def test_a_name_that_no_file_can_have_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    name = 300 * "x"
+    for command in (["models", name], ["evaluate", name, "--data", "scenes:2"], ["predict", name, "--out", "o"]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("pixelnet: xxx")
+        assert said.count("\n") == 1

@@ -2,12 +2,17 @@
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.io import loadmat, savemat
+from scipy.sparse import csc_matrix
 
 from pixelnet import InputError
 from pixelnet.data import mat
@@ -27,6 +32,42 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
         savemat(tmp_path / "a.mat", {"ids": ids, "one": {"map": ids}}, do_compression=compressed)
         np.testing.assert_array_equal(integers(read_mat(tmp_path / "a.mat", "ids"), 0, 5, "ids"), ids)
         np.testing.assert_array_equal(field(read_mat(tmp_path / "a.mat", "one"), "map", "one"), ids)
+
+
+KINDS = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
+
+
+@given(arrays(st.sampled_from([np.dtype(kind) for kind in KINDS]), array_shapes(max_side=5)), st.booleans())
+@settings(max_examples=60)
+def test_numbers_are_read_as_scipy_reads_them(tmp_path: Path, values: np.ndarray, compressed: bool) -> None:
+    content = {"first": cell(values, {"a": values, "b": "text"}), "second": values}
+    savemat(tmp_path / "a.mat", content, do_compression=compressed)
+    expected, found = loadmat(tmp_path / "a.mat"), read_mat(tmp_path / "a.mat", "first")
+    for one, other in (
+        (read_mat(tmp_path / "a.mat", "second"), expected["second"]),
+        (found[0, 0], expected["first"][0, 0]),
+        (found[0, 1][0, 0]["a"], expected["first"][0, 1]["a"][0, 0]),
+    ):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype or other.dtype == bool
+    assert "".join(found[0, 1][0, 0]["b"].flat) == "text"
+
+
+def test_what_is_not_read_lies_beside_what_is(tmp_path: Path) -> None:
+    content = {"GTcls": {"Boundaries": csc_matrix(np.eye(3)), "z": np.array([[1j]]), "Segmentation": np.eye(2)}}
+    savemat(tmp_path / "a.mat", content)
+    np.testing.assert_array_equal(field(read_mat(tmp_path / "a.mat", "GTcls"), "Segmentation", ""), np.eye(2))
+
+
+def test_a_type_that_is_none_does_not_end_the_process(tmp_path: Path) -> None:
+    """SciPy looks for it beyond the end of its own table."""
+    savemat(tmp_path / "a.mat", {"ids": np.arange(6)})
+    content = (tmp_path / "a.mat").read_bytes()
+    for place in range(128, len(content) - 3):
+        for word in (14, 200, 0xFFFF, 0xFFFFFFFF):
+            (tmp_path / "b.mat").write_bytes(content[:place] + struct.pack("<I", word) + content[place + 4 :])
+            with suppress(InputError):
+                read_mat(tmp_path / "b.mat", "ids")
 
 
 def test_a_bomb_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,13 +27,13 @@ INT8, INT32, UINT32, MATRIX, DEFLATED = 1, 5, 6, 14, 15
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 LETTERS = {**NUMBERS, 16: "u1", 17: "u2", 18: "u4"}
 CELL, STRUCT, TEXT = 1, 2, 4
-CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8", TEXT: "u4"}
+CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8", TEXT: "U1"}
 COMPLEX = 0x0800
 
 
 def read_mat(path: str | Path, name: str) -> np.ndarray:
     """The variable of that name in a MATLAB file: numbers; of cells, arrays; of structs, dicts of arrays (both dtype
-    object); of text, the numbers of its letters.
+    object); of text, its letters.
 
     Raises InputError for another file, or one without it.
     """
@@ -101,7 +101,7 @@ class _Reader:
 
     def numbers(self, kinds: dict[int, str]) -> np.ndarray:
         kind, data = self.element()
-        return np.frombuffer(data, np.dtype(f"{self.order}{kinds[kind]}"))
+        return np.frombuffer(data, np.dtype(self.order + kinds[kind]))
 
     def head(self) -> _Head:
         flags = int(self.numbers({UINT32: "u4"})[:1].sum())
@@ -122,10 +122,12 @@ class _Reader:
             found: list[Any] = [{name: self.within() for name in fields} for _ in self.counted(count, len(fields))]
             return _shaped(found, head.shape)
         if head.kind not in CLASSES or head.complex:
-            raise ValueError(f"an array is of class {head.kind}{', of complex numbers' if head.complex else ''}")
+            return np.empty((0, 0), object)  # sparse matrices, objects: SBD has them beside what is asked for
         stored = self.numbers(LETTERS if head.kind == TEXT else NUMBERS)
         if stored.size != count:
             raise ValueError(f"an array of shape {head.shape} has {stored.size} numbers")
+        if head.kind == TEXT:
+            stored = np.minimum(stored.astype("u4"), 0x10FFFF).view("U1")
         with np.errstate(invalid="ignore"):
             return stored.astype(CLASSES[head.kind]).reshape(head.shape, order="F")
 

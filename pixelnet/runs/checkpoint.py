@@ -207,4 +207,7 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def is_model(folder: str | Path) -> bool:
     """Whether a path is a model's folder."""
-    return (Path(folder) / CONFIG).is_file()
+    try:
+        return (Path(folder) / CONFIG).is_file()
+    except OSError:  # a name that no file can have
+        return False

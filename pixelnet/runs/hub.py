@@ -60,9 +60,13 @@ def folder_of(name: str | Path) -> Path:
     ships = shipped()
     if text in ships:
         return ships[text]
-    if folder.is_dir():
+    try:
+        a_folder, there = folder.is_dir(), folder.exists()
+    except OSError:  # a name that no file can have
+        a_folder = there = False
+    if a_folder:
         raise InputError(f"{folder / CONFIG} is not there; give {FORMS}")
-    if REPOSITORY.fullmatch(text) and not folder.exists():
+    if REPOSITORY.fullmatch(text) and not there:
         return _fetched(text)
     near = difflib.get_close_matches(text, ships, n=1)
     hint = f"did you mean {near[0]!r}? Or give" if near else "give"

@@ -21,7 +21,7 @@ TARGETS: dict[str, tuple[Target, int]] = {
     "lists": (tables.names, 4),
     "config": (models.config, 6),
     "weights": (models.weights, 6),
-    "options": (options.options, 3),
+    "options": (options.options, 5),
 }
 
 

@@ -44,35 +44,35 @@ STUDIO: Any = [
          "value": {"format": "rle", "rle": [0, 0, 3, 0, 74, 236], "brushlabels": ["mast"]}},
     ]}]},
 ]  # fmt: skip
-CLASSES: dict[str, Any] = {"names": ["sky", "road", "car"], "ignore": 255, "colors": [[0, 0, 0], [9, 9, 9], [1, 2, 3]]}
 DATASET: dict[str, Any] = {
     "task": "segmentation", "images": "images/*.png", "labels": "labels/{path}.png",
     "splits": {"train": "a*", "val": "b*"}, "group": "^(.)",
     "classes": [{"name": "sky", "value": 0}, {"name": "road", "values": [1]}, {"name": "car", "value": 2}],
-    "unlabelled": [255], "threshold": None, "missing_labels": "refuse", "channels": ["red", "green", "blue"],
-    "range": [0, 255], "scale": 1, "nodata": [], "orientation": "exif",
+    "unlabelled": [255], "threshold": None, "missing_labels": "refuse", "annotators": "first",
+    "channels": ["red", "green", "blue"], "range": "type", "axes": "YXC", "orientation": "exif",
 }  # fmt: skip
 PLACES: dict[str, tuple[str, Any]] = {
     "labelme": ("labels/a.json", LABELME),
     "coco": ("labels.json", COCO),
     "cvat": ("annotations/instances_default.json", COCO),
     "label-studio": ("result.json", STUDIO),
-    "classes": ("classes.json", CLASSES),
     "dataset": ("dataset.json", DATASET),
 }
 
 
 def of(kind: str) -> Callable[[np.random.Generator, Path], Callable[[], object]]:
-    """A folder with one picture, and one broken file of a kind."""
+    """A folder of pictures, and one broken file of a kind."""
     name, tree = PLACES[kind]
 
     def make(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
         (folder / "images").mkdir()
         Image.new("RGB", (16, 12), (50, 60, 70)).save(folder / "images" / "a.png")
-        if kind in ("classes", "dataset"):
+        if kind == "dataset":
             (folder / "labels").mkdir()
-            ids = np.arange(16 * 12, dtype=np.uint8).reshape(12, 16) % 3
-            Image.fromarray(ids).save(folder / "labels" / "a.png")
+            ids = Image.fromarray(np.arange(16 * 12, dtype=np.uint8).reshape(12, 16) % 3)
+            for stem in "ab":
+                Image.new("RGB", (16, 12)).save(folder / "images" / f"{stem}.png")
+                ids.save(folder / "labels" / f"{stem}.png")
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(json_text(rng, tree))
         return lambda: str(check(open_dataset(f"folder:{folder}", "segmentation")))
