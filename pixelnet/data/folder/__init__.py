@@ -28,7 +28,7 @@ from pixelnet.data.folder.questions import questions_of
 from pixelnet.data.folder.shapes import classes_of
 from pixelnet.data.folder.survey import root_and_form, survey
 from pixelnet.errors import InputError
-from pixelnet.rasters import LABEL_EXTENSIONS, read_header, read_size, read_stored
+from pixelnet.rasters import LABEL_EXTENSIONS, read_size, read_stored
 from pixelnet.tasks import TASKS, Task, find_task
 
 MOST_CLASSES = 255
@@ -129,7 +129,7 @@ class Folder(Dataset):
         return (self.root / item.image, *(self.root / path for path in item.labels))
 
     def size_of_image(self, i: int) -> tuple[int, int]:
-        header = read_header(self.root / self.items[i].image, self.form.axes)
+        header = self.pictures.header(self.items[i])
         return header.width, header.height
 
     # ------------------------------------------------------------------------------- labels and photos
@@ -139,7 +139,7 @@ class Folder(Dataset):
         return [size, size[::-1]] if self._orientation(i) >= 5 else [size]
 
     def _orientation(self, i: int) -> int:
-        return read_header(self.root / self.items[i].image, self.form.axes).orientation
+        return self.pictures.header(self.items[i]).orientation
 
     def _fitted(self, i: int, labels: np.ndarray) -> np.ndarray:
         """Labels as the photo lies. Raises InputError if they are of another size."""
@@ -160,13 +160,13 @@ class Folder(Dataset):
 
     def _fits_stored(self) -> bool:
         """Whether the labels fit the photos as stored; said, with the choice, where any photo has a rotation."""
-        every = range(len(self.items))
-        looked_at = every[:: max(1, len(every) // LOOKED_AT)]
+        every = self.survey.items  # of all splits, so that they agree
         try:
-            rotated = [i for i in looked_at if self.items[i].labels and self._orientation(i) != 1][:ROTATED]
+            headers = ((item, self.pictures.header(item)) for item in every[:: max(1, len(every) // LOOKED_AT)])
+            rotated = [(item, own) for item, own in headers if item.labels and own.orientation != 1][:ROTATED]
             stored = fits_stored(
-                (self._orientation(i), self.image(i), self.maps.read(self.items[i], self.size_of_image(i)))
-                for i in rotated
+                (own.orientation, self.pictures.read(item), self.maps.read(item, (own.width, own.height)))
+                for item, own in rotated
             )
         except InputError:  # which is named when the file is read
             return False
@@ -175,7 +175,7 @@ class Folder(Dataset):
         how = "the photos as they are stored, without" if stored else "the photos upright, with"
         other = "exif" if stored else "stored"
         self.notes.append(
-            f"photos such as {self.items[rotated[0]].image} have an EXIF rotation; the labels fit {how} it, and were "
+            f"photos such as {rotated[0][0].image} have an EXIF rotation; the labels fit {how} it, and were "
             f'read so ("orientation": "{other}" in {FILE} says otherwise)'
         )
         return stored

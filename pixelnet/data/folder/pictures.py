@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Pictures:
 
     def __init__(self, survey: Survey) -> None:
         self.root, self.form = survey.root, survey.form
+        self._headers: dict[PurePosixPath, Header] = {}
         self.first, header = self._readable(survey.items)
         self.own = header.channels
         chosen = _chosen(header, self.form, str(self.first.image))
@@ -34,16 +36,22 @@ class Pictures:
         """The first image whose header can be read: others are named when they are. Raises InputError if none can."""
         for k, item in enumerate(items):
             try:
-                return item, read_header(self.root / item.image, self.form.axes)
+                return item, self.header(item)
             except InputError:
                 if k + 1 == len(items):
                     raise
         raise AssertionError("a survey has items")
 
+    def header(self, item: Item) -> Header:
+        """What an image's file says of itself, read once: each step of training asks for it."""
+        if item.image not in self._headers:
+            self._headers[item.image] = read_header(self.root / item.image, self.form.axes)
+        return self._headers[item.image]
+
     def read(self, item: Item, window: Window | None = None) -> np.ndarray:
         """(H, W, C) as stored. Raises InputError for an image of other channels than the first."""
         path = self.root / item.image
-        found = read_header(path, self.form.axes).channels
+        found = self.header(item).channels
         repeated = self.channels == RGB and len(found) == 1
         if not repeated and len(found) != len(self.own) and not set(self.channels) <= set(found):
             raise InputError(
