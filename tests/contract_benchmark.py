@@ -127,7 +127,7 @@ class BenchmarkContract:
             path.unlink()
             np.save(path.with_suffix(".npy"), nothing)
         if truth.class_names:
-            (path.parents[2] / "classes.json").write_text('{"names": ["a", "b", "c", "d"]}')
+            (path.parents[2] / "dataset.json").write_text('{"classes": ["a", "b", "c", "d"], "unlabelled": [255]}')
         with pytest.raises(InputError, match="has no labelled pixel"):
             self.evaluate(out, data, json=tmp_path / "scores.json")
         assert not (tmp_path / "scores.json").exists()

@@ -24,9 +24,9 @@ def test_small_data_is_half_the_image_and_every_second_label(camvid_data: Path, 
         np.testing.assert_array_equal(half.labels(item), whole.labels(item)[::2, ::2])
         means = whole.image(item).reshape(6, 2, 8, 2, 3).mean(axis=(1, 3))
         assert abs(half.image(item) - means).max() <= 0.5
-    before = (tmp_path / "out" / "small-camvid" / "classes.json").stat().st_mtime_ns
+    before = (tmp_path / "out" / "small-camvid" / "dataset.json").stat().st_mtime_ns
     small("segmentation", camvid_data.parent, tmp_path / "out")
-    assert (tmp_path / "out" / "small-camvid" / "classes.json").stat().st_mtime_ns == before
+    assert (tmp_path / "out" / "small-camvid" / "dataset.json").stat().st_mtime_ns == before
 
 
 def test_small_normals_and_edges_are_as_they_were(nyudv2_data: Path, bsds500_data: Path, tmp_path: Path) -> None:

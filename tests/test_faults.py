@@ -71,7 +71,7 @@ def test_all_processes_hear_of_a_fault(tmp_path: Path, monkeypatch: pytest.Monke
         raise InputError("labels/a.png is broken")
 
     monkeypatch.setattr(sides, "validate", fail)
-    monkeypatch.setattr(start, "broadcast_object_list", lambda faults: told.extend(faults) or faults)
+    monkeypatch.setattr(sides, "broadcast_object_list", lambda faults: told.extend(faults) or faults)
     with pytest.raises(InputError, match=r"labels/a.png is broken"):
         sides.open_data(TrainConfig("edges", "scenes:4", tmp_path), start.Given(), Accelerator())
     assert told == ["labels/a.png is broken"]
