@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pixelnet.data.folder.words import LABELS, RENDERED, Place, Vocabulary
+from pixelnet.data.folder.words import LABELS, PLAIN, RENDERED, Place, Vocabulary
 from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_stored
 
@@ -153,10 +153,18 @@ def _by_words(places: Sequence[Place]) -> set[Place]:
         or (
             place.role in (None, "image")
             and place.spoken
-            and ((place.folder, place.bare) in silent or place.barest in loose)
+            and (
+                (place.folder, place.bare) in silent
+                or (place.folder, _unrendered(place)) in silent
+                or place.barest in loose
+            )
         )
     }
     return found or {place for place in places if place.role == "rendered"}
+
+
+def _unrendered(place: Place) -> tuple[str, ...]:
+    return tuple(field for field in place.bare if field not in RENDERED | PLAIN)
 
 
 # How an image and its labels may be called alike, from the strictest: what is compared of either.

@@ -15,6 +15,7 @@ from pixelnet.data.folder.layout import composed
 from pixelnet.errors import InputError
 
 FIELD = re.compile(r"\{(\w*)\}")
+Pair = tuple[PurePosixPath, Sequence[PurePosixPath]]
 
 
 @cache
@@ -108,12 +109,10 @@ def chosen(path: PurePosixPath, images: Sequence[str], globs: Sequence[str]) -> 
 # ------------------------------------------------------------------------------------------- proposals
 
 
-def proposal(
-    files: Sequence[PurePosixPath], pairs: Sequence[tuple[PurePosixPath, Sequence[PurePosixPath]]]
-) -> tuple[list[str], list[str]] | None:
+def proposal(files: Sequence[PurePosixPath], pairs: Sequence[Pair]) -> tuple[list[str], list[str]] | None:
     """Globs of images, and a pattern of labels for each annotator, that say what was found; None if none do.
 
-    pairs: each image that has labels, with the files of these. The first image's names are generalized and tried on
+    pairs: each image that has labels, with the files of these. The names of one image are generalized and tried on
     all.
     """
     folders = [path.parent.parts for path, _ in pairs]
@@ -122,19 +121,35 @@ def proposal(
     columns = list(zip(*folders, strict=True))
     parts = [column[0] if len(set(column)) == 1 else "*" for column in columns]
     globs = ["/".join([*parts, f"*{ending}"]) for ending in sorted({path.suffix for path, _ in pairs})]
-    first, labels = pairs[0]
-    patterns = [_generalized(label, first, parts) for label in labels]
-    said = named_pairs(files, globs, patterns)
+    first, labels = max(pairs, key=lambda pair: len(pair[1]))
+    try:
+        patterns = [_generalized(label, first, parts, pairs, globs) for label in labels]
+        said = named_pairs(files, globs, patterns)
+    except InputError:  # a name has braces, which are fields in patterns
+        return None
     wanted = {image: list(own) for image, own in pairs}
     return (globs, patterns) if said == wanted else None
 
 
-def _generalized(label: PurePosixPath, image: PurePosixPath, parts: Sequence[str]) -> str:
-    """A label's path with fields in place of what its image's wildcards stood for."""
+def _generalized(
+    label: PurePosixPath, image: PurePosixPath, parts: Sequence[str], pairs: Sequence[Pair], globs: Sequence[str]
+) -> str:
+    """A label's path with fields in place of what its image's wildcards stood for, so that it fits the most pairs."""
     stars = [own for own, part in zip(image.parent.parts, parts, strict=True) if part == "*"]
     folders = []
     for part in label.parent.parts:
         folders.append(f"{{{stars.index(part) + 1}}}" if part in stars else composed(part))
     name, stem = composed(label.name), composed(image.stem)
-    at = name.rfind(stem)
-    return "/".join([*folders, name if at < 0 else name[:at] + "{name}" + name[at + len(stem) :]])
+    options = [
+        "/".join([*folders, name[: own.start()] + "{name}" + name[own.start() + len(stem) :]])
+        for own in re.finditer(f"(?={re.escape(stem)})", name)
+    ]
+    if len(options) < 2:  # "a" is twice in "a_mask"
+        return options[0] if options else "/".join([*folders, name])
+    wanted = {path: {composed(str(own)) for own in labels} for path, labels in pairs}
+
+    def fits(pattern: str) -> int:
+        return sum(filled(pattern, path, named[path], "") in own for path, own in wanted.items())
+
+    named = select(list(wanted), globs, "")
+    return max(options, key=fits)

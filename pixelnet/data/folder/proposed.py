@@ -25,8 +25,8 @@ def proposed_form(data: "Folder") -> Form:
         form = replace(form, labels=tuple(map(str, survey.drawn)))
     elif not (form.images and form.labels):
         pairs = {item.image: item.labels for item in survey.items if item.labels}
-        images, labels = proposal(survey.files, list(pairs.items())) or ((), ())
-        form = replace(form, images=tuple(images), labels=tuple(labels))
+        if found := proposal(survey.files, list(pairs.items())):
+            form = replace(form, images=tuple(found[0]), labels=tuple(found[1]))
     if form.splits is None and survey.splits and form.images:
         form = replace(form, splits=_splits(data))
     return replace(
