@@ -20,7 +20,8 @@ class Scan(NamedTuple):
     """What one label map holds: where from, its numbers (or colors, as 0xRRGGBB) and how often each is there.
 
     colored: they are colors. palette: of a palette's indices, their colors. top: of its type. nodata: as Stored has it.
-    blobs: how many of its numbers but the commonest are one connected region each, and how many there are.
+    blobs: how many of its numbers but the commonest are one connected region each, and how many there are. triple: it
+    is stored in three channels, though they are equal.
     """
 
     file: str
@@ -31,6 +32,7 @@ class Scan(NamedTuple):
     top: int
     nodata: tuple[float, ...] = ()
     blobs: tuple[int, int] = (0, 0)
+    triple: bool = False
 
 
 def scan(stored: Stored, file: str, blobs: bool = False) -> Scan:
@@ -47,7 +49,8 @@ def scan(stored: Stored, file: str, blobs: bool = False) -> Scan:
         values, counts = np.unique(plane, return_counts=True)
     palette = None if stored.palette is None else packed(stored.palette)[values]
     found = _blobs(plane, values, counts) if blobs and not colored and FEW <= len(values) <= 4096 else (0, 0)
-    return Scan(file, values, counts, colored, palette, stored.top, stored.nodata, found)
+    triple = not colored and stored.values.ndim == 3 and stored.values.shape[2] >= 3
+    return Scan(file, values, counts, colored, palette, stored.top, stored.nodata, found, triple)
 
 
 def as_plane(stored: Stored, file: str) -> tuple[np.ndarray, bool]:

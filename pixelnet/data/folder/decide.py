@@ -41,15 +41,19 @@ def decide(scans: Sequence[Scan], form: Form) -> Coding:
 def _of_one_kind(scans: Sequence[Scan], form: Form) -> Sequence[Scan]:
     """The maps in colors, or those in numbers, whichever are more; the others are named when they are read.
 
-    A map in colors may be all black or white: numbers that are others' colors are no other kind.
+    A map in colors may be all black or white: what is stored as they are, or has others' colors, is no other kind.
     """
     colored = [own for own in scans if own.colored]
-    gray = [own for own in scans if not own.colored and own.palette is None]
+    gray = [own for own in scans if _is_gray(own)]
     known = {color for own in colored for color in own.values.tolist()}
     known |= {_key(own.color) for own in form.classes if own.color is not None}
     if not colored or all(int(value) * 0x010101 in known for own in gray for value in own.values):
         return scans
-    return gray if len(gray) > len(colored) else [own for own in scans if own.colored or own.palette is not None]
+    return gray if len(gray) > len(colored) else [own for own in scans if not _is_gray(own)]
+
+
+def _is_gray(own: Scan) -> bool:
+    return not (own.colored or own.triple) and own.palette is None
 
 
 def _total(scans: Iterable[Scan], what: str) -> Counter[int]:
@@ -207,7 +211,7 @@ def _assigned(found: Counter[int], unlabelled: tuple[int, ...], form: Form) -> t
     total = sum(found[value] for value in values)
     if not form.classes:
         if not 2 <= len(values) <= MOST:
-            raise InputError(_no_classes(values, unlabelled))
+            raise InputError(_no_classes(values, [value for value in unlabelled if value in found]))
         return [ClassForm(str(value), (value,)) for value in values], ""
     open_ = [own for own in form.classes if own.values is None]
     taken = {value for own in form.classes if isinstance(own.values, tuple) for value in own.values}
@@ -237,7 +241,7 @@ def _assigned(found: Counter[int], unlabelled: tuple[int, ...], form: Form) -> t
     return classes, "classes by value: " + ", ".join(f"{own.name} {chosen[id(own)]}" for own in open_[: 2 * NAMED])
 
 
-def _no_classes(values: list[int], unlabelled: tuple[int, ...]) -> str:
+def _no_classes(values: list[int], unlabelled: list[int]) -> str:
     if len(values) > MOST:
         return (
             f"the label maps hold {len(values)} values, more than there can be classes (254); if they number objects, "

@@ -202,7 +202,8 @@ def _choice(value: Any, where: str) -> str:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    large = isinstance(value, int) and abs(value) >= 2**1023  # which no float is
+    if isinstance(value, bool) or not isinstance(value, int | float) or large or not math.isfinite(value):
         raise _wrong(value, where, "a number")
     return value
 
@@ -299,9 +300,12 @@ def _range(value: Any, where: str) -> str | tuple[tuple[float, float], ...]:
 
 
 def _nodata(value: Any, where: str) -> tuple[float, ...]:
-    words = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
     listed = value if isinstance(value, list) else [value]
-    return tuple(words[item] if item in words else _number(item, where) for item in listed)
+    named = [str(item).lower() for item in listed]
+    return tuple(
+        float(name) if name in ("nan", "inf", "-inf") else _number(item, where)
+        for name, item in zip(named, listed, strict=True)
+    )
 
 
 def _axes(value: Any, where: str) -> str:
