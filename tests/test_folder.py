@@ -128,6 +128,7 @@ def test_any_number_may_be_the_unlabelled_one(folder_data, ignore: int, kind) ->
     ("content", "message"),
     [
         ('{"colours": [[0, 0, 0]]}', r"dataset.json: unknown key 'colours'"),
+        ('{"nodata": [[0]]}', r"dataset.json: nodata"),
         ('{"class": ["a", "b"]}', r"dataset.json: unknown key 'class'; did you mean 'classes'"),
         ('{"classes": "wall"}', r"dataset.json: classes is 'wall', expected a list such as"),
         ('{"classes": ["a", "b"', r"dataset.json cannot be read as JSON"),

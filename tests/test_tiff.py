@@ -206,3 +206,19 @@ def test_a_damaged_tiff_tells_nobody_but_who_asked(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.tif"], capture_output=True, text=True, check=True)
     assert "cannot be read" in done.stdout
     assert not done.stderr
+
+
+@pytest.mark.parametrize(("pages", "back_to"), [(2, 0), (3, 2), (150, 120)])
+def test_pages_that_lead_in_a_circle_are_refused(tmp_path: Path, pages: int, back_to: int) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(pages):
+            file.write(np.zeros((2, 3), np.uint16), metadata=None)
+    with tifffile.TiffFile(path) as file:
+        places = [page.offset for page in file.pages]
+    content = bytearray(path.read_bytes())
+    (tags,) = struct.unpack_from("<H", content, places[-1])
+    struct.pack_into("<I", content, places[-1] + 2 + 12 * tags, places[back_to])
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.tif cannot be read, .*its pages lead in a circle"):
+        read_header(path)

@@ -4,6 +4,8 @@ Sources: TIFF 6.0 and its tags; OME's XML; GDAL's tags 42112 (metadata) and 4211
 strip or tile by tile, by tifffile's own decoders.
 """
 
+import os
+import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +34,7 @@ RGB = ("red", "green", "blue")
 def open_tiff(path: str | Path) -> Iterator[tuple[Layout, Read] | None]:
     """What a TIFF file holds, and how a part of it is read; None of inks and the like, which Pillow converts."""
     with TiffFile(path) as file:
+        _require_end(file)
         pages, shape, axes, offset = _images(file, path)
         key = pages[0].keyframe
         if key.photometric in INKS and key.bitspersample == 8 and len(file.pages) == 1:
@@ -41,6 +44,24 @@ def open_tiff(path: str | Path) -> Iterator[tuple[Layout, Read] | None]:
         if layout.dtype.kind not in "buif" or 0 in shape:
             raise ValueError(f"an array of {layout.dtype}, shape {shape}")
         yield layout, _reader(file, path, pages, shape, axes, offset)
+
+
+def _require_end(file: TiffFile) -> None:
+    """Raise ValueError for pages that lead in a circle, which tifffile would follow without end."""
+    form, handle, offset, seen = file.tiff, file.filehandle, file.pages.first.offset, set()
+    while offset:
+        if offset in seen:
+            raise ValueError("its pages lead in a circle")
+        seen.add(offset)
+        handle.seek(offset)
+        count = handle.read(form.tagnosize)
+        if len(count) < form.tagnosize:
+            return
+        handle.seek(form.tagsize * struct.unpack(form.tagnoformat, count)[0], os.SEEK_CUR)
+        following = handle.read(form.offsetsize)
+        if len(following) < form.offsetsize:
+            return
+        (offset,) = struct.unpack(form.offsetformat, following)
 
 
 def _images(file: TiffFile, path: str | Path) -> tuple[Any, tuple[int, ...], str, int | None]:
