@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelnet.data.drawn import read_labelmap, roboflow_classes
+from pixelnet.data.drawn import read_class_table, read_labelmap, roboflow_classes
 from pixelnet.errors import InputError
 
 
@@ -51,3 +51,13 @@ def test_what_is_no_text(tmp_path: Path) -> None:
             read(tmp_path / "list")
         with pytest.raises(InputError, match="none is not there, or is no file"):
             read(tmp_path / "none")
+
+
+def test_a_table_of_classes(tmp_path: Path) -> None:
+    text = 'name, r, g, b\nroad, 128, 64, 128\n"tree, low",0,255,0\n'
+    assert read_class_table(written(tmp_path, text)) == {(128, 64, 128): "road", (0, 255, 0): "tree, low"}
+    for other in ("", "image,width\na,3\n", "name,x,y,z\na,0,0,0\n"):
+        assert read_class_table(written(tmp_path, other)) is None
+    for line in ("a", "a,1,2", "a,1,2,256", "a,1,2,3,4"):
+        with pytest.raises(InputError, match=r"list: line 2 is 'a.*', expected a class and its color"):
+            read_class_table(written(tmp_path, f"name,r,g,b\n{line}\n"))

@@ -1,4 +1,7 @@
-"""What exports say of the numbers and colors in their label maps: CVAT's labelmap.txt, Roboflow's _classes.csv."""
+"""What lies beside label maps and says what their numbers and colors mean.
+
+CVAT's labelmap.txt, Roboflow's _classes.csv, and the tables name,r,g,b that many data sets come with (class_dict.csv).
+"""
 
 import csv
 from pathlib import Path
@@ -6,6 +9,8 @@ from typing import Any
 
 from pixelnet.data.drawn.shapes import class_name
 from pixelnet.errors import InputError
+
+HEADING = ("name", "r", "g", "b")
 
 
 def read_labelmap(path: Path) -> dict[tuple[int, int, int], str]:
@@ -37,6 +42,27 @@ def roboflow_classes(path: Path) -> dict[int, str]:
         except ValueError:
             raise InputError(f"{where} is {line!r}, expected a pixel value of 0 to 255, a comma, a class") from None
         add(classes, value, name, where)
+    return classes
+
+
+def read_class_table(path: Path) -> dict[tuple[int, int, int], str] | None:
+    """The class of each color in a table headed "name,r,g,b"; None for a table of another kind.
+
+    Raises InputError that names the line.
+    """
+    heading, *rest = [*lines(path), ("", "")]
+    if [field.strip().lower() for field in heading[1].split(",")] not in (list(HEADING), ["class", *HEADING[1:]]):
+        return None
+    classes: dict[tuple[int, int, int], str] = {}
+    for where, line in rest[:-1]:
+        try:
+            name, *color = next(csv.reader([line], skipinitialspace=True))
+            red, green, blue = map(byte, color)
+        except ValueError:
+            raise InputError(
+                f"{where} is {line!r}, expected a class and its color: name, 0 to 255 three times"
+            ) from None
+        add(classes, (red, green, blue), name, where)
     return classes
 
 

@@ -146,17 +146,16 @@ class Folder(Dataset):
         width, height = self.size_of_image(i)
         orientation = 1 if self.form.orientation == "exif" else self._orientation(i)
         if orientation != 1 and (self.turned or labels.shape[:2] != (height, width)):
-            labels = upright(labels, orientation)
+            labels = upright(labels, orientation, self.task_name == "normals")
         if labels.shape[:2] != (height, width):
             raise InputError(self._mismatch(i, (labels.shape[1], labels.shape[0])))
         return labels
 
     def _mismatch(self, i: int, found: tuple[int, int]) -> str:
         item, size = self.items[i], self.size_of_image(i)
-        return (
-            f"{item.labels[0]} is {found[0]}x{found[1]} but {item.image} is {size[0]}x{size[1]}; resize the label with "
-            "nearest neighbor"
-        )
+        turned = found == size[::-1]
+        remedy = "one of them was turned; turn it back" if turned else "resize the label with nearest neighbor"
+        return f"{item.labels[0]} is {found[0]}x{found[1]} but {item.image} is {size[0]}x{size[1]}; {remedy}"
 
     def _fits_stored(self) -> bool:
         """Whether the labels fit the photos as stored; said, with the choice, where any photo has a rotation."""

@@ -1,9 +1,9 @@
-"""Classes as tools write them beside label maps: CVAT's labelmap.txt (colors), Roboflow's _classes.csv (numbers)."""
+"""Classes as tools write them beside label maps: labelmap.txt and class_dict.csv (colors), _classes.csv (numbers)."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from pixelnet.data.drawn import read_labelmap, roboflow_classes
+from pixelnet.data.drawn import read_class_table, read_labelmap, roboflow_classes
 from pixelnet.data.folder.form import ClassForm
 from pixelnet.errors import InputError
 
@@ -18,6 +18,9 @@ def classes_beside(root: Path, files: Sequence[PurePosixPath]) -> tuple[ClassFor
         elif path.name == "_classes.csv":
             numbers = roboflow_classes(root / path)
             known[path] = tuple(ClassForm(name, (number,)) for number, name in numbers.items())
+        elif path.suffix.lower() == ".csv" and "class" in path.name.lower():
+            table = read_class_table(root / path) or {}
+            known |= {path: tuple(ClassForm(name, None, color) for color, name in table.items())} if table else {}
     for path, classes in known.items():
         first = next(iter(known))
         if classes != known[first]:

@@ -1,7 +1,7 @@
 """Whether labels fit photos as EXIF turns them or as they are stored: cameras note a rotation that tools pass over.
 
-Sizes tell where the sides are exchanged. For half turns and squares the labels' borders tell: they lie where the photo
-changes, so its mean gradient there is larger the right way round.
+Sizes tell where the sides are exchanged. For half turns and squares it is told by where labels change: the photo
+changes there, too, so its mean gradient there is larger the right way round.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,19 @@ TURNS: dict[int, tuple[bool, bool, bool]] = {
 SURER = 1.25  # how many times larger the gradient must be, at the labels' borders, to overrule EXIF
 
 
-def upright(labels: np.ndarray, orientation: int) -> np.ndarray:
-    """A map (H, W) or (H, W, L) that fits a photo as stored -> one that fits it upright."""
+def upright(labels: np.ndarray, orientation: int, normals: bool = False) -> np.ndarray:
+    """A map (H, W) or (H, W, L) that fits a photo as stored -> one that fits it upright.
+
+    normals: its vectors (x right, y down, z) turn, too.
+    """
     exchange, rows, columns = TURNS[orientation]
     turned = np.swapaxes(labels, 0, 1) if exchange else labels
-    return np.ascontiguousarray(turned[:: -1 if rows else 1, :: -1 if columns else 1])
+    turned = turned[:: -1 if rows else 1, :: -1 if columns else 1]
+    if normals:
+        turned = turned[..., [1, 0, 2] if exchange else [0, 1, 2]] * np.array(
+            [1 - 2 * columns, 1 - 2 * rows, 1], np.float32
+        )
+    return np.ascontiguousarray(turned)
 
 
 def fits_stored(pairs: Iterable[tuple[int, np.ndarray, np.ndarray]]) -> bool:
@@ -42,21 +50,28 @@ def fits_stored(pairs: Iterable[tuple[int, np.ndarray, np.ndarray]]) -> bool:
             continue
         if TURNS[orientation][0] and image.shape[0] != image.shape[1]:
             continue  # of the upright size already, so drawn upright
-        rises = _gradient(image)
-        turned += _at_borders(rises, labels)
-        stored += _at_borders(rises, upright(labels, orientation))
+        if min(image.shape[:2]) < 2:
+            continue
+        rises, changes = _gradient(image), _changes(labels)
+        turned += float((rises * changes).sum() / rises.mean().clip(1e-6))
+        stored += float((rises * upright(changes, orientation)).sum() / rises.mean().clip(1e-6))
     return stored > SURER * turned
 
 
-def _gradient(image: np.ndarray) -> np.ndarray:
-    gray = image.astype(np.float32).mean(axis=2)
-    down, right = np.gradient(gray)
+def _gradient(values: np.ndarray) -> np.ndarray:
+    """How fast values (H, W, C) change; those that are no number do not."""
+    sound = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0).mean(axis=2)
+    down, right = np.gradient(sound)
     return np.hypot(down, right)
 
 
-def _at_borders(rises: np.ndarray, labels: np.ndarray) -> float:
-    """The mean gradient where labels change, as a multiple of that of the whole photo."""
-    border = np.zeros(labels.shape[:2], bool)
-    border[1:] |= labels[1:] != labels[:-1]
-    border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    return float(rises[border].mean() / (rises.mean() + 1e-6)) if border.any() else 0.0
+def _changes(labels: np.ndarray) -> np.ndarray:
+    """Where labels change, (H, W) that sums up to 1, or zeros: at the borders of ids, or as fast as real values do."""
+    if labels.dtype == np.uint8:
+        border = np.zeros(labels.shape, np.float32)
+        border[1:] += labels[1:] != labels[:-1]
+        border[:, 1:] += labels[:, 1:] != labels[:, :-1]
+        changes = border.clip(max=1)
+    else:
+        changes = _gradient(labels.reshape(*labels.shape[:2], -1))
+    return changes / max(float(changes.sum()), 1e-6)

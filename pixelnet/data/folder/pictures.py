@@ -25,7 +25,7 @@ class Pictures:
         self.root, self.form = survey.root, survey.form
         self._headers: dict[PurePosixPath, Header] = {}
         self.first, header = self._readable(survey.items)
-        self.own = header.channels
+        self.own, self.dtype = header.channels, header.dtype
         chosen = _chosen(header, self.form, str(self.first.image))
         # Gray stands for all three colors, so that pretrained weights serve it.
         self.channels = RGB if chosen == ("gray",) and not self.form.channels else chosen
@@ -50,13 +50,19 @@ class Pictures:
 
     def read(self, item: Item, window: Window | None = None) -> np.ndarray:
         """(H, W, C) as stored. Raises InputError for an image of other channels than the first."""
-        path = self.root / item.image
-        found = self.header(item).channels
+        path, header = self.root / item.image, self.header(item)
+        found = header.channels
         repeated = self.channels == RGB and len(found) == 1
-        if not repeated and len(found) != len(self.own) and not set(self.channels) <= set(found):
+        chosen = self.form.channels and set(self.channels) <= set(found)
+        if not repeated and len(found) != len(self.own) and not chosen:
             raise InputError(
                 f"{item.image} has the channels {', '.join(found)}, and {self.first.image} {', '.join(self.own)}; save "
                 f'them alike, or choose those that all have by "channels" in {FILE}'
+            )
+        if header.dtype != self.dtype and self.form.range is None:
+            raise InputError(
+                f"{item.image} holds {header.dtype} and {self.first.image} {self.dtype}, so that what is black and "
+                f'white in them differs; save them alike, or say "range" in {FILE}: "type", or numbers'
             )
         wanted = None if repeated or self.channels == found else self._wanted(found)
         pixels = read_pixels(path, item.page, window, wanted, self.form.axes)
@@ -76,7 +82,7 @@ class Pictures:
 
     def _wanted(self, found: Sequence[str]) -> list[str | int]:
         """The channels by name where a file has the name, by place where it has not."""
-        return [name if name in found else self.own.index(name) for name in self.channels]
+        return [name if name in found or name == "gray" else self.own.index(name) for name in self.channels]
 
     def _ranges(self, survey: Survey, header: Header) -> tuple[tuple[float, float], ...] | None:
         asked = self.form.range
@@ -105,4 +111,6 @@ def _chosen(header: Header, form: Form, file: str) -> tuple[str, ...]:
     """The names of the channels that are wanted. Raises InputError for one that is not there."""
     if not form.channels:
         return header.channels
+    if header.gray and form.channels == ("gray",):  # of pictures, which are three colors to others
+        return ("gray",)
     return tuple(header.channels[k] for k in channel_indices(header, form.channels, file))
