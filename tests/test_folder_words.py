@@ -8,7 +8,7 @@ ANY = Vocabulary((), frozenset(), generic=True)
 
 
 def place(path: str, top: int = 0):
-    return ANY.place(PurePosixPath(path), top)
+    return ANY.place(PurePosixPath(path), top=top)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,16 @@ def test_the_deepest_folder_that_speaks_decides() -> None:
     assert place("photos_and_masks/masks/a.png").role == "label"
     assert place("Dataset_with_GT/benign/a.png").role == "label"
     assert place("Dataset_with_GT/benign/a.png", top=1).role is None
+
+
+def test_the_outermost_split_decides_below_what_holds_everything() -> None:
+    assert place("val/train/a.png").split == "val"  # a picture of a train
+    assert place("val/train/a.png").folder == ("train",)
+    assert place("training_data/val/a.png").split == "train"
+    assert ANY.place(PurePosixPath("training_data/val/a.png"), shared=1).split == "val"
+    assert ANY.place(PurePosixPath("train/images/a.png"), shared=2).split == "train"
+    assert place("train_val/images/a.png").split == "train"
+    assert place("train_test_split/images/a.png").split is None
 
 
 def test_words_of_labels_and_people_are_no_part_of_a_name() -> None:

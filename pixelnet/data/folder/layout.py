@@ -99,10 +99,10 @@ def discover(
     """
     endings = {*IMAGE_EXTENSIONS, *LABEL_EXTENSIONS, *extra, ".json"}
     known = [path for path in files if path.suffix.lower() in endings]
-    found = _discovered(root, [words.place(path) for path in known], drawn)
     top = begin_alike([path.parts[:-1] for path in known])
+    found = _discovered(root, [words.place(path, top) for path in known], drawn)
     if top and not any(pair.labels for pair in found.pairs):  # perhaps "Photos with labels/" holds both
-        again = _discovered(root, [words.place(path, top) for path in known], drawn)
+        again = _discovered(root, [words.place(path, top, top) for path in known], drawn)
         return again if any(pair.labels for pair in again.pairs) else found
     return found
 

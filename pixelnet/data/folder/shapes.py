@@ -36,7 +36,9 @@ def files_of_many(root: Path, files: Sequence[PurePosixPath], form: Form) -> dic
 def items_of(root: Path, files: Sequence[PurePosixPath], drawn: Drawn, form: Form, notes: list[str]) -> list[Item]:
     """An item for each image of the files of shapes. Raises InputError for images that are on one side only."""
     words = Vocabulary((), frozenset(), generic=True)
-    places = [words.place(path) for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
+    top = begin_alike([path.parts[:-1] for path in pictures])
+    places = [words.place(path, top) for path in pictures]
     by_name: dict[str, list[Place]] = {}
     for place in places:
         by_name.setdefault(composed(place.path.name), []).append(place)

@@ -10,7 +10,7 @@ from typing import Any
 from pixelnet.data.drawn import kind_of
 from pixelnet.data.folder import shapes
 from pixelnet.data.folder.form import FILE, Form, read_form
-from pixelnet.data.folder.layout import Found, Item, Pair, composed, discover, files_in
+from pixelnet.data.folder.layout import Found, Item, Pair, begin_alike, composed, discover, files_in
 from pixelnet.data.folder.legend import classes_beside
 from pixelnet.data.folder.patterns import chosen, named_pairs, select
 from pixelnet.data.folder.words import LABELS, SPLIT_OF, Vocabulary, fields, vocabulary
@@ -153,7 +153,13 @@ def _explicit(files: Sequence[PurePosixPath], form: Form) -> Found:
     """The pairs that dataset.json's globs and patterns name."""
     words = Vocabulary((), frozenset(), generic=True)
     pairs = named_pairs(files, form.images, form.labels)
-    return Found([Pair(words.place(image), tuple(map(words.place, labels))) for image, labels in pairs.items()])
+    top = begin_alike([path.parts[:-1] for image, labels in pairs.items() for path in (image, *labels)])
+    return Found(
+        [
+            Pair(words.place(image, top), tuple(words.place(own, top) for own in labels))
+            for image, labels in pairs.items()
+        ]
+    )
 
 
 def _discovered(root: Path, files: Sequence[PurePosixPath], form: Form, task: str | Task, strict: bool) -> Found:

@@ -92,16 +92,19 @@ class Vocabulary:
         self.labels = frozenset(own) | (frozenset(LABELS) if generic else frozenset())
         self.aside = (others | (frozenset() if generic else frozenset(LABELS))) - frozenset(own)
 
-    def place(self, path: PurePosixPath, top: int = 0) -> Place:
-        """What the path of a file says; its first `top` folders, which hold everything, say nothing of its role."""
-        split = role = None
+    def place(self, path: PurePosixPath, shared: int = 0, top: int = 0) -> Place:
+        """What the path of a file says.
+
+        shared: how many of its folders, from the outermost, hold everything: a split below them counts more. top: how
+        many of these say nothing of what it is, either.
+        """
+        role, split = None, _split_of(path.parts[:-1], shared)
         words: list[str] = []
         annotator: list[str] = []
         folder = []
         for depth, part in enumerate(path.parts[:-1]):
             own, people, rest = self._sorted(fields(part))
-            split = next((SPLIT_OF[field] for field in rest if field in SPLIT_OF), split)
-            rest = [field for field in rest if field not in SPLIT_OF]
+            rest = [field for field in rest if split is None or SPLIT_OF.get(field) != split]
             found = self._role(own, rest) if depth >= top else None
             if found:
                 role, words = found, [] if found in ("image", "aside") else own
@@ -151,6 +154,20 @@ class Vocabulary:
             else:
                 rest.append(field)
         return own, people, rest
+
+
+def _split_of(folders: Sequence[str], shared: int) -> str | None:
+    """The split that a path's folders tell: the outermost that tells one, of those below the shared ones if any does.
+
+    Within it a folder may be called after what it shows: val/train/0.png is a train. train_val is train;
+    train_test_split tells nothing.
+    """
+    found = []
+    for depth, folder in enumerate(folders):
+        own = {SPLIT_OF[field] for field in fields(folder) if field in SPLIT_OF}
+        if own and (len(own) == 1 or own == {"train", "val"}):
+            found.append((depth < shared, "train" if len(own) > 1 else own.pop()))
+    return min(found, key=lambda own: own[0])[1] if found else None
 
 
 def vocabulary(task: str, folder: str, generic: bool) -> Vocabulary:
