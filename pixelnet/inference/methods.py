@@ -141,7 +141,7 @@ def same_classes(model: PixelNet, dataset: Dataset) -> None:
             f"the model has {model.config.num_classes} classes, {dataset.source} has {len(theirs)}; "
             "evaluate on the data set it was trained for"
         )
-    # A folder without classes.json calls its classes 0, 1, 2.
+    # A folder whose classes nobody named calls them by their numbers.
     if names and names != theirs and not names[0].isdecimal() and not theirs[0].isdecimal():
         raise InputError(
             f"the model's classes are {', '.join(names)}, those of {dataset.source} {', '.join(theirs)}; "
