@@ -278,3 +278,9 @@ def test_a_declared_nodata_is_unlabelled() -> None:
     coding = decided(gray(0, 1, 9)._replace(nodata=(9.0,)))
     assert coding.names == ("0", "1")
     assert decode(coding, gray(0, 1, 9, size=3)._replace(nodata=(9.0,))) == [0, 1, 255]
+
+
+def test_a_threshold_leaves_what_is_unlabelled_alone() -> None:
+    stored = gray(3, 127, 200, size=6)
+    coding = decide([scan(stored, "a.png")], parse({"threshold": 100, "unlabelled": [127]}, "dataset.json"))
+    assert coding.decode(stored, "a.png").tolist() == [[0, 0, 255, 255, 1, 1]]

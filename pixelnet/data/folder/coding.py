@@ -125,7 +125,8 @@ class Coding:
         how often it is there, and where first."""
         plane, colored = as_plane(stored, file)
         if self.threshold is not None:
-            return (plane >= self.threshold).astype(np.uint8)
+            known = ~np.isin(plane, (*self.unlabelled, -1))
+            return np.where(known, plane >= self.threshold, UNLABELLED).astype(np.uint8)
         if self.colored and not colored:
             plane = packed(stored.palette)[plane] if stored.palette is not None else 0x010101 * plane.astype(np.int64)
         elif colored and not self.colored:

@@ -152,7 +152,8 @@ def _thresholded(found: Counter[int], top: int, form: Form) -> Coding:
         raise InputError(
             f"a threshold makes two classes, and {FILE} names {', '.join(names)}; name two, or leave it out"
         )
-    coding = Coding(names, _own_colors(form), threshold=threshold)
+    unlabelled = tuple(value for value in form.unlabelled or () if isinstance(value, int))
+    coding = Coding(names, _own_colors(form), unlabelled=unlabelled, threshold=threshold)
     between = sum(count for value, count in found.items() if value not in (0, max(found)))
     share = between / max(sum(found.values()), 1)
     if form.threshold is None:

@@ -125,6 +125,7 @@ def to_json(form: Form) -> dict[str, Any]:
         for field in fields(Form)
         if getattr(form, field.name) != getattr(empty, field.name)
     }
+    kept |= {key: int(value) for key, value in kept.items() if isinstance(value, float) and value == int(value)}
     if form.classes:
         kept["classes"] = [
             {key: value for key, value in asdict(own).items() if value is not None} for own in form.classes
