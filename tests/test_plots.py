@@ -64,7 +64,7 @@ def test_names_are_no_formulas() -> None:
         axes.set_title("$\\frac")
         axes.legend()
 
-    assert draw_plot(Plot("$", draw, (3, 2))).content[:4] == b"\x89PNG"
+    assert draw_plot(Plot("$", draw, (3, 2))).pixels[:4] == b"\x89PNG"
 
 
 def test_a_metrics_line_of_something_else_is_named(tmp_path: Path) -> None:

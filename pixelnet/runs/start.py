@@ -139,7 +139,7 @@ def writing(config: TrainConfig, accelerator: Accelerator) -> Iterator[None]:
         faults: list[str | None] = [None]
         if accelerator.is_main_process:
             try:
-                kept, passing = (checkpoint.WEIGHTS, checkpoint.CHECKPOINT), (checkpoint.CONFIG, METRICS)
+                kept, passing = (checkpoint.WEIGHTS, checkpoint.CHECKPOINT), (checkpoint.CONFIG, METRICS, IMAGES)
                 stack.enter_context(only_writer(config.out, kept, passing))
             except InputError as error:
                 faults = [str(error)]
