@@ -23,9 +23,12 @@ class Stopped(KeyboardInterrupt):
         self.code = 128 + number
 
 
-def ignore() -> None:
-    """For processes that help another one, which hears the same signals and ends them."""
-    _set(dict.fromkeys(SIGNALS, signal.SIG_IGN))
+def ignore_interrupts() -> None:
+    """For processes that help another one. Ctrl-C, which a terminal tells all of them, is the other's to answer.
+
+    SIGTERM ends them at once: that is how the other does, when it ends.
+    """
+    _set({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL})
 
 
 def leave_to_parent() -> None:

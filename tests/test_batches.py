@@ -1,6 +1,7 @@
 """Batches: a function of (seed, step) alone; labels read at their own pixels; padding that counts for nothing."""
 
 import errno
+import multiprocessing
 import os
 import pickle
 import signal
@@ -368,9 +369,11 @@ def test_what_fails_in_a_worker_is_done_without(ends: str, capsys: pytest.Captur
     if ends == "data":
         with pytest.raises(InputError, match=r"^labels/a.png is broken$"):
             list(made)
+        assert not multiprocessing.active_children()
         return
     for found, expected in zip(made, (Batches(*parts)[step] for step in range(5)), strict=True):
         assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert not multiprocessing.active_children()  # which the end of this process would wait for
     said = capsys.readouterr().err
     assert said.startswith("pixelnet: goes on without workers (--num-workers 0): ")
     assert said.count("\n") == 1

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from pixelnet.data.dataset import Dataset
 from pixelnet.data.transforms import Augmentation, View, cut_view, draw_view, move_onto
 from pixelnet.points import Sampler, TwoPhase
-from pixelnet.signals import ignore
+from pixelnet.signals import ignore_interrupts
 from pixelnet.tasks.task import Task
 
 
@@ -168,7 +168,7 @@ def stream(batches: Batches, first: int, last: int, workers: int) -> Iterator[Ba
     except Exception as error:  # torch's, the system's, or the data's own out of a worker
         if step < last:
             batch = batches[step]
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            reason = (str(error).splitlines() or [type(error).__name__])[-1][:200]
             tqdm.write(f"pixelnet: goes on without workers (--num-workers 0): {reason}", sys.stderr)
             yield batch
             step += 1
@@ -178,17 +178,26 @@ def stream(batches: Batches, first: int, last: int, workers: int) -> Iterator[Ba
 
 def _from_workers(batches: Batches, steps: range, workers: int) -> Iterator[Batch]:
     loader = DataLoader(
-        batches, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=4, worker_init_fn=_helper
-    )
+        batches, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=4, worker_init_fn=_helper,
+        collate_fn=_shared,  # type: ignore[arg-type]
+    )  # fmt: skip
     before = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
     made = iter(loader)
     if before is not None and threading.current_thread() is threading.main_thread():
         # torch would have a worker's end raise wherever this process is, in the middle of a step; asking for a batch
         # finds it out as well.
         signal.signal(signal.SIGCHLD, before)
-    yield from made
+    try:
+        yield from made
+    finally:
+        made._shutdown_workers()  # type: ignore[attr-defined]  # also where what went wrong still holds on to it
+
+
+def _shared(batch: Batch) -> Batch:
+    """The batch in shared memory. Where that is full this fails, and is told of; in the queue it would just be lost."""
+    return Batch(*(tensor.share_memory_() for tensor in batch))
 
 
 def _helper(_: int) -> None:
     torch.set_num_threads(1)  # the cores belong to the network
-    ignore()
+    ignore_interrupts()

@@ -22,7 +22,7 @@ from pixelnet.metrics import boundaries
 from pixelnet.metrics.intervals import Counts
 from pixelnet.metrics.matching import Method
 from pixelnet.rasters import one_channel, read_stored
-from pixelnet.signals import ignore
+from pixelnet.signals import ignore_interrupts
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Benchmark(Scorer):
         if self.workers == 0:
             self.counts.append(self.count(*pair))
             return
-        self.pool = self.pool or ProcessPoolExecutor(self.workers, initializer=ignore)
+        self.pool = self.pool or ProcessPoolExecutor(self.workers, initializer=ignore_interrupts)
         try:
             self.jobs.append((self.pool.submit(self.count, *pair), pair))
         except BrokenProcessPool:
