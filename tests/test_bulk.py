@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 from test_predict import TASKS, picture, small
 
-from pixelnet import InputError
+from pixelnet import InputError, PixelNet
 from pixelnet.inference.bulk import Unanswered, image_files, predict_files, read_points
 from pixelnet.tasks.normals import read_normals
 
@@ -317,3 +317,14 @@ def test_the_images_themselves_are_not_written_over(images: Path, way: str) -> N
         with pytest.raises(InputError, match=r"lies where answers are written, .* choose another --out"):
             predict_files(small(), [named], out)
     assert all(path.read_bytes() == content for path, content in {**before, **answers}.items())
+
+
+def test_no_answer_goes_through_a_link_within_the_folder_of_answers(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "out/edges").mkdir(parents=True)
+    (tmp_path / "elsewhere.png").write_bytes(b"mine")
+    (tmp_path / "out/edges/a.png").symlink_to(tmp_path / "elsewhere.png")
+    model = PixelNet("edges", backbone="test_resnet", hidden=(4,))
+    with pytest.raises(InputError, match="is a link"):
+        predict_files(model, tmp_path / "a.png", tmp_path / "out")
+    assert (tmp_path / "elsewhere.png").read_bytes() == b"mine"

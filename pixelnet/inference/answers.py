@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pixelnet.files import write_atomic, write_png
+from pixelnet.files import inside, write_atomic, write_png
 from pixelnet.geometry import convert_normals
 from pixelnet.tasks import Task
 from pixelnet.tasks.task import RGB
@@ -29,17 +29,18 @@ def write_dense(folder: Path, name: PurePath, image: np.ndarray, answers: Answer
     written = []
     for own, answer in answers.items():
         part = task.parts[own]
-        path = _inside(folder / own, name, part.suffix)
+        path = place_in(folder, own, name, part.suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write(path, convert_normals(answer, axes) if own == "normals" else answer)
         written.append(path)
-    view = _inside(folder / VIEW, name, ".png")
+    view = place_in(folder, VIEW, name, ".png")
     write_png(view, overview(image, answers, task) if len(answers) > 1 else task.paint(*answers.values()))
     return [*written, view]
 
 
-def _inside(folder: Path, name: PurePath, suffix: str) -> Path:
-    return folder / name.with_name(name.name + suffix)
+def place_in(folder: Path, kind: str, name: PurePath, suffix: str) -> Path:
+    """FOLDER/KIND/NAME with its ending. Raises InputError if a link lies on the way, which might lead elsewhere."""
+    return inside(folder, kind, str(name.with_name(name.name + suffix)))
 
 
 def write_table(path: Path, points: np.ndarray, answers: Answers, task: Task, axes: str) -> Path:

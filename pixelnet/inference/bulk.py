@@ -15,7 +15,7 @@ from pixelnet.data.images import to_array, view_of
 from pixelnet.errors import InputError
 from pixelnet.files import read_text, write_atomic
 from pixelnet.geometry import convert_normals
-from pixelnet.inference.answers import POINTS, VIEW, write_dense, write_table
+from pixelnet.inference.answers import POINTS, VIEW, place_in, write_dense, write_table
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.rasters import IMAGE_EXTENSIONS, check_axes, is_image, read_header
@@ -136,7 +136,7 @@ def predict_files(
             failures.append(Failure(str(item.name), item.path, reason))
             continue
         if wanted is not None:
-            table = folder / POINTS / f"{item.name}.csv"
+            table = place_in(folder, POINTS, item.name, ".csv")
             written.append(write_table(table, wanted, answers, model.task, convention))
         else:
             shown = view_of(image, model.config.ranges)
