@@ -176,6 +176,16 @@ class Coding:
         return ", ".join(self._said(k) for k in range(len(self.names)))
 
 
+def key_of(color: RGB) -> int:
+    """A color as 0xRRGGBB."""
+    return (color[0] << 16) | (color[1] << 8) | color[2]
+
+
+def color_of(key: int) -> RGB:
+    """0xRRGGBB as a color."""
+    return key >> 16, key >> 8 & 255, key & 255
+
+
 def shown(color: int) -> str:
     return f"#{color:06x}"
 

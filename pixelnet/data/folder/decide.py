@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from pixelnet.data.dataset import UNLABELLED
-from pixelnet.data.folder.coding import FEW, Coding, Scan, listed, shown
+from pixelnet.data.folder.coding import FEW, Coding, Scan, color_of, key_of, listed, shown
 from pixelnet.data.folder.form import FILE, OTHER, RGB, ClassForm, Form
 from pixelnet.errors import InputError
 
@@ -46,7 +46,7 @@ def _of_one_kind(scans: Sequence[Scan], form: Form) -> Sequence[Scan]:
     colored = [own for own in scans if own.colored]
     gray = [own for own in scans if _is_gray(own)]
     known = {color for own in colored for color in own.values.tolist()}
-    known |= {_key(own.color) for own in form.classes if own.color is not None}
+    known |= {key_of(own.color) for own in form.classes if own.color is not None}
     if not colored or all(int(value) * 0x010101 in known for own in gray for value in own.values):
         return scans
     return gray if len(gray) > len(colored) else [own for own in scans if not _is_gray(own)]
@@ -76,7 +76,7 @@ def _by_palette(scans: Sequence[Scan], form: Form) -> bool:
         return False
     if form.classes and all(own.color is not None and own.values is None for own in form.classes):
         used = {color for own in palettes for color in own.palette.tolist()}  # type: ignore[union-attr]
-        return used & {_key(own.color) for own in form.classes if own.color} != set()
+        return used & {key_of(own.color) for own in form.classes if own.color} != set()
     known: dict[int, int] = {}
     return any(
         known.setdefault(index, color) != color
@@ -85,21 +85,15 @@ def _by_palette(scans: Sequence[Scan], form: Form) -> bool:
     )
 
 
-def _key(color: RGB) -> int:
-    return (color[0] << 16) | (color[1] << 8) | color[2]
-
-
-def _rgb(key: int) -> RGB:
-    return key >> 16, key >> 8 & 255, key & 255
-
-
 def _by_color(scans: Sequence[Scan], form: Form) -> Coding:
     found: Counter[int] = Counter()
     for own in scans:
         colors = own.values if own.colored else own.palette if own.palette is not None else own.values * 0x010101
         for color, count in zip(colors.tolist(), own.counts.tolist(), strict=True):
             found[color] += count
-    unlabelled = tuple(_key(value) if isinstance(value, tuple) else value * 0x010101 for value in form.unlabelled or ())
+    unlabelled = tuple(
+        key_of(value) if isinstance(value, tuple) else value * 0x010101 for value in form.unlabelled or ()
+    )
     if form.classes:
         without = [own.name for own in form.classes if own.color is None]
         if without:
@@ -116,11 +110,11 @@ def _by_color(scans: Sequence[Scan], form: Form) -> Coding:
                 f'{FILE} "classes", each with a name and a "color"'
             )
         rest.sort()
-        named = [(shown(color), _rgb(color)) for color in rest]
+        named = [(shown(color), color_of(color)) for color in rest]
     coding = Coding(
         tuple(name for name, _ in named),
         tuple(color for _, color in named),
-        tuple((_key(color),) for _, color in named),
+        tuple((key_of(color),) for _, color in named),
         unlabelled,
         colored=True,
     )

@@ -127,7 +127,7 @@ def _discovered(root: Path, every: Sequence[Place], drawn: Callable[[Path], bool
     found.pairs, found.orphans = _paired(images, labels, found.notes)
     unused = [place for place in aside if place.role is None]
     if unused:
-        found.notes.append(f"left aside, beside the folders of images: {_some(unused)}")
+        found.notes.append(f"left aside, beside the folders of images: {some([place.path for place in unused])}")
     return found
 
 
@@ -214,9 +214,9 @@ def _paired(images: Sequence[Place], labels: Sequence[Place], notes: list[str]) 
     if any(pair.labels for pair in pairs):
         orphans = [place for place in orphans if not _is_rendered(place)]
     known = {*orphans, *(place for pair in pairs for place in pair.labels)}
-    rendered = [place for members in sets.values() for place in members if place not in known]
+    rendered = [place.path for members in sets.values() for place in members if place not in known]
     if rendered:
-        notes.append(f"left aside, as renderings or maps of objects beside the labels: {_some(rendered)}")
+        notes.append(f"left aside, as renderings or maps of objects beside the labels: {some(rendered)}")
     return pairs, orphans
 
 
@@ -375,9 +375,10 @@ def _folder(place: Place) -> str:
     return f"{parent}/" if parent != "." else str(place.path)
 
 
-def _some(places: Sequence[Place]) -> str:
-    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-    return ", ".join(str(place.path) for place in places[:NAMED]) + more
+def some(paths: Sequence[PurePosixPath]) -> str:
+    """The first few of several paths, and how many more there are."""
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(map(str, paths[:NAMED])) + more
 
 
 def begin_alike(texts: Sequence[Sequence[str]]) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pixelnet.config import read_json
 from pixelnet.data.dataset import Dataset
-from pixelnet.data.folder.coding import Coding
+from pixelnet.data.folder.coding import Coding, color_of
 from pixelnet.data.folder.form import FILE, OTHER, ClassForm, Form, to_text
 from pixelnet.data.folder.nnunet import is_nnunet
 from pixelnet.data.folder.patterns import proposal
@@ -88,4 +88,4 @@ def _classes(data: "Folder", coding: Coding | None) -> tuple[ClassForm, ...]:
 def _unlabelled(coding: Coding) -> tuple[int | tuple[int, int, int], ...]:
     if not coding.colored:
         return coding.unlabelled
-    return tuple((key >> 16, key >> 8 & 255, key & 255) for key in coding.unlabelled)
+    return tuple(map(color_of, coding.unlabelled))

@@ -10,7 +10,7 @@ from typing import Any
 from pixelnet.data.drawn import kind_of
 from pixelnet.data.folder import shapes
 from pixelnet.data.folder.form import FILE, Form, read_form
-from pixelnet.data.folder.layout import Found, Item, Pair, begin_alike, composed, discover, files_in
+from pixelnet.data.folder.layout import Found, Item, Pair, begin_alike, composed, discover, files_in, some
 from pixelnet.data.folder.legend import classes_beside
 from pixelnet.data.folder.patterns import chosen, named_pairs, select
 from pixelnet.data.folder.words import LABELS, SPLIT_OF, Vocabulary, fields, vocabulary
@@ -208,13 +208,13 @@ def _missing(items: Sequence[Item], found: Found, form: Form, root: Path) -> Non
     how = f'"missing_labels": "{SKIP}" in {FILE} leaves them out'
     if form.missing_labels == REFUSE and alone and labelled:
         raise InputError(
-            f"{where}{_counted(alone, 'image', len(items))} no labels: {_some(alone)}; {how}, "
+            f"{where}{_counted(alone, 'image', len(items))} no labels: {some(alone)}; {how}, "
             f'"{BACKGROUND}" takes all of it for background'
         )
     if form.missing_labels != SKIP and found.orphans:
         orphans = [place.path for place in found.orphans]
         raise InputError(
-            f"{where}{_counted(orphans, 'file of labels', None)} no image: {_some(orphans)}; add it, move it away, or "
+            f"{where}{_counted(orphans, 'file of labels', None)} no image: {some(orphans)}; add it, move it away, or "
             f"{how}"
         )
 
@@ -245,7 +245,7 @@ def _nothing(root: Path, files: Sequence[PurePosixPath], task: str) -> str:
         "regression": "values/ or depth/",
     }
     return (
-        f"{root} holds {len(images)} images ({_some(images)}) and no labels for {task} that go with them; expected a "
+        f"{root} holds {len(images)} images ({some(images)}) and no labels for {task} that go with them; expected a "
         f"folder such as {own.get(task, find_task(task).folder + '/')} beside them, or files such as "
         f'{images[0].stem}_mask.png; "images" and "labels" in {FILE} name others'
     )
@@ -263,10 +263,10 @@ def _split(items: list[Item], files: Sequence[PurePosixPath], root: Path, form: 
         return _by_lists(items, files, root, notes)
     rest = [item for item in items if item.split is None]
     if rest and "train" not in known:
-        notes.append(f"{len(rest)} images in no split's folder ({_some([item.image for item in rest])}) are train")
+        notes.append(f"{len(rest)} images in no split's folder ({some([item.image for item in rest])}) are train")
         return [item._replace(split=item.split or "train") for item in items]
     if rest:
-        notes.append(f"left aside: {len(rest)} images in no split's folder ({_some([item.image for item in rest])})")
+        notes.append(f"left aside: {len(rest)} images in no split's folder ({some([item.image for item in rest])})")
     return [item for item in items if item.split is not None]
 
 
@@ -291,7 +291,7 @@ def _by_form(items: Sequence[Item], root: Path, form: Form, notes: list[str]) ->
         if not here:
             raise InputError(
                 f"{FILE}: the split {name} ({', '.join(entries)}) names no image; they are called "
-                f"{_some([item.image for item in items])}"
+                f"{some([item.image for item in items])}"
             )
         for item in here:
             if str(item.image) in found:
@@ -302,7 +302,7 @@ def _by_form(items: Sequence[Item], root: Path, form: Form, notes: list[str]) ->
             found[str(item.image)] = item._replace(split=name)
     left = [item.image for item in items if str(item.image) not in found]
     if left:
-        notes.append(f"left aside: {len(left)} images in no split ({_some(left)})")
+        notes.append(f"left aside: {len(left)} images in no split ({some(left)})")
     return list(found.values())
 
 
@@ -327,10 +327,10 @@ def _by_lists(items: list[Item], files: Sequence[PurePosixPath], root: Path, not
     notes.append(f"splits by {', '.join(str(path) for path in lists.values())}")
     left = [item for item in items if item.image not in found]
     if left and "train" not in lists:
-        notes.append(f"{len(left)} images in no list ({_some([item.image for item in left])}) are train")
+        notes.append(f"{len(left)} images in no list ({some([item.image for item in left])}) are train")
         return [*found.values(), *(item._replace(split="train") for item in left)]
     if left:
-        notes.append(f"left aside: {len(left)} images in no list ({_some([item.image for item in left])})")
+        notes.append(f"left aside: {len(left)} images in no list ({some([item.image for item in left])})")
     return list(found.values())
 
 
@@ -386,9 +386,5 @@ def _passed_over(files: Sequence[PurePosixPath], items: Sequence[Item], skipped:
     endings = Counter(path.suffix.lower() or "no ending" for path in left)
     if left:
         counted = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(5))
-        notes.append(f"passed over, no part of any pair: {counted} ({_some(left)})")
+        notes.append(f"passed over, no part of any pair: {counted} ({some(left)})")
     return notes
-
-
-def _some(paths: Sequence[PurePosixPath]) -> str:
-    return ", ".join(map(str, paths[:NAMED])) + (f" and {len(paths) - NAMED} more" if len(paths) > NAMED else "")
