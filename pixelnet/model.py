@@ -19,10 +19,10 @@ from torch.nn import functional as F
 from pixelnet.config import ModelConfig
 from pixelnet.errors import InputError
 from pixelnet.hypercolumn import every_pixel, hypercolumns
-from pixelnet.nn.backbone import make_backbone
 from pixelnet.nn.fuse import fused
 from pixelnet.nn.head import Head, TapNorms, head_shape
 from pixelnet.nn.layout import memory_format
+from pixelnet.nn.networks import make_backbone
 from pixelnet.nn.projection import Band, Projection, count_points
 from pixelnet.tasks import TASKS, AnyTask, make_task
 
@@ -61,8 +61,10 @@ class PixelNet(nn.Module):
         task: "segmentation", "normals", "edges" or "regression"; a `Task` of your own; or several, in a list or with
             commas between them.
         num_classes: 2 to 255; of segmentation only (`class_names` gives it too).
-        backbone: a timm network with `features_only`; "vgg16" for the paper's; or a module that returns a list of maps,
-            shallow to deep, with attributes `channels` and `strides` or without (see `ModuleBackbone`).
+        backbone: a timm network with `features_only`; "vgg16" for the paper's; NETWORK@2 for one that sees images
+            magnified by two; several with "+" between them, "filters" among them (see `make_backbone`). Or a module
+            that returns a list of maps, shallow to deep, with attributes `channels` and `strides` or without (see
+            `ModuleBackbone`).
         pretrained: start from the weights of timm's hub; otherwise from scratch.
         backbone_weights: start from this file instead (.safetensors, or a PyTorch file of plain tensors).
         taps: which maps of the backbone make the hypercolumn, by index from the shallowest; None for all.
@@ -207,7 +209,7 @@ class PixelNet(nn.Module):
                 f"give floats in 0..1 of (N, {self.config.in_channels}, H, W), or call predict"
             )
         height, width = images.shape[-2:]
-        below, right = -height % max(self.backbone.strides), -width % max(self.backbone.strides)
+        below, right = -height % self.backbone.multiple, -width % self.backbone.multiple
         # The last row and column are repeated: zeros would draw an edge where there is none.
         whole = not torch.compiler.is_exporting() and not right and not below  # an export is for any size
         padded = images if whole else F.pad(images, (0, right, 0, below), mode="replicate")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pixelnet import InputError, PixelNet
-from pixelnet.nn.backbone import Backbone, make_backbone
+from pixelnet.nn.backbone import Backbone
+from pixelnet.nn.networks import make_backbone
 
 
 def border_and_random_points(seed: int, width: int, height: int, number: int = 20) -> Tensor:

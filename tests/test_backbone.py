@@ -11,8 +11,11 @@ from safetensors.torch import load_file, save_file
 from torchvision.models.vgg import cfgs, make_layers
 
 import pixelnet.nn.backbone
+import pixelnet.nn.vgg
 from pixelnet import InputError, PixelNet
-from pixelnet.nn.backbone import CAFFE_MEAN, VGG16, Backbone, make_backbone
+from pixelnet.nn.backbone import Backbone
+from pixelnet.nn.networks import make_backbone
+from pixelnet.nn.vgg import CAFFE_MEAN, VGG16
 
 CAFFE_FILE, LITE0_FILE = "vgg16_imagenet_features_fp16.safetensors", "tf_efficientnet_lite0_imagenet.safetensors"
 CONVOLUTIONS_BEFORE_POOLS = (2, 7, 14, 21, 28)  # in torchvision's vgg16().features
@@ -317,7 +320,7 @@ def test_pretrained_vgg16_is_timms_with_conv7(monkeypatch: pytest.MonkeyPatch) -
         network.pretrained_cfg = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
         return network
 
-    monkeypatch.setattr(pixelnet.nn.backbone.timm, "create_model", create)
+    monkeypatch.setattr(pixelnet.nn.vgg.timm, "create_model", create)
     backbone = make_backbone("vgg16", pretrained=True)
     assert asked == [("vgg16", {"pretrained": True})]
     assert backbone.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])

@@ -14,7 +14,7 @@ import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.config import TrainConfig
 from pixelnet.evaluation import table
-from pixelnet.nn.backbone import make_backbone
+from pixelnet.nn.networks import make_backbone
 from pixelnet.points import SAMPLERS, Uniform, make_sampler
 from pixelnet.runs import sides, start
 from pixelnet.tasks.edges import QUEUED, Benchmark

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from pixelnet import PixelNet
 from pixelnet.nn import fuse
-from pixelnet.nn.backbone import Backbone, make_backbone
+from pixelnet.nn.backbone import Backbone
 from pixelnet.nn.fuse import fused
+from pixelnet.nn.networks import make_backbone
 
 
 def trained(backbone: Backbone) -> Backbone:

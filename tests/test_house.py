@@ -40,7 +40,7 @@ DOORS = {("model", "encode"): "inference.encoded", ("model", "save"): "runs.chec
 
 FREE_OF_TORCH = ("dataset", "folder/__init__", "camvid", "scenes/__init__")
 OWNERS = {
-    "timm": {"nn.backbone"},
+    "timm": {"nn"},
     "tyro": {"cli"},
     "accelerate": {"training", "evaluation", "runs"},
     "matplotlib": {"report"},

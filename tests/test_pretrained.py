@@ -8,7 +8,7 @@ import pytest
 
 from pixelnet import InputError
 from pixelnet.nn import pretrained
-from pixelnet.nn.backbone import make_backbone
+from pixelnet.nn.networks import make_backbone
 
 
 def test_without_a_network_it_fails_in_seconds_with_one_line() -> None:

@@ -1,0 +1,87 @@
+"""A pixel's own filter channels: the scale space around it, which no network has to be trained for.
+
+What is fine, a vessel two pixels wide, is blurred in a network's maps; here each pixel has what derivatives of
+Gaussians say of it. The channels are those that pixel classifiers have long used (ilastik: Sommer, Straehle, Koethe,
+Hamprecht, ISBI 2011), less those that a linear head can make of the others.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pixelnet.nn.backbone import Backbone
+
+# Standard deviations of the Gaussians, in pixels, by the stride of the map that holds them: what is smooth needs fewer
+# cells. Half of the largest is as much as a map's own cells blur, or less.
+SCALES = {1: (0.7, 1.0, 1.6), 2: (3.5,), 4: (5.0, 10.0)}
+SHAPES = 5  # numbers that say how the image is bent around a pixel: gradient, Hessian, structure tensor
+REACH = 3  # standard deviations at which a Gaussian is cut off
+
+
+class Filters(Backbone):
+    """Gaussian scale space of images (N, C, H, W): three maps, of strides 1, 2 and 4. It has no weights.
+
+    At each scale s: the image smoothed, C channels; and of the mean of its channels, in units of the image, the
+    gradient's length s |g|, the eigenvalues of s^2 times the Hessian, and the roots of those of the structure tensor
+    s^2 g g', smoothed once more by s; the larger first. The first map begins with the image itself.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.set_normalization((0.0,), (1.0,), channels)
+        self.strides = tuple(SCALES)
+        self.channels = tuple(
+            (stride == 1) * channels + len(scales) * (channels + SHAPES) for stride, scales in SCALES.items()
+        )
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        found = []
+        for stride, scales in SCALES.items():
+            # The mean of s x s pixels lies where a map of stride s has its cell; it is a blur of variance (s^2 - 1)/12.
+            level = F.avg_pool2d(images, stride) if stride > 1 else images
+            parts = [images] if stride == 1 else []
+            for scale in scales:
+                parts += _at_scale(level, math.sqrt(scale**2 - (stride**2 - 1) / 12) / stride)
+            found.append(torch.cat(parts, dim=1))
+        return found
+
+
+def _at_scale(level: Tensor, scale: float) -> list[Tensor]:
+    smooth = _blur(level, scale)
+    across, down = _gradient(smooth.mean(dim=1, keepdim=True))
+    (xx, xy), (_, yy) = _gradient(across), _gradient(down)
+    hessian = _eigenvalues(scale**2 * xx, scale**2 * xy, scale**2 * yy)
+    products = torch.cat([across * across, across * down, down * down], dim=1)
+    tensor = _eigenvalues(*(scale**2 * _blur(products, scale)).split(1, dim=1))
+    # A root has no gradient at 0, where an image is flat.
+    lengths = [value.clamp(min=1e-12).sqrt() for value in (scale**2 * (products[:, :1] + products[:, 2:]), *tensor)]
+    return [smooth, *hessian, *lengths]
+
+
+def _blur(maps: Tensor, scale: float) -> Tensor:
+    """A Gaussian of so many cells over maps (N, C, h, w), which are repeated beyond their borders."""
+    reach = math.ceil(REACH * scale)
+    at = torch.arange(-reach, reach + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.exp(-(at**2) / (2 * scale**2))
+    kernel = kernel / kernel.sum()
+    planes = maps.reshape(-1, 1, *maps.shape[-2:])
+    planes = F.conv2d(F.pad(planes, (reach, reach, 0, 0), mode="replicate"), kernel.view(1, 1, 1, -1))
+    planes = F.conv2d(F.pad(planes, (0, 0, reach, reach), mode="replicate"), kernel.view(1, 1, -1, 1))
+    return planes.view_as(maps)
+
+
+def _gradient(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Central differences of maps (N, C, h, w), along x and along y."""
+    padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
+    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    return across / 2, down / 2
+
+
+def _eigenvalues(xx: Tensor, xy: Tensor, yy: Tensor) -> list[Tensor]:
+    """Of symmetric matrices, one a pixel: the larger and the smaller."""
+    middle = (xx + yy) / 2
+    apart = (((xx - yy) / 2) ** 2 + xy**2).clamp(min=1e-12).sqrt()
+    return [middle + apart, middle - apart]

@@ -1,0 +1,119 @@
+"""What a backbone's name stands for, and several networks that see one image together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from pixelnet.errors import InputError
+from pixelnet.nn.backbone import Backbone, ModuleBackbone, TimmBackbone
+from pixelnet.nn.filters import Filters
+from pixelnet.nn.vgg import VGG16
+
+FILTERS = "filters"
+
+
+class Joined(Backbone):
+    """Several backbones that see each image: the maps of all, in their order.
+
+    Args:
+        members: each with a normalization and a magnification of its own.
+        channels: of the images.
+    """
+
+    def __init__(self, members: Sequence[Backbone], channels: int):
+        super().__init__()
+        self.set_normalization((0.0,), (1.0,), channels)
+        self.members = nn.ModuleList(members)
+        self.channels = tuple(width for member in members for width in member.channels)
+        self.strides = tuple(stride for member in members for stride in member.strides)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        return [features for member in cast("list[Backbone]", list(self.members)) for features in member(images)]
+
+
+def make_backbone(
+    backbone: str | nn.Module,
+    *,
+    taps: Sequence[int] | None = None,
+    channels: int = 3,
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    before_relu: bool = False,
+    conv7: bool = False,
+) -> Backbone:
+    """A backbone by name, or from a module.
+
+    Args:
+        backbone: `vgg16` for the paper's network, else any network of timm with `features_only`; `filters` for the
+            pixel's own (see `Filters`). With `@2` after it, a network sees its images magnified by two (by a power of
+            two); with `+` between them, several see each image, and all their maps are tapped. Or a `Backbone`, which
+            is taken as it is; or a module that returns a list of maps, see `ModuleBackbone`.
+        taps: which of its maps, by index from the shallowest; None for all.
+        channels: of the input images.
+        pretrained: take the weights from timm's hub.
+        weights: take them from this file instead. `vgg16` takes Oxford's weights, in Caffe's scale, and torchvision's.
+        before_relu, conv7: of `vgg16` only; see there.
+
+    Raises:
+        InputError: an unknown network, a tap it has not, weights that are not its own.
+    """
+    path = None if weights is None else Path(weights)
+    if pretrained and path:
+        raise InputError("--pretrained and --backbone-weights both say where the weights come from; give one")
+    if channels < 1:
+        raise InputError(f"images have {channels} channels; there must be at least 1")
+    if isinstance(backbone, nn.Module):
+        return _from_module(backbone, taps, channels, pretrained or path is not None, before_relu or conv7)
+    networks = [part for part in backbone.split("+") if part != FILTERS]
+    if len(networks) != 1 and (taps is not None or path or before_relu or conv7):
+        raise InputError(
+            f"{backbone} has {len(networks)} networks; taps, weights from a file, before_relu and conv7 are of one "
+            "alone"
+        )
+    options: dict[str, Any] = {"channels": channels, "pretrained": pretrained, "weights": path}
+    options |= {"taps": taps, "before_relu": before_relu, "conv7": conv7}
+    parts = [_by_name(part, **options) for part in backbone.split("+")]
+    return parts[0] if len(parts) == 1 else Joined(parts, channels)
+
+
+def _by_name(
+    text: str,
+    *,
+    taps: Sequence[int] | None,
+    channels: int,
+    pretrained: bool,
+    weights: Path | None,
+    before_relu: bool,
+    conv7: bool,
+) -> Backbone:
+    """One part of a backbone's name: NETWORK, NETWORK@MAGNIFICATION or filters."""
+    name, _, factor = text.partition("@")
+    if name == FILTERS:
+        if factor:
+            raise InputError(f"{text}: filters see the image as it is; write {FILTERS} alone")
+        return Filters(channels)
+    try:
+        magnification = float(factor or 1)
+    except ValueError as error:
+        raise InputError(f"{text}: {factor!r} is no number; write {name}@2 for an image magnified by two") from error
+    if name == "vgg16":
+        return VGG16(taps, channels, pretrained, weights, before_relu, conv7).magnified(magnification)
+    if before_relu or conv7:
+        raise InputError(f"before_relu and conv7 belong to vgg16, not to {name}")
+    return TimmBackbone(name, taps, channels, pretrained, weights).magnified(magnification)
+
+
+def _from_module(
+    module: nn.Module, taps: Sequence[int] | None, channels: int, weights: bool, options_of_vgg: bool
+) -> Backbone:
+    if weights or options_of_vgg:
+        raise InputError(
+            "pretrained, backbone_weights, before_relu and conv7 are for backbones by name; leave them out"
+        )
+    if not isinstance(module, Backbone):
+        return ModuleBackbone(module, taps, channels)
+    if taps is not None:
+        raise InputError("taps are for backbones by name and for modules; choose them in the Backbone itself")
+    return module
