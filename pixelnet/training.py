@@ -36,6 +36,7 @@ from pixelnet.runs.start import (
     Given,
     anywhere,
     check_settings,
+    check_weights,
     choose_sampler,
     choose_task,
     go_on,
@@ -95,6 +96,7 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     """The steps of a run, whose folder is held."""
     state = state_to_resume(config)
     accelerator.wait_for_everyone()  # nobody writes to the folder before all have looked
+    check_weights(config, given, fresh=state is None)
     data, validation = open_data(config, given, accelerator)
     require_apart({"--out": config.out}, input_files(data))
     images = note_images(config.out, data, validation, accelerator, resumed=state is not None)

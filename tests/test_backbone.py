@@ -300,6 +300,7 @@ def test_the_hub_is_asked_only_for_pretrained(whole_resnet: Path, monkeypatch: p
         return load_file(whole_resnet)
 
     builder = pytest.importorskip("timm.models._builder")
+    monkeypatch.setattr(pixelnet.nn.pretrained, "_unreachable", lambda name: None)
     monkeypatch.setattr(builder, "load_state_dict_from_hf", hub)
     make_backbone("test_resnet")
     assert not asked
@@ -321,6 +322,7 @@ def test_pretrained_vgg16_is_timms_with_conv7(monkeypatch: pytest.MonkeyPatch) -
         return network
 
     monkeypatch.setattr(pixelnet.nn.vgg.timm, "create_model", create)
+    monkeypatch.setattr(pixelnet.nn.pretrained, "_unreachable", lambda name: None)
     backbone = make_backbone("vgg16", pretrained=True)
     assert asked == [("vgg16", {"pretrained": True})]
     assert backbone.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3])

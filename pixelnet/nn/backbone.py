@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pixelnet.errors import InputError
-from pixelnet.nn.pretrained import from_hub, read_weights
+from pixelnet.nn.pretrained import from_hub, installed_weights, read_weights
 
 MAGNIFICATIONS = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # strides stay whole, or halves
 STATISTICS = (("mean", 0.0), ("std", 1.0))  # attributes of a module of one's own, and what stands for them
@@ -91,14 +91,16 @@ class TimmBackbone(Backbone):
         super().__init__()
         if taps is not None and (not taps or list(taps) != sorted(set(taps))):
             raise InputError(f"taps are {list(taps)}; give at least one, from shallow to deep, each once")
-        given = read_weights(weights) if weights else None
+        given = read_weights(weights) if weights else installed_weights(name) if pretrained else None
         try:
-            self.network = _timm_features(name, taps, channels, pretrained, given)
+            with from_hub(name) if pretrained and given is None else nullcontext():
+                self.network = _timm_features(name, taps, channels, pretrained, given)
         except RuntimeError as error:
-            what = f"{weights or 'the hub file'} does not fit" if weights or pretrained else "there is no backbone in"
+            file = weights or ("the hub file" if given is None else "the installed file")
+            what = f"{file} does not fit" if weights or pretrained else "there is no backbone in"
             raise InputError(f"{what} {name}: {mismatch(error)}") from error
-        if weights and given is not None:
-            _same_names(self.network, given, weights, name)
+        if given is not None:
+            _same_names(self.network, given, weights or "the installed file", name)
         info: Any = self.network.feature_info
         self.channels, self.strides = tuple(info.channels()), tuple(info.reduction())
         # Swin and its kin hand their maps out channels last.
@@ -150,7 +152,7 @@ def _timm_features(
     any_sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
     for any_size in any_sizes:
         try:
-            with _quiet_timm(), from_hub(name) if pretrained else nullcontext():
+            with _quiet_timm():
                 return timm.create_model(name, **options, **any_size)
         except InputError:
             raise
@@ -183,7 +185,7 @@ def mismatch(error: Exception) -> str:
     return str(error).splitlines()[:2][-1].strip()
 
 
-def _same_names(network: nn.Module, given: dict[str, Tensor], weights: Path, name: str) -> None:
+def _same_names(network: nn.Module, given: dict[str, Tensor], weights: Path | str, name: str) -> None:
     # timm loads a feature network leniently, so a file of another network would pass without a word.
     def flat(key: str) -> str:
         return key.removeprefix("model.").replace(".", "_")

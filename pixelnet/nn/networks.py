@@ -52,7 +52,7 @@ def make_backbone(
             is taken as it is; or a module that returns a list of maps, see `ModuleBackbone`.
         taps: which of its maps, by index from the shallowest; None for all.
         channels: of the input images.
-        pretrained: take the weights from timm's hub.
+        pretrained: take ImageNet's weights from an installed package (the extra `weights`), else from timm's hub.
         weights: take them from this file instead. `vgg16` takes Oxford's weights, in Caffe's scale, and torchvision's.
         before_relu, conv7: of `vgg16` only; see there.
 

@@ -22,6 +22,7 @@ from pixelnet.config import TrainConfig, from_dict, read_json
 from pixelnet.data import Dataset
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
+from pixelnet.nn.pretrained import require_weights
 from pixelnet.points import Sampler, make_sampler
 from pixelnet.runs import checkpoint
 from pixelnet.runs.hub import folder_of, load
@@ -310,6 +311,12 @@ def check_settings(config: TrainConfig) -> None:
             raise InputError(f"--{name} is {value}; it must be above 0{' and below 1' if name in SHARES else ''}")
     if not 0 <= config.seed < 2**31:
         raise InputError(f"--seed is {config.seed}; it must be at least 0 and below {2**31}")
+
+
+def check_weights(config: TrainConfig, given: Given, fresh: bool) -> None:
+    """Raise InputError for weights that are not to be had, before data is opened, which may take minutes."""
+    if config.pretrained and fresh and given.backbone is None:
+        require_weights(str(config.backbone))
 
 
 def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
