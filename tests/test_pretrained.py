@@ -233,8 +233,7 @@ def test_what_is_in_the_cache_is_at_hand_and_the_hub_is_not_asked(
     monkeypatch.setattr(pretrained, "_unreachable", lambda name: pytest.fail("asked"))
     monkeypatch.setattr(pretrained.constants, "HF_HUB_OFFLINE", False)
     cache = tmp_path / "models--timm--test_resnet.r160_in1k"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(pretrained.constants, "HF_HUB_CACHE", str(tmp_path))
     assert not at_hand("test_resnet")
     (cache / "refs").mkdir(parents=True)
     (cache / "refs" / "main").write_text("0" * 40)
@@ -243,6 +242,24 @@ def test_what_is_in_the_cache_is_at_hand_and_the_hub_is_not_asked(
     torch.save(state, cache / "snapshots" / ("0" * 40) / "pytorch_model.bin")
     assert at_hand("test_resnet")
     backbone = make_backbone("test_resnet", pretrained=True)
+    key = "layer1.0.conv1.weight"
+    assert torch.equal(backbone.state_dict()[f"network.{key}"], state[key])
+
+
+def test_the_hub_is_asked_only_for_pretrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    state = pytest.importorskip("timm").create_model("test_resnet").state_dict()
+
+    def hub(*arguments: object, **options: object) -> dict[str, Tensor]:
+        asked.append((arguments, options))
+        return dict(state)
+
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", hub)
+    monkeypatch.setattr(pretrained, "_unreachable", lambda name: None)
+    make_backbone("test_resnet")
+    assert not asked
+    backbone = make_backbone("test_resnet", pretrained=True)
+    assert len(asked) == 1
     key = "layer1.0.conv1.weight"
     assert torch.equal(backbone.state_dict()[f"network.{key}"], state[key])
 

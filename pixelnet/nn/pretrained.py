@@ -183,7 +183,7 @@ def _unreachable(name: str) -> str | None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return str(error).splitlines()[0].split(". ")[0][:200] if str(error) else type(error).__name__
 
 
 def _advice(name: str, reason: str) -> str:
