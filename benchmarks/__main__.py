@@ -9,7 +9,8 @@
     adaptive   adaptive dense prediction beside smp's Unet; needs --run, a model trained on CamVid
     growth     with the image, the pixels sampled, the channels -> docs/results/speed.png
 
-Seconds to a given mean IoU take hours and have a command of their own, `python -m benchmarks.accuracy`. `python -m
+Seconds to a given mean IoU take hours and have a command of their own, `python -m benchmarks.accuracy`; so have scores
+learnt from few labels, and from all in a given time, beside peers: `python -m benchmarks learner --help`. `python -m
 recipes results` writes the table in docs/results.md. Nothing else should run on the machine meanwhile.
 """
 
@@ -24,6 +25,7 @@ import tyro
 from benchmarks.adaptive import adaptive
 from benchmarks.dense import dense
 from benchmarks.growth import growth
+from benchmarks.learner.command import main as learner
 from benchmarks.memory import memory
 from benchmarks.networks import NETWORKS
 from benchmarks.reading import reading
@@ -81,6 +83,8 @@ def measure(arguments: Arguments) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["learner"]:
+        return learner(sys.argv[2:])
     arguments = tyro.cli(Arguments, description=__doc__)
     return as_command(lambda: measure(arguments))
 
