@@ -5,12 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.learner import few, forest, rows
-from benchmarks.learner.report import few_rows
+from benchmarks.learner import dense, few, forest, rows, unet
+from benchmarks.learner.report import dense_rows, few_rows
 from benchmarks.learner.sets import LearnerSet, Part, evenly
+from benchmarks.learner.views import CROP, VIEWS, Views, magnified
+from pixelnet import InputError
 from pixelnet.data.arrays import Arrays
+from pixelnet.data.batches import Batches
+from pixelnet.data.transforms import Augmentation
+from pixelnet.points import make_sampler
+from pixelnet.tasks import make_task
 
 
 def made(count: int = 8, groups: int = 5) -> Part:
@@ -120,3 +127,54 @@ def test_differences_are_paired_by_seed() -> None:
     ]
     lines = few_rows(json.loads(json.dumps(measured)), "pixelnet")
     assert [line["pixelnet less this"] for line in lines] == ["", "0.2000 ± 0.0000"]
+
+
+def test_views_are_those_that_pixelnet_train_cuts() -> None:
+    part = made()
+    task = make_task("segmentation", class_names=part.class_names)
+    theirs = Batches(part, task, make_sampler("all"), Augmentation(), VIEWS, seed=3)[1]
+    images, labels = Views(part, magnified(1), 3)[1]
+    assert images.shape == (VIEWS, 3, *CROP)
+    height, width = theirs.images.shape[-2:]
+    torch.testing.assert_close(images[..., :height, :width], theirs.images)
+    assert (labels[:, height:] == 255).all()
+    real = theirs.weights > 0
+    x, y = theirs.points[real].round().long().unbind(-1)
+    assert (labels[real.nonzero()[:, 0], y, x] == theirs.labels[real]).float().mean() > 0.95  # .5 is rounded either way
+
+
+def test_options_and_arms_are_read_or_refused() -> None:
+    assert dense.parse("lr=3e-3,scale=[1,2],sampler=hard") == {"lr": 3e-3, "scale": [1, 2], "sampler": "hard"}
+    found = list(dense.variants(dense.Dense(arms="unet@2,pixelnet", options="lr=1e-3")))
+    assert [arm for arm, _ in found] == ["unet@2", "unet@2", "pixelnet"]
+    assert found[0][1] == {"rate": 1e-3, "encoder_share": 0.3}
+    with pytest.raises(InputError, match="NAME=VALUE"):
+        dense.parse("lr")
+    with pytest.raises(InputError, match="known are"):
+        list(dense.variants(dense.Dense(arms="fpn")))
+
+
+def test_a_unet_answers_at_the_images_size() -> None:
+    class Brightness(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert not any(length % unet.STRIDE for length in images.shape[-2:])
+            return torch.cat([-images[:, :1], images[:, :1]], dim=1)
+
+    image = np.zeros((50, 70, 3), np.uint8)
+    image[20:40, 30:60] = 255
+    for magnify in (1, 2):
+        np.testing.assert_array_equal(unet.answer(Brightness(), image, magnify), image[..., 0] // 255)
+
+
+def test_dense_scores_are_compared_with_the_best_of_our_settings() -> None:
+    spent = {"processor": 1.0, "wall": 2.0}
+    measured = [
+        {"set": "chase", "seconds": 400, "arm": arm, "options": {"lr": rate}, "seed": seed, "steps": 5, "fit": spent}
+        | {"answer_megapixel": spent, "miou": 0.1, "iou": [0.9, None], "dice": [0.9, value + 0.01 * seed]}
+        for arm, rate, value in (("pixelnet", 1, 0.7), ("pixelnet", 2, 0.75), ("unet@1", 1, 0.72))
+        for seed in range(2)
+    ]
+    lines = dense_rows(measured, "pixelnet")
+    assert [line["pixelnet less this"] for line in lines] == ["", "", "0.0300 ± 0.0000"]
+    assert lines[0]["score"] == "vessel Dice"
+    assert lines[0]["IoU of classes"] == "0.900 0.000"

@@ -1,10 +1,19 @@
 """Our own arms."""
 
+import tempfile
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 import pixelnet
+from benchmarks.learner.clock import Clock
 from benchmarks.learner.few import Answer
+from benchmarks.learner.sets import Part
+from benchmarks.learner.unet import WEIGHTS
 from pixelnet.errors import InputError
+
+FEWER, MORE = 4, 14  # steps, of which the difference is what steps cost
 
 
 def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
@@ -12,4 +21,32 @@ def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) ->
     fit = getattr(pixelnet, "fit", None)
     if fit is None:
         raise InputError("this version of pixelnet has no fit; leave the arm pixelnet out (--arms)")
-    return fit(images, maps, classes=classes).predict
+    answer: Answer = fit(images, maps, classes=classes).predict
+    return answer
+
+
+def learn_dense(
+    part: Part, seed: int, seconds: float, options: dict[str, Any], folder: Path
+) -> tuple[Answer, dict[str, Any]]:
+    """`pixelnet.train` for so many processor seconds, what it does before and after the steps among them.
+
+    options: of `pixelnet.train`. Nothing is held out, and the last weights are kept, as the peers keep theirs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    spent = {}
+    for steps in (FEWER, MORE):
+        with Clock() as clock:
+            train(part, seed, steps, options, folder)
+        spent[steps] = clock.processor
+    cost = (spent[MORE] - spent[FEWER]) / (MORE - FEWER)
+    total = max(1, round((seconds - spent[MORE]) / cost) + MORE)
+    with Clock() as clock:
+        model = train(part, seed, total, options, folder)
+    return model.predict, {"steps": total, "fit": clock.spent()}
+
+
+def train(part: Part, seed: int, steps: int, options: dict[str, Any], folder: Path) -> pixelnet.PixelNet:
+    """A run in a folder that is removed; batches are made in this process, whose seconds count."""
+    told = {"backbone_weights": WEIGHTS, "val_share": 0.0, "num_workers": 0, "checkpoint_every": 10**6}
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        return pixelnet.train("segmentation", part, f"{out}/run", max_steps=steps, seed=seed, **(told | options))
