@@ -127,6 +127,10 @@ class TrainConfig:
     """Longer side that images are brought to; scale comes on top. None: as they are."""
     scale: tuple[float, float] = (0.75, 1.5)
     """Training views are magnified by a factor from this range."""
+    augment: Literal["photo", "top-down"] | None = None
+    """What kind of pictures: photos have an up, so that views are mirrored left to right at most; top-down ones (of a
+    microscope, of retinas, from the air) have none, and are turned by any angle as well. What the data says if not
+    given, which is photo if it says nothing."""
     flip: bool = True
     """Mirror every other view."""
     color_jitter: float = 0.3

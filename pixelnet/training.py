@@ -47,6 +47,7 @@ from pixelnet.runs.start import (
     settings_and_objects,
     state_to_resume,
     total_steps,
+    with_augmentation,
     with_network,
     writing,
 )
@@ -100,6 +101,7 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     data, validation = open_data(config, given, accelerator)
     require_apart({"--out": config.out}, input_files(data))
     images = note_images(config.out, data, validation, accelerator, resumed=state is not None)
+    config = with_augmentation(config, data, resumed=state is not None)
     total, task = total_steps(config, len(data)), choose_task(config, given, data)
     sampler = choose_sampler(config, given, task, data)
     place = (accelerator.process_index, accelerator.num_processes)
@@ -210,7 +212,8 @@ def make_batches(
     config: TrainConfig, data: Dataset, task: Task, sampler: Sampler, rank: int = 0, world: int = 1
 ) -> Batches:
     """The batches of a run with this configuration; see `Batches`."""
-    augmentation = Augmentation(config.crop, config.scale, config.flip, config.color_jitter, config.image_size)
+    rotate = config.augment == "top-down"
+    augmentation = Augmentation(config.crop, config.scale, config.flip, config.color_jitter, config.image_size, rotate)
     return Batches(data, task, sampler, augmentation, config.batch_size, config.seed, rank, world)
 
 

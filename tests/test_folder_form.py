@@ -22,6 +22,7 @@ WHOLE: dict[str, Any] = {
     "unlabelled": [255, [1, 2, 3]], "threshold": 128, "missing_labels": "skip", "annotators": "vote",
     "channels": ["red", 3], "range": [[0, 4095], [10, 20]], "axes": "ZYX", "scale": 0.001, "nodata": [0, -9999],
     "invert": True, "normals": "opengl", "line_width": 5, "orientation": "stored",
+    "augment": "top-down",
 }  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def test_short_forms(key: str, value: Any, expected: Any) -> None:
 
 WRONG: list[tuple[str, Any, str]] = [
     ("imags", "x", r"unknown key 'imags'; did you mean 'images'\?"),
-    ("xyzzy", "x", "unknown key 'xyzzy'; known are annotators, axes, "),
+    ("xyzzy", "x", "unknown key 'xyzzy'; known are annotators, augment, axes, "),
     ("images", 7, "images is 7, expected a text"),
     ("images", "/abs/*.png", 'expected a path within the data\'s own folder; "root" names another'),
     ("labels", "../{name}.png", "expected a path within the data's own folder"),
@@ -103,6 +104,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("line_width", 0, "expected a width of 1 to 1000 pixels"),
     ("line_width", 2.0, "expected a whole number"),
     ("orientation", "exif ", "expected one of exif, stored"),
+    ("augment", "aerial", "expected one of photo, top-down"),
 ]
 FREE = {"group", "axes", "images", "labels", "range"}  # whose texts and numbers a schema cannot judge
 

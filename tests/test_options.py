@@ -11,6 +11,9 @@ from tiny import TINY, assert_same_outcome, outcome, train_and_stop
 import pixelnet
 from pixelnet import InputError
 from pixelnet.config import TrainConfig, read_json
+from pixelnet.data.joint import JointData
+from pixelnet.data.scenes import Scenes
+from pixelnet.data.subset import hold_out
 from pixelnet.model import PixelNet
 from pixelnet.runs.start import balanced_weights, total_steps
 from pixelnet.training import moving_average, rate_factor
@@ -200,3 +203,61 @@ def test_a_batch_norm_that_sees_one_number_is_one_message(tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"1 views of 1x1 leave a batch norm .*\(--batch-size\) or larger views"):
         pixelnet.train(**{**SHORT, "crop": (1, 1), "batch_size": 1}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+# --------------------------------------------------------------------------------------------- kinds of pictures
+
+
+class Above(Scenes):
+    augment = "top-down"
+
+
+def augment_of(run: Path) -> str:
+    return read_json(run / "config.json")["train"]["augment"]
+
+
+def test_the_kind_of_pictures_is_what_was_asked_for_or_what_the_data_says(tmp_path: Path) -> None:
+    above = Above("segmentation", "train", 6)
+    pixelnet.train(**SHORT, out=tmp_path / "photo")
+    pixelnet.train(**{**SHORT, "data": above}, out=tmp_path / "said")
+    pixelnet.train(**SHORT, out=tmp_path / "asked", augment="top-down")
+    pixelnet.train(**{**SHORT, "data": above}, out=tmp_path / "otherwise", augment="photo")
+    found = [augment_of(tmp_path / name) for name in ("photo", "said", "asked", "otherwise")]
+    assert found == ["photo", "top-down", "top-down", "photo"]
+    one, other = (
+        [line["loss"] for line in outcome(tmp_path / name)[1] if "loss" in line] for name in ("said", "asked")
+    )
+    assert one == other
+    assert one != [line["loss"] for line in outcome(tmp_path / "photo")[1] if "loss" in line]
+
+
+def test_a_run_goes_on_with_the_kind_that_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {**SHORT, "data": Above("segmentation", "train", 6), "checkpoint_every": 2}
+    pixelnet.train(**options, out=tmp_path / "whole")
+    train_and_stop(monkeypatch, 3, **options, out=tmp_path / "stopped")
+    with pytest.raises(InputError, match="augment was top-down and is photo"):
+        pixelnet.train(**options, augment="photo", out=tmp_path / "stopped", resume=True)
+    monkeypatch.setattr(Above, "augment", "photo")  # the data says otherwise by now
+    pixelnet.train(**options, out=tmp_path / "stopped", resume=True)
+    assert_same_outcome(tmp_path / "stopped", tmp_path / "whole")
+    assert augment_of(tmp_path / "stopped") == "top-down"
+
+
+def test_kinds_that_there_are_not_and_normals_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="augment is 'aerial'"):
+        pixelnet.train(**SHORT, augment="aerial", out=tmp_path / "run")
+    with pytest.raises(InputError, match="normals have an up"):
+        pixelnet.train(**{**SHORT, "task": "normals"}, augment="top-down", out=tmp_path / "run")
+    monkeypatch.setattr(Above, "augment", "aerial")
+    with pytest.raises(InputError, match="augment is 'aerial'"):
+        pixelnet.train(**{**SHORT, "data": Above("segmentation", "train", 6)}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_parts_and_joins_of_data_say_what_their_data_say() -> None:
+    above = Above("segmentation", "train", 6)
+    assert [side.augment for side in hold_out(above, 0.3)] == ["top-down"] * 2
+    edges = Above("edges", "train", 6)
+    for other, expected in ((edges, "top-down"), (Scenes("edges", "train", 6), "photo")):
+        joint = JointData([("a", {"segmentation": above}), ("b", {"edges": other})], ["segmentation", "edges"], "train")
+        assert joint.augment == expected

@@ -113,7 +113,7 @@ def test_a_hand_worked_place() -> None:
 def test_nothing_to_change_changes_nothing() -> None:
     image = ramp(33, 47)
     view, picture = seen(image, PLAIN, np.random.default_rng(0))
-    assert view == (slice(0, 33), slice(0, 47), (33, 47), False)
+    assert view == (slice(0, 33), slice(0, 47), (33, 47), False, None)
     np.testing.assert_array_equal(picture.numpy(), unit(image))
     points = inside(view, 0)
     np.testing.assert_array_equal(view.place(points), points)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from pixelnet.data.dataset import Dataset
 from pixelnet.data.transforms import Augmentation, View, cut_view, draw_view, move_onto
+from pixelnet.errors import InputError
 from pixelnet.points import Sampler, TwoPhase
 from pixelnet.signals import ignore_interrupts
 from pixelnet.tasks.task import Task
@@ -40,6 +41,8 @@ class Batch(NamedTuple):
 
 class Batches(TorchDataset):
     """Batch number k of a run, for each k.
+
+    Raises InputError for turned views of a task whose labels have a direction.
 
     Args:
         dataset: images and labels.
@@ -62,6 +65,11 @@ class Batches(TorchDataset):
         rank: int = 0,
         world: int = 1,
     ):
+        if augmentation.rotate and task.directed:
+            names = ", ".join(part.name for part in task.parts.values() if part.directed)
+            raise InputError(
+                f"{names} have an up: labels that point somewhere are not turned with their views; give --augment photo"
+            )
         self.dataset, self.task, self.sampler, self.augmentation = dataset, task, sampler, augmentation
         self.images, self.seed, self.rank, self.world = images, seed, rank, world
         self._order = lru_cache(maxsize=2)(self._shuffle)
@@ -87,11 +95,13 @@ class Batches(TorchDataset):
         rng = np.random.default_rng((self.seed, 1, place))
         view = draw_view(self.dataset.size(index), self.augmentation, rng)
         labels = self.dataset.labels(index, (view.rows, view.columns))
-        if not self.task.labelled(labels).any():
+        known = view.shows(self.task.labelled(labels))
+        if not known.any():
             view, labels = self._onto_labels(index, view, labels, place)
+            known = view.shows(self.task.labelled(labels))
         pixels = self.dataset.image(index, (view.rows, view.columns))
         image = cut_view(pixels, view, self.augmentation, rng, self.dataset.channels, self.dataset.ranges)
-        draw = self.sampler(self.task.labelled(labels), rng, labels, pixels)
+        draw = self.sampler(known, rng, labels, pixels)
         columns, rows = draw.points.astype(np.int64).T
         chosen = labels[rows, columns]
         return image, view.place(draw.points), self.task.mirror(chosen) if view.mirrored else chosen, draw.weights

@@ -93,7 +93,7 @@ def check(dataset: Dataset) -> Report:
         dataset.split,
         len(dataset),
         form=f"\n{form}\n" + (f"\nFirst item: {first}\n" if first else ""),
-        notes=[*dataset.notes, *(dataset.survey.passed_over if isinstance(dataset, Folder) else ())],
+        notes=[*dataset.notes, *(_notes_of_folder(dataset) if isinstance(dataset, Folder) else ())],
         questions=list(dataset.questions),
     )
     items = list(walk(dataset, math.inf))
@@ -103,6 +103,15 @@ def check(dataset: Dataset) -> Report:
         report.labels = task.summarize({name: np.stack([own[name] for own in counts]) for name in counts[0]})
     report.problems = problems_of(items, dataset)
     return report
+
+
+def _notes_of_folder(data: Folder) -> list[str]:
+    """What only `check` says: files that were passed over, and what the pictures look like."""
+    top_down = [
+        "these look like pictures without an up (microscope, retina, aerial): train with --augment top-down, or keep "
+        f'"augment": "top-down" in {FILE}'
+    ]
+    return [*data.survey.passed_over, *(top_down if data.seems_top_down else [])]
 
 
 def find_problems(dataset: Dataset, seconds: float = 10.0) -> list[str]:

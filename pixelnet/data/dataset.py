@@ -41,6 +41,7 @@ class Dataset(ABC):
     groups: for each item what it belongs to, so that none of it is on both sides of a split (a patient, a video, a
     volume); () where their names are to say (`pixelnet.data.groups`). The names themselves are groups of one.
     notes, questions: what was found out when the data was opened, and what only a person can know, for people.
+    augment: the kind of its pictures: "photo", or "top-down" for those without an up; see `TrainConfig.augment`.
     reference: of edges: (recall, precision) of people on this split, where they are published.
     generated: made by a program, so that training need not look for what is wrong with it.
     """
@@ -56,6 +57,7 @@ class Dataset(ABC):
     groups: Sequence[str] = ()
     notes: Sequence[str] = ()
     questions: Sequence[str] = ()
+    augment: str = "photo"
     reference: tuple[float, float] | None = None
     generated: ClassVar[bool] = False
 

@@ -25,6 +25,8 @@ class JointData(Dataset):
         self.split, self.source = split, ",".join(spec for spec, _ in sources)
         self._members = [member for _, members in sources for member in members.values()]
         self.channels, self.ranges = self._members[0].channels, self._members[0].ranges
+        if all(member.augment == self._members[0].augment for member in self._members):
+            self.augment = self._members[0].augment
         for member in self._members:
             if (member.channels, member.ranges) != (self.channels, self.ranges):
                 raise InputError(

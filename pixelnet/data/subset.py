@@ -36,7 +36,7 @@ class Subset(Dataset):
         self.task, self.source, self.channels, self.reference = whole.task, whole.source, whole.channels, None
         self.class_names, self.class_colors, self.ranges = whole.class_names, whole.class_colors, whole.ranges
         self.names = [whole.names[i] for i in self.items]
-        self.notes, self.questions = whole.notes, whole.questions
+        self.notes, self.questions, self.augment = whole.notes, whole.questions, whole.augment
         self.groups = [whole.groups[i] for i in self.items] if whole.groups else ()
 
     @property

@@ -1,12 +1,13 @@
 """Augmentation: a view of an image, and where the image's pixels lie in it.
 
-A view is a window of the image, scaled, perhaps mirrored, and tinted. Labels are not touched: points are drawn in the
-window of the original label map, where every label is exact, and moved into the view with `View.place`. Only the
-pixels of the window are ever resampled.
+A view is a window of the image, scaled, perhaps mirrored or turned, and tinted. Labels are not touched: points are
+drawn in the window of the original label map, where every label is exact, and moved into the view with `View.place`.
+Only the pixels of the window are ever resampled, and these once.
 
 A model that works at one size sees training views and, in prediction, whole images brought to it by the same filter.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
 from torchvision.transforms.v2 import functional as F
 
 from pixelnet.config import check_size
@@ -35,6 +37,8 @@ class Augmentation:
             red, green and blue have each a gain of their own, changed by up to this share, and an offset of up to half
             of it.
         image_size: the longer side, in pixels, that images are brought to; `scale` comes on top. None: as they are.
+        rotate: turn every view by an angle of its own, any of the circle, for pictures without an up. With `flip` that
+            mirrors them about any axis, top to bottom, too.
     """
 
     crop: tuple[int, int] | None = (256, 320)
@@ -42,6 +46,7 @@ class Augmentation:
     flip: bool = True
     color_jitter: float = 0.3
     image_size: int | None = None
+    rotate: bool = False
 
     def __post_init__(self) -> None:
         check_size(self.image_size)
@@ -53,13 +58,38 @@ class Augmentation:
             raise InputError(f"the color jitter is {self.color_jitter}; it must be at least 0 and below 1")
 
 
+class Turn(NamedTuple):
+    """How a turned view lies in its image: the pixel (x, y) at its center, an angle, and how far it is magnified.
+
+    Seen in the view, the image is turned counterclockwise by the angle, in radians.
+    """
+
+    center: tuple[float, float]
+    angle: float
+    scale: float
+
+    def to_view(self) -> np.ndarray:
+        """(2, 2): steps (x, y) in the image, as columns -> steps in the view before it is mirrored."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return self.scale * np.array([[cos, sin], [-sin, cos]])
+
+    def to_image(self) -> np.ndarray:
+        """(2, 2), the inverse of `to_view`."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return np.array([[cos, -sin], [sin, cos]]) / self.scale
+
+
 class View(NamedTuple):
-    """What a view shows: rows and columns of its image, the view's (height, width), and whether it is mirrored."""
+    """What a view shows: rows and columns of its image, the view's (height, width), and whether it is mirrored.
+
+    turn: of a turned view, which shows a part of these rows and columns, and may reach beyond the image.
+    """
 
     rows: slice
     columns: slice
     size: tuple[int, int]
     mirrored: bool
+    turn: Turn | None = None
 
     def place(self, points: np.ndarray) -> np.ndarray:
         """Points (P, 2) as (x, y) in the window -> the same places in the view.
@@ -67,11 +97,24 @@ class View(NamedTuple):
         Pixel centers are whole numbers on both sides, so pixel edges, which scale, lie at half ones.
         """
         height, width = self.size
-        window = (self.columns.stop - self.columns.start, self.rows.stop - self.rows.start)
-        placed = (points + 0.5) * (np.array([width, height]) / window) - 0.5
+        if self.turn is None:
+            window = (self.columns.stop - self.columns.start, self.rows.stop - self.rows.start)
+            placed = (points + 0.5) * (np.array([width, height]) / window) - 0.5
+        else:
+            steps = points + np.array([self.columns.start, self.rows.start]) - self.turn.center
+            placed = steps @ self.turn.to_view().T + (np.array([width, height]) - 1) / 2
         if self.mirrored:
             placed[:, 0] = width - 1 - placed[:, 0]
         return placed.astype(np.float32)
+
+    def shows(self, chosen: np.ndarray) -> np.ndarray:
+        """Those of some pixels of the window, bool (h, w), whose centers lie in the view."""
+        if self.turn is None:
+            return chosen
+        x = np.arange(self.columns.start, self.columns.stop) - self.turn.center[0]
+        y = np.arange(self.rows.start, self.rows.stop)[:, None] - self.turn.center[1]
+        across, down = (one * x + other * y for one, other in self.turn.to_view())
+        return chosen & (abs(across) <= self.size[1] / 2) & (abs(down) <= self.size[0] / 2)
 
 
 def draw_view(size: tuple[int, int], augmentation: Augmentation, rng: np.random.Generator) -> View:
@@ -80,6 +123,13 @@ def draw_view(size: tuple[int, int], augmentation: Augmentation, rng: np.random.
     longer = max(height, width)
     scale = float(np.exp(rng.uniform(*np.log(augmentation.scale)))) * ((augmentation.image_size or longer) / longer)
     wanted = augmentation.crop or (round(height * scale), round(width * scale))
+    if augmentation.rotate:
+        shape = max(1, min(wanted[0], round(height * scale))), max(1, min(wanted[1], round(width * scale)))
+        reach = [min(side, length / scale) / 2 for side, length in zip(size, shape[::-1], strict=True)]
+        # The window may be anywhere where it would be in the image if it were not turned.
+        x, y = (rng.uniform(own - 0.5, side - own - 0.5) for side, own in zip(size, reach, strict=True))
+        turn = Turn((x, y), rng.uniform(0, 2 * math.pi), scale)
+        return _turned(turn, size, shape, augmentation.flip and bool(rng.random() < 0.5))
     rows, window_height = _slice(height, wanted[0], scale, rng)
     columns, window_width = _slice(width, wanted[1], scale, rng)
     height, width = (
@@ -94,6 +144,10 @@ def move_onto(view: View, pixel: tuple[int, int], size: tuple[int, int], rng: np
 
     Every place of the window that holds the pixel is as likely.
     """
+    if view.turn is not None:
+        step = view.turn.to_image() @ (rng.uniform(-0.5, 0.5, 2) * view.size[::-1])
+        turn = view.turn._replace(center=(pixel[0] - step[0], pixel[1] - step[1]))
+        return _turned(turn, size, view.size, view.mirrored)
     columns, rows = (
         _around(at, part.stop - part.start, length, rng)
         for at, part, length in zip(pixel, (view.columns, view.rows), size, strict=True)
@@ -114,7 +168,7 @@ def cut_view(
     channels, ranges: the data set's.
     """
     planes = _planes(pixels, ranges)
-    planes = F.resize(planes, list(view.size), antialias=True)
+    planes = F.resize(planes, list(view.size), antialias=True) if view.turn is None else _sampled(to_unit(planes), view)
     if view.mirrored:
         planes = F.horizontal_flip(planes)
     return _jitter(planes, augmentation.color_jitter, rng, color=tuple(channels) == RGB)
@@ -170,6 +224,34 @@ def _slice(length: int, wanted: int, scale: float, rng: np.random.Generator) -> 
 def _around(at: int, window: int, length: int, rng: np.random.Generator) -> slice:
     first = int(rng.integers(max(0, at - window + 1), min(at, length - window) + 1))
     return slice(first, first + window)
+
+
+def _turned(turn: Turn, size: tuple[int, int], shape: tuple[int, int], mirrored: bool) -> View:
+    """A turned view of (height, width) `shape`, with the rows and columns that it needs of an image of `size`."""
+    reach = np.abs(turn.to_image()) @ shape[::-1] / 2
+    columns, rows = (
+        slice(max(0, math.floor(at - own)), min(length, math.ceil(at + own) + 1))
+        for at, own, length in zip(turn.center, reach, size, strict=True)
+    )
+    return View(rows, columns, shape, mirrored, turn)
+
+
+def _sampled(planes: Tensor, view: View) -> Tensor:
+    """A turned view (C, H, W), not yet mirrored, of its window (C, h, w), both in 0..1.
+
+    Where a view is smaller than what it shows, each of its pixels is a mean. Images are reflected at their borders.
+    """
+    assert view.turn is not None
+    finer = math.ceil(1 / view.turn.scale - 1e-9)
+    across, down = ((torch.arange(finer * length) + 0.5) / finer - length / 2 for length in view.size[::-1])
+    # Of the window's whole width and height, from its middle, twice: as `grid_sample` counts.
+    first = np.array(view.turn.center) - (view.columns.start - 0.5, view.rows.start - 0.5)
+    unit = 2 / np.array(planes.shape[:0:-1])
+    (xx, xy), (yx, yy) = (view.turn.to_image() * unit[:, None]).tolist()
+    x, y = (first * unit - 1).tolist()
+    grid = torch.stack([xx * across + (xy * down + x)[:, None], yx * across + (yy * down + y)[:, None]], dim=-1)
+    sampled = grid_sample(planes[None], grid[None], padding_mode="reflection", align_corners=False)
+    return avg_pool2d(sampled, finer)[0]
 
 
 def _jitter(view: Tensor, amount: float, rng: np.random.Generator, color: bool) -> Tensor:

@@ -167,6 +167,13 @@ def total_steps(config: TrainConfig, images: int) -> int:
     return STEPS if config.max_steps is None else config.max_steps
 
 
+def with_augmentation(config: TrainConfig, data: Dataset, resumed: bool) -> TrainConfig:
+    """The kind of pictures settled: as was asked for, as the run began, or as the data says."""
+    begun = read_json(config.out / checkpoint.CONFIG)["train"].get("augment") if resumed else None
+    kind = config.augment or begun or data.augment
+    return from_dict(TrainConfig, {**vars(config), "augment": kind}, data.source)
+
+
 def choose_task(config: TrainConfig, given: Given, data: Dataset) -> Task:
     """What is to be learnt, with the data's classes and the loss that was asked for."""
     loss = given.loss or config.loss
@@ -337,6 +344,7 @@ def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
     before = from_dict(TrainConfig, read_json(path).get("train", {}), f"{path}, train")
     # The same images may lie elsewhere by now: `note_images` knows them.
     free = FREE_ON_RESUME | ({"data", "val_data"} if (config.out / IMAGES).is_file() else set())
+    free |= {"augment"} if config.augment is None else set()  # which is then as it was
     changed = [
         f"{name} was {getattr(before, name)} and is {value}"
         for name, value in vars(config).items()

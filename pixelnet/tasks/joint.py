@@ -96,6 +96,10 @@ class Joint(Task):
             mirrored[..., own] = part.mirror(values).reshape(mirrored[..., own].shape)
         return mirrored
 
+    @property
+    def directed(self) -> bool:
+        return any(part.directed for part in self.parts.values())
+
     def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         losses = []
         for name, values in self.unpack(labels).items():
@@ -168,7 +172,7 @@ class JointSampler(Sampler):
         points, weights = [], []
         for sampler, names in self.draws:
             known = np.logical_or.reduce([self.task.parts[name].labelled(own[name]) for name in names])
-            draw = sampler(known, rng, own[names[0]], image)
+            draw = sampler(known & labelled, rng, own[names[0]], image)
             points.append(draw.points)
             weights.append(draw.weights)
         return Draw(np.concatenate(points), np.concatenate(weights))

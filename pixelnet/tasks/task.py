@@ -222,6 +222,11 @@ class Task(ABC):
         direction. A task that gives this gives `with_mirror`, too."""
         return labels
 
+    @property
+    def directed(self) -> bool:
+        """Whether labels point somewhere in the image, so that a flip changes them."""
+        return type(self).mirror is not Task.mirror
+
     def confidence(self, logits: Tensor) -> Tensor:
         """(..., K) logits -> (...), how sure each answer is, for the sampler `hard`; only its order has a meaning.
 
@@ -245,7 +250,7 @@ class Task(ABC):
         way in the second, and is to be turned back here. Raises InputError for a task whose labels have a direction
         and that does not say how.
         """
-        if type(self).mirror is not Task.mirror and type(self).with_mirror is Task.with_mirror:
+        if self.directed and type(self).with_mirror is Task.with_mirror:
             raise InputError(f"{self.name} says how a flip mirrors labels, but not logits; give it `with_mirror`")
         return (logits + mirrored) / 2
 

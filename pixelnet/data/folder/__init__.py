@@ -8,14 +8,14 @@ PATH` prints what was found as such a file, and `--write` keeps it. `folder:FILE
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
 from tqdm import tqdm
 
-from pixelnet.data.dataset import Dataset, Window
+from pixelnet.data.dataset import Dataset, Window, task_of
 from pixelnet.data.drawn import labelme_labels
 from pixelnet.data.folder.coding import Coding, Scan, scan
 from pixelnet.data.folder.decide import decide
@@ -27,6 +27,7 @@ from pixelnet.data.folder.pictures import Pictures
 from pixelnet.data.folder.questions import questions_of
 from pixelnet.data.folder.shapes import classes_of
 from pixelnet.data.folder.survey import root_and_form, survey
+from pixelnet.data.folder.up import top_down
 from pixelnet.errors import InputError
 from pixelnet.rasters import LABEL_EXTENSIONS, read_size, read_stored
 from pixelnet.tasks import TASKS, Task, find_task
@@ -59,6 +60,7 @@ class Folder(Dataset):
         self.questions: list[str] = []
         self.pictures = Pictures(found)
         self.channels, self.ranges = self.pictures.channels, self.pictures.ranges
+        self.augment = self.form.augment or "photo"
         self.notes += self.pictures.notes
         self.groups = named_groups(self.names, self.form.group) if self.form.group else ()
         self.coding: Coding | None = None
@@ -99,6 +101,12 @@ class Folder(Dataset):
             return True
 
     # ---------------------------------------------------------------------------------- what it holds
+
+    @cached_property
+    def seems_top_down(self) -> bool:
+        """Whether nothing is said of an up, none is to be seen, and the task could do without."""
+        open_question = self.form.augment is None and not task_of(self).directed
+        return open_question and top_down(self)
 
     def image(self, i: int, window: Window | None = None) -> np.ndarray:
         return self.pictures.read(self.items[i], window)

@@ -25,6 +25,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "annotators": ("first", "vote", "all"),
     "orientation": ("exif", "stored"),
     "normals": tuple(CONVENTIONS),
+    "augment": ("photo", "top-down"),
 }
 
 
@@ -61,6 +62,7 @@ class Form:
     normals: the convention of their axes.
     line_width: of drawn lines and points, in pixels.
     orientation: whether labels fit photos as EXIF turns them ("exif") or as they are stored ("stored").
+    augment: whether pictures have an up ("photo") or none ("top-down").
     """
 
     root: str | None = None
@@ -83,6 +85,7 @@ class Form:
     normals: str = "pixelnet"
     line_width: int = 3
     orientation: str | None = None
+    augment: str | None = None
 
 
 def read_form(path: Path, changes: dict[str, Any] | None = None) -> Form:
@@ -332,4 +335,5 @@ _PARSERS: dict[str, Any] = {
     "classes": _classes, "unlabelled": _unlabelled, "threshold": _number, "missing_labels": _choice,
     "annotators": _choice, "channels": _channels, "range": _range, "axes": _axes, "scale": _positive,
     "nodata": _nodata, "invert": _bool, "normals": _choice, "line_width": _width, "orientation": _choice,
+    "augment": _choice,
 }  # fmt: skip

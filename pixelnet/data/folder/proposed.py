@@ -41,6 +41,7 @@ def proposed_form(data: "Folder") -> Form:
         channels=form.channels if data.channels == RGB else data.channels,
         range=form.range if data.ranges is None else data.ranges,
         orientation="stored" if data.turned else form.orientation,
+        augment="top-down" if data.seems_top_down else form.augment,
     )
 
 
