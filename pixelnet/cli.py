@@ -276,7 +276,7 @@ FOREIGN = {
     "finetune": "init-from", "resume-from": "resume", "scheduler": "schedule", "lr-scheduler": "schedule",
     "eval-every": "val-every", "val-interval": "val-every", "eval-interval": "val-every", "crop-size": "crop",
     "random-seed": "seed", "amp": "precision", "tta": "flip", "preds": "predictions", "pred-dir": "predictions",
-    "augmentation": "augment", "rotate": "augment",
+    "augmentation": "augment", "rotate": "augment", "time": "minutes", "max-time": "minutes", "time-limit": "minutes",
 }  # fmt: skip
 
 

@@ -137,9 +137,12 @@ class TrainConfig:
     """Brightness, contrast and saturation change by up to this share."""
 
     max_steps: int | None = None
-    """Steps of the whole run; 1000 if neither this nor epochs is given."""
+    """Steps of the whole run; 1000 if neither this nor epochs nor minutes is given."""
     epochs: float | None = None
     """Passes over the data, in place of max_steps."""
+    minutes: float | None = None
+    """Time that the run may take on this machine, in place of max_steps: how many steps that is, the first twenty tell,
+    which are then taken again. A run that goes on keeps the number."""
     patience: int | None = None
     """Stop after so many validations in a row without a better score."""
     optimizer: Literal["adamw", "sgd"] = "adamw"

@@ -2,20 +2,25 @@
 
     pixelnet train --task segmentation --data camvid:DATA --out RUN --pretrained
 
-The method is the loop in `learn`; what it calls is below it. A step draws all its chance from (seed, step), and a
-checkpoint is one file that is there whole or not at all: so a run that was killed and goes on (`resume`) ends with
-the very weights of one that was not.
+The method is the loop in `learn` and `Learning.step`; what they call is below them. A step draws all its chance from
+(seed, step), and a checkpoint is one file that is there whole or not at all: so a run that was killed and goes on
+(`resume`) ends with the very weights of one that was not.
 """
 
 import math
+import sys
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast
+from time import perf_counter
+from typing import Any, NamedTuple, cast
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
 
 from pixelnet.config import TrainConfig
 from pixelnet.data import Dataset
@@ -53,6 +58,9 @@ from pixelnet.runs.start import (
 )
 from pixelnet.signals import leave_to_parent, noted
 from pixelnet.tasks import AnyTask, Task
+
+TIMED, UNTIMED = 20, 5  # steps that tell how long one takes, and of these the first, which take longer
+SPARE = 0.1  # of the time of a run, for validations and checkpoints; and the most of it that telling may take
 
 
 def train(task: AnyTask, data: Any, out: str | Path, **options: Any) -> PixelNet:
@@ -102,10 +110,9 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     require_apart({"--out": config.out}, input_files(data))
     images = note_images(config.out, data, validation, accelerator, resumed=state is not None)
     config = with_augmentation(config, data, resumed=state is not None)
-    total, task = total_steps(config, len(data)), choose_task(config, given, data)
+    total, task = total_steps(config, len(data), state), choose_task(config, given, data)
     sampler = choose_sampler(config, given, task, data)
-    place = (accelerator.process_index, accelerator.num_processes)
-    batches = make_batches(config, data, task, sampler, *place)
+    batches = make_batches(config, data, task, sampler, accelerator.process_index, accelerator.num_processes)
 
     torch.manual_seed(config.seed)
     model = make_model(config, given, task, data, fresh=state is None)
@@ -115,32 +122,18 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     average = moving_average(model, config.ema)
     if state is not None:
         go_on(state, optimizer, average, accelerator)
+    learning = Learning(config, task, batches, model, learner, optimizer, average, accelerator)
+    if total is None:
+        total = steps_within(cast(float, config.minutes), learning)
     kept = model if average is None else cast(PixelNet, average.module)
     record = Record(config, kept, validation, accelerator, total, state, images)
 
     first = 0 if state is None else total if record.stalled else state["step"]
     with noted() as signals:
         for step, batch in enumerate(stream(batches, first, total, config.num_workers), start=first):
-            torch.manual_seed((config.seed << 32) + step * place[1] + place[0])  # dropout is this step's own
-            learner.train()
-            if config.freeze:
-                model.backbone.eval()
-            _set_rates(optimizer, rate_factor(config.schedule, step / total, config.warmup))
-            batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
-            logits = _logits(learner, batch)
-            if isinstance(sampler, TwoPhase):
-                batch = batches.narrow(step, batch, _measure(sampler, task, logits.detach(), batch))
-            loss = _loss(task, logits, batch, config.weighted, accelerator)
-            optimizer.zero_grad()
-            accelerator.backward(loss)
-            if config.grad_clip is not None:
-                accelerator.clip_grad_norm_(model.parameters(), config.grad_clip)
-            optimizer.step()
-            if average is not None:
-                average.update_parameters(model)
-
+            loss, batch = learning.step(step, batch, step / total)
             done, last = step + 1, step + 1 == total
-            record.step(done, loss.item(), batch)
+            record.step(done, loss, batch)
             if validation is not None and (last or done % config.val_every == 0):
                 record.scores(done, score_model(kept, validation, record.items, accelerator))
                 last = last or record.stalled
@@ -153,6 +146,70 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
                 break
     record.close()
     accelerator.wait_for_everyone()
+
+
+class Learning(NamedTuple):
+    """What learns in a run, and by what.
+
+    model: whose weights change. learner: the same as accelerate has it. The rest is as in `learn`.
+    """
+
+    config: TrainConfig
+    task: Task
+    batches: Batches
+    model: PixelNet
+    learner: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel | None
+    accelerator: Accelerator
+
+    def step(self, step: int, batch: Batch, progress: float) -> tuple[float, Batch]:
+        """Learn from a batch, when `progress` (0..1) of the run is done: its loss, and what of it was learnt from."""
+        config, accelerator, batches = self.config, self.accelerator, self.batches
+        torch.manual_seed((config.seed << 32) + step * batches.world + batches.rank)  # dropout is this step's own
+        self.learner.train()
+        if config.freeze:
+            self.model.backbone.eval()
+        _set_rates(self.optimizer, rate_factor(config.schedule, progress, config.warmup))
+        batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
+        logits = _logits(self.learner, batch)
+        if isinstance(batches.sampler, TwoPhase):
+            batch = batches.narrow(step, batch, _measure(batches.sampler, self.task, logits.detach(), batch))
+        loss = _loss(self.task, logits, batch, config.weighted, accelerator)
+        self.optimizer.zero_grad()
+        accelerator.backward(loss)
+        if config.grad_clip is not None:
+            accelerator.clip_grad_norm_(self.model.parameters(), config.grad_clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return loss.item(), batch
+
+
+def steps_within(minutes: float, learning: Learning) -> int:
+    """How many steps fit in so many minutes, by the time that the first twenty take.
+
+    These are taken back: what follows is the very run of that number of steps, whose schedule knows it from the start.
+    Of short runs fewer are timed, as many as a tenth of the time allows. Of several processes the main one decides.
+    """
+    _, _, _, model, _, optimizer, average, accelerator = learning
+    before = deepcopy(_state(0, model, average, optimizer, accelerator))
+    times = [perf_counter()]
+    for step, batch in enumerate(stream(learning.batches, 0, TIMED, learning.config.num_workers)):
+        learning.step(step, batch, 0.0)
+        times.append(perf_counter())
+        if anywhere(times[-1] - times[0] > SPARE * 60 * minutes, accelerator) and step:
+            break
+    model.load_state_dict(before["model"])
+    go_on(before, optimizer, average, accelerator)
+    untimed = min(UNTIMED, (len(times) - 1) // 2)
+    seconds = (times[-1] - times[untimed]) / (len(times) - 1 - untimed)
+    left = (1 - SPARE) * (60 * minutes - (times[-1] - times[0]))
+    (total,) = broadcast_object_list([max(1, int(left / seconds))])
+    if accelerator.is_main_process:
+        ends = ["" if number == 1 else "s" for number in (minutes, total)]
+        tqdm.write(f"{minutes:g} minute{ends[0]}: {total} step{ends[1]}", sys.stderr)
+    return total
 
 
 def _logits(learner: nn.Module, batch: Batch) -> Tensor:

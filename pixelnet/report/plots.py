@@ -28,7 +28,8 @@ def draw_plot(plot: Plot) -> Picture:
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """What a run noted in its metrics.jsonl, in order: a line for each step, and one for each validation.
+    """What a run noted in its metrics.jsonl, in order: a line for each step, and one for each validation; of
+    a run of minutes a first one with its number of steps.
 
     A last line that was being written when the run was killed is left out. Raises InputError for any other that
     training has not written.

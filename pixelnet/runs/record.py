@@ -51,7 +51,7 @@ class Record:
         images: Images | None = None,
     ):
         self.config, self.model, self.validation, self.accelerator = config, model, validation, accelerator
-        self.main = accelerator.is_main_process
+        self.main, self.total = accelerator.is_main_process, total
         self.best: float | None = None if state is None else state["best"]
         self.stale: int = 0 if state is None else state["stale"]
         first = 0 if state is None else state["step"]
@@ -72,7 +72,9 @@ class Record:
             checkpoint.save_config(model, config.out, train=to_dict(config))
             if images is not None:
                 images.write(config.out)
-            self._keep_lines(first)
+            self._keep_lines(-1 if state is None else first)
+            if config.minutes is not None and state is None:
+                self._note({"step": 0, "total": total})
 
     @property
     def stalled(self) -> bool:
@@ -123,12 +125,12 @@ class Record:
     def checkpoint(self, state: dict[str, Any]) -> None:
         """Write what a killed run goes on from. With no validation the last weights are the ones to keep.
 
-        state: all of it but the best score and how many validations ago it was.
+        state: all of it but the run's length, the best score, and how many validations ago it was.
         """
         if self.main:
             if self.best is None:
                 checkpoint.save_weights(self.model, self.config.out / checkpoint.WEIGHTS)
-            state = {"best": self.best, "stale": self.stale, **state}
+            state = {"total": self.total, "best": self.best, "stale": self.stale, **state}
             checkpoint.save_checkpoint(self.config.out / checkpoint.CHECKPOINT, state)
         self.clock = time.perf_counter()
 
@@ -137,7 +139,7 @@ class Record:
         self.close()
         raise Stopped(
             signals[0] if signals else signal.SIGTERM,
-            f"stopped after step {done} of {self.bar.total}, whose checkpoint is written; "
+            f"stopped after step {done} of {self.total}, whose checkpoint is written; "
             f"to go on, give the same command with --resume",
         )
 

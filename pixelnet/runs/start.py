@@ -158,10 +158,12 @@ def anywhere(here: bool, accelerator: Accelerator) -> bool:
     return bool(found > 0)
 
 
-def total_steps(config: TrainConfig, images: int) -> int:
-    """The steps of a run over so many images."""
-    if config.epochs is not None and config.max_steps is not None:
-        raise InputError("--max-steps and --epochs each say how long the run is; give one of them")
+def total_steps(config: TrainConfig, images: int, state: dict[str, Any] | None = None) -> int | None:
+    """The steps of a run over so many images; of minutes those of its checkpoint, or None where there is none yet."""
+    if [config.max_steps, config.epochs, config.minutes].count(None) < 2:
+        raise InputError("--max-steps, --epochs and --minutes each say how long the run is; give one of them")
+    if config.minutes is not None:
+        return None if state is None else int(state["total"])
     if config.epochs is not None:
         return max(1, math.ceil(config.epochs * images / config.batch_size))
     return STEPS if config.max_steps is None else config.max_steps
@@ -285,7 +287,7 @@ def read_quotas(text: str, classes: tuple[str, ...]) -> str | Mapping[int, int]:
 def restore(model: PixelNet, state: dict[str, Any], path: Path) -> None:
     """The checkpoint's weights into the model, before anything of the run is touched."""
     try:
-        if not {"step", "best", "stale", "optimizer", "scaler", "average"} <= state.keys():
+        if not {"step", "total", "best", "stale", "optimizer", "scaler", "average"} <= state.keys():
             raise KeyError("no state of a run")
         model.load_state_dict(state["model"])
     except (AttributeError, KeyError, RuntimeError) as error:
@@ -310,6 +312,7 @@ def check_settings(config: TrainConfig) -> None:
         raise InputError("--lr is 0 and the backbone is frozen, so nothing would learn; give a rate above 0")
     for name, value, fits in (
         ("epochs", config.epochs, lambda value: 0 < value < math.inf),
+        ("minutes", config.minutes, lambda value: 0 < value < math.inf),
         ("warmup", config.warmup, lambda value: 0 <= value < 1),
         ("ema", config.ema, lambda value: 0 < value < 1),
         ("grad-clip", config.grad_clip, lambda value: 0 < value < math.inf),

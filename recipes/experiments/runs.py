@@ -174,7 +174,7 @@ def summary(lines: Sequence[dict[str, Any]], config: dict[str, Any]) -> dict[str
     for line in lines:
         if "loss" in line:
             steps = line["step"]
-        else:
+        elif "scores" in line:
             scores = line["scores"]
             images = line["step"] * config["train"]["batch_size"]
             point = {
