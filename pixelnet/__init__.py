@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pixelnet.errors import InputError
     from pixelnet.evaluation import evaluate
     from pixelnet.inference.bulk import predict, predict_files
+    from pixelnet.learning.fit import fit
     from pixelnet.model import PixelNet
     from pixelnet.nn.backbone import Backbone
     from pixelnet.points import Sampler
@@ -26,6 +27,7 @@ __all__ = [
     "Task",
     "__version__",
     "evaluate",
+    "fit",
     "load",
     "open_dataset",
     "predict",
@@ -42,6 +44,7 @@ _HOME = {
     "Sampler": "points",
     "Task": "tasks",
     "evaluate": "evaluation",
+    "fit": "learning.fit",
     "load": "runs.hub",
     "open_dataset": "data",
     "predict": "inference.bulk",

@@ -16,6 +16,7 @@ from pixelnet.errors import InputError
 from pixelnet.files import read_text
 
 T = TypeVar("T")
+BACKBONE = "tf_efficientnet_lite0"  # where none is named
 LARGEST = 16384  # pixels of the longer side that images are brought to, which then takes gigabytes already
 
 
@@ -29,7 +30,7 @@ class ModelConfig:
 
     task: str
     num_classes: int | None = None
-    backbone: str = "tf_efficientnet_lite0"
+    backbone: str = BACKBONE
     taps: tuple[int, ...] | None = None
     in_channels: int = 3
     before_relu: bool = False

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from pixelnet.config import ModelConfig
+from pixelnet.config import BACKBONE, ModelConfig
 from pixelnet.errors import InputError
 from pixelnet.hypercolumn import every_pixel, hypercolumns
 from pixelnet.nn.fuse import fused
@@ -96,7 +95,7 @@ class PixelNet(nn.Module):
         self,
         task: AnyTask,
         num_classes: int | None = None,
-        backbone: str | nn.Module = "tf_efficientnet_lite0",
+        backbone: str | nn.Module = BACKBONE,
         *,
         pretrained: bool = False,
         backbone_weights: str | Path | None = None,
@@ -198,7 +197,7 @@ class PixelNet(nn.Module):
         return hypercolumns(maps.features, self._checked(maps, points), self.backbone.strides).to(images.dtype)
 
     def maps(self, images: Tensor, for_prediction: bool = False, zoom: float = 1.0) -> FeatureMaps:
-        """The backbone's maps of images (N, C, H, W), padded right and below to a multiple of the largest stride.
+        """The backbone's maps of images (N, C, H, W), padded right and below where it needs that.
 
         for_prediction: as in evaluation mode, whichever the model is in; batch norms are part of the layers beside
             them, the convolutions and the head's first. Quicker, and not for gradients.
@@ -209,12 +208,7 @@ class PixelNet(nn.Module):
                 f"images are {images.dtype} {tuple(images.shape)}; "
                 f"give floats in 0..1 of (N, {self.config.in_channels}, H, W), or call predict"
             )
-        height, width = images.shape[-2:]
-        below, right = -height % self.backbone.multiple, -width % self.backbone.multiple
-        # The last row and column are repeated: zeros would draw an edge where there is none.
-        whole = not torch.compiler.is_exporting() and not right and not below  # an export is for any size
-        padded = images if whole else F.pad(images, (0, right, 0, below), mode="replicate")
-        padded = padded.contiguous(memory_format=self.layout)
+        padded = self.backbone.padded(images).contiguous(memory_format=self.layout)
         if for_prediction:
             return FeatureMaps(tuple(fused(self.backbone, padded)(padded)), zoom, for_prediction=True)
         return FeatureMaps(tuple(self.norms(self.backbone(padded))), zoom)

@@ -11,18 +11,15 @@ from benchmarks.learner.clock import Clock
 from benchmarks.learner.few import Answer
 from benchmarks.learner.sets import Part
 from benchmarks.learner.unet import WEIGHTS
-from pixelnet.errors import InputError
+from pixelnet.data.arrays import Arrays
 
 FEWER, MORE = 4, 14  # steps, of which the difference is what steps cost
 
 
 def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
     """`pixelnet.fit` on a few labelled pixels. See `benchmarks.learner.few.Arm`."""
-    fit = getattr(pixelnet, "fit", None)
-    if fit is None:
-        raise InputError("this version of pixelnet has no fit; leave the arm pixelnet out (--arms)")
-    answer: Answer = fit(images, maps, classes=classes).predict
-    return answer
+    names = [str(label) for label in range(classes)]
+    return pixelnet.fit(Arrays(list(zip(images, maps, strict=True)), "segmentation", names)).predict
 
 
 def learn_dense(

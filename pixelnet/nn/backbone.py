@@ -15,6 +15,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,6 +40,14 @@ class Backbone(nn.Module):
         """What the height and the width of images must be multiples of."""
         return math.lcm(*(int(stride) for stride in self.strides if stride > 1))
 
+    def padded(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) of any size, padded right and below to what `forward` takes."""
+        below, right = (-length % self.multiple for length in images.shape[-2:])
+        if not torch.compiler.is_exporting() and not right and not below:  # an export is for any size
+            return images
+        # The last row and column are repeated: zeros would draw an edge where there is none.
+        return F.pad(images, (0, right, 0, below), mode="replicate")
+
     def magnified(self, factor: float) -> "Backbone":
         """Itself, made to see images magnified by a power of two; strides stay in pixels of the images as they come.
 
@@ -58,6 +67,14 @@ class Backbone(nn.Module):
             if len(values) != channels:
                 values = [sum(values) / len(values)] * channels
             self.register_buffer(name, torch.tensor(values).view(1, channels, 1, 1))
+
+    def take_weights(self, other: "Backbone") -> None:
+        """Those of a backbone of the same network; for images of other channels its first layer is fitted to them."""
+        own, given = self.state_dict(), other.state_dict()
+        for name in own.keys() - {"mean", "std"}:
+            fits = given[name].shape == own[name].shape
+            own[name] = given[name] if fits else adapt_input_conv(self.mean.shape[1], given[name].float())
+        self.load_state_dict(own)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (N, C, H, W) in 0..1 -> maps, one per tap."""

@@ -16,25 +16,23 @@ from pixelnet.nn.backbone import Backbone
 # Standard deviations of the Gaussians, in pixels, by the stride of the map that holds them: what is smooth needs fewer
 # cells. Half of the largest is as much as a map's own cells blur, or less.
 SCALES = {1: (0.7, 1.0, 1.6), 2: (3.5,), 4: (5.0, 10.0)}
-SHAPES = 5  # numbers that say how the image is bent around a pixel: gradient, Hessian, structure tensor
+KINDS = 6  # of numbers at each scale
 REACH = 3  # standard deviations at which a Gaussian is cut off
 
 
 class Filters(Backbone):
     """Gaussian scale space of images (N, C, H, W): three maps, of strides 1, 2 and 4. It has no weights.
 
-    At each scale s: the image smoothed, C channels; and of the mean of its channels, in units of the image, the
-    gradient's length s |g|, the eigenvalues of s^2 times the Hessian, and the roots of those of the structure tensor
-    s^2 g g', smoothed once more by s; the larger first. The first map begins with the image itself.
+    At each scale s, of each channel, in units of the image: the image smoothed; the eigenvalues of s^2 times the
+    Hessian; the gradient's length s |g|; and the roots of the eigenvalues of the structure tensor s^2 g g', smoothed
+    once more by s. Of eigenvalues the larger comes first. The first map begins with the image itself.
     """
 
     def __init__(self, channels: int):
         super().__init__()
         self.set_normalization((0.0,), (1.0,), channels)
         self.strides = tuple(SCALES)
-        self.channels = tuple(
-            (stride == 1) * channels + len(scales) * (channels + SHAPES) for stride, scales in SCALES.items()
-        )
+        self.channels = tuple(channels * ((stride == 1) + len(scales) * KINDS) for stride, scales in SCALES.items())
 
     def maps(self, images: Tensor) -> list[Tensor]:
         found = []
@@ -50,13 +48,14 @@ class Filters(Backbone):
 
 def _at_scale(level: Tensor, scale: float) -> list[Tensor]:
     smooth = _blur(level, scale)
-    across, down = _gradient(smooth.mean(dim=1, keepdim=True))
+    across, down = _gradient(smooth)
     (xx, xy), (_, yy) = _gradient(across), _gradient(down)
     hessian = _eigenvalues(scale**2 * xx, scale**2 * xy, scale**2 * yy)
     products = torch.cat([across * across, across * down, down * down], dim=1)
-    tensor = _eigenvalues(*(scale**2 * _blur(products, scale)).split(1, dim=1))
+    tensor = _eigenvalues(*(scale**2 * _blur(products, scale)).chunk(3, dim=1))
+    steep = scale**2 * (across * across + down * down)
     # A root has no gradient at 0, where an image is flat.
-    lengths = [value.clamp(min=1e-12).sqrt() for value in (scale**2 * (products[:, :1] + products[:, 2:]), *tensor)]
+    lengths = [value.clamp(min=1e-12).sqrt() for value in (steep, *tensor)]
     return [smooth, *hessian, *lengths]
 
 

@@ -15,7 +15,7 @@ FILTERS = "filters"
 
 
 class Joined(Backbone):
-    """Several backbones that see each image: the maps of all, in their order.
+    """Several backbones that see each image: the maps of all, in their order, each as it would give them alone.
 
     Args:
         members: each with a normalization and a magnification of its own.
@@ -29,8 +29,13 @@ class Joined(Backbone):
         self.channels = tuple(width for member in members for width in member.channels)
         self.strides = tuple(stride for member in members for stride in member.strides)
 
-    def maps(self, images: Tensor) -> list[Tensor]:
-        return [features for member in cast("list[Backbone]", list(self.members)) for features in member(images)]
+    @property
+    def multiple(self) -> int:
+        return 1  # each of them pads for itself
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        members = cast("list[Backbone]", list(self.members))
+        return [features for member in members for features in member(member.padded(images))]
 
 
 def make_backbone(
@@ -66,7 +71,7 @@ def make_backbone(
         raise InputError(f"images have {channels} channels; there must be at least 1")
     if isinstance(backbone, nn.Module):
         return _from_module(backbone, taps, channels, pretrained or path is not None, before_relu or conv7)
-    networks = [part for part in backbone.split("+") if part != FILTERS]
+    networks = network_names(backbone)
     if len(networks) != 1 and (taps is not None or path or before_relu or conv7):
         raise InputError(
             f"{backbone} has {len(networks)} networks; taps, weights from a file, before_relu and conv7 are of one "
@@ -76,6 +81,11 @@ def make_backbone(
     options |= {"taps": taps, "before_relu": before_relu, "conv7": conv7}
     parts = [_by_name(part, **options) for part in backbone.split("+")]
     return parts[0] if len(parts) == 1 else Joined(parts, channels)
+
+
+def network_names(backbone: str) -> list[str]:
+    """The networks in a backbone's name, without their magnifications."""
+    return [part.partition("@")[0] for part in backbone.split("+") if part != FILTERS]
 
 
 def _by_name(

@@ -18,10 +18,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pixelnet.config import TrainConfig, from_dict, read_json
+from pixelnet.config import BACKBONE, TrainConfig, from_dict, read_json
 from pixelnet.data import Dataset
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
+from pixelnet.nn.networks import network_names
 from pixelnet.nn.pretrained import require_weights
 from pixelnet.points import Sampler, make_sampler
 from pixelnet.runs import checkpoint
@@ -38,7 +39,7 @@ STEPS = 1000  # where nothing is said
 SHARES = ("warmup", "ema")
 # Settings that a model brings with it which a run starts from; without one, those that have a value of their own.
 NETWORK = ("backbone", "taps", "before_relu", "conv7", "head", "hidden", "dropout", "image_size")
-DEFAULTS: dict[str, Any] = {"backbone": "tf_efficientnet_lite0", "head": "mlp", "before_relu": False, "conv7": False}
+DEFAULTS: dict[str, Any] = {"backbone": BACKBONE, "head": "mlp", "before_relu": False, "conv7": False}
 
 
 @dataclass(frozen=True)
@@ -326,7 +327,8 @@ def check_settings(config: TrainConfig) -> None:
 def check_weights(config: TrainConfig, given: Given, fresh: bool) -> None:
     """Raise InputError for weights that are not to be had, before data is opened, which may take minutes."""
     if config.pretrained and fresh and given.backbone is None:
-        require_weights(str(config.backbone))
+        for name in network_names(str(config.backbone)):
+            require_weights(name)
 
 
 def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:

@@ -1,0 +1,68 @@
+"""A model out of what was chosen: the networks of all members side by side, and one linear head on all their maps.
+
+The mean of linear predictors is one, of the features of them all. So what a choice of several comes to is an ordinary
+model, which predicts, is scored, exported and trained on like any other; its head, being linear, is applied to maps
+before they are read, and a dense answer costs little more than the networks.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from pixelnet.data.dataset import Dataset
+from pixelnet.learning.logistic import Linear
+from pixelnet.learning.parts import name_of, open_part
+from pixelnet.model import PixelNet
+
+PRIOR = 0.5  # how far answers go from all classes alike, 0, to as common as they are, 1
+
+
+def joined(members: Sequence[tuple[tuple[str, ...], Linear]], widths: dict[str, int]) -> tuple[tuple[str, ...], Linear]:
+    """The mean of several predictors, each of its own parts' features, as one of all their parts side by side.
+
+    widths: how many features each part has.
+    """
+    parts = tuple(dict.fromkeys(part for own, _ in members for part in own))
+    ends = np.cumsum([0, *(widths[part] for part in parts)])
+    starts = dict(zip(parts, ends, strict=False))
+    kernel = np.zeros((len(members[0][1].bias), int(ends[-1])))
+    for own, linear in members:
+        first = 0
+        for part in own:
+            place = slice(starts[part], starts[part] + widths[part])
+            kernel[:, place] += linear.kernel[:, first : first + widths[part]] / len(members)
+            first += widths[part]
+    return parts, Linear(kernel, np.mean([linear.bias for _, linear in members], axis=0))
+
+
+def toward(linear: Linear, warmth: float, shares: np.ndarray) -> Linear:
+    """The predictor with its logits multiplied, and with classes that are so common, (K,), adding up to 1.
+
+    Half of the way, as overlap asks for: by accuracy alone rare classes would seldom be named, and scores weigh all
+    classes alike.
+    """
+    offset = PRIOR * np.log(shares * len(shares))
+    return Linear(linear.kernel * warmth, linear.bias * warmth + offset)
+
+
+def assemble(parts: tuple[str, ...], linear: Linear, data: Dataset) -> PixelNet:
+    """A model of the data set's classes and channels, in evaluation mode."""
+    channels = len(data.channels)
+    model = PixelNet(
+        "segmentation",
+        backbone="+".join(map(name_of, parts)),
+        head="linear",
+        in_channels=channels,
+        channels=data.channels,
+        ranges=data.ranges,
+        class_names=data.class_names,
+        class_colors=data.class_colors,
+    )
+    members = [model.backbone] if len(parts) == 1 else list(model.backbone.members)  # type: ignore[arg-type]
+    for member, part in zip(members, parts, strict=True):
+        member.load_state_dict(open_part(part, channels).state_dict())
+    with torch.no_grad():
+        model.head.last.weight.copy_(torch.from_numpy(linear.kernel))
+        model.head.last.bias.copy_(torch.from_numpy(linear.bias))
+    return model.eval()

@@ -1,0 +1,218 @@
+"""What to learn from and how strongly to hold it back, chosen for the data at hand by folds that are honest.
+
+Candidates are parts that describe a pixel, and strengths of the prior. Each is judged by what it makes of pixels whose
+image (or, of one image, whose block of it) it has not seen: neighbors on both sides would flatter. Where several are
+as good their mean is better than a bet on one. What the choice itself comes to is told by folds around the folds.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from pixelnet.learning.logistic import Problem, balanced, log_chances, mean
+
+STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)  # of the prior on standardized features; the weakest last
+MEMBERS = 3  # candidates whose mean is taken
+# What the log probability of those that see nothing magnified must be ahead by: over the development sets they are
+# behind, and the folds of a few labels on a few images cannot tell so small a difference.
+HANDICAP = 0.03
+FOLDS = 5  # at most
+MOST_POINTS = 3000  # that a choice is made on
+WARMEST = 4.0  # logits are at most so many times what they were, or as small a part, when they are set right
+SPARE = 0.6  # of the time, that a further candidate may begin in
+
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Labelled points, and what describes them.
+
+    describe: (parts, which points) -> features (M, D). labels: (M,) class ids. folds: (M,), numbers of what is held out
+    together. classes: K. weights: (M,), None for all classes alike.
+    """
+
+    describe: Callable[[Parts, np.ndarray], np.ndarray]
+    labels: np.ndarray
+    folds: np.ndarray
+    classes: int
+    weights: np.ndarray | None = None
+
+    def problem(self, parts: Parts, points: np.ndarray) -> Problem:
+        """What is to be fitted on some of the points."""
+        return Problem(self.describe(parts, points), self.labels[points], self.weigh(points), self.classes)
+
+    def weigh(self, points: np.ndarray) -> np.ndarray:
+        """The weights of some points."""
+        return balanced(self.labels[points], self.classes) if self.weights is None else self.weights[points]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate, and its logits for points of folds that it was not fitted on.
+
+    score: the mean log probability of the labels, weighted, less what the candidate is held to be behind by.
+    held: (M, K). pairs: for two folds that were both held out, the logits of their points, in the order of the points.
+    """
+
+    parts: Parts
+    strength: float
+    score: float
+    held: np.ndarray
+    pairs: dict[tuple[int, int], np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    members: parts and strength of those whose mean is taken. warmth: what their logits are multiplied by. trials: all
+    that was tried, the best first. accuracy: of the choice on folds that it knew nothing of, each class alike, by fold;
+    () where there were too few labels to tell.
+    """
+
+    members: tuple[tuple[Parts, float], ...]
+    warmth: float = 1.0
+    trials: tuple[Trial, ...] = ()
+    accuracy: tuple[float, ...] = ()
+
+
+def choose(
+    table: Table,
+    candidates: Sequence[tuple[Parts, Sequence[float]]],
+    seconds: float,
+    default: Sequence[tuple[Parts, float]],
+    most: int = MEMBERS,
+) -> Choice:
+    """The best few of the candidates, tried in their order while the time lasts; the default if nothing can be judged.
+
+    candidates: parts, with the strengths that are tried. A fold can be held out if every class of the labels is among
+    the others, too.
+    """
+    end = time.monotonic() + seconds
+    points = np.arange(len(table.labels))
+    if len(points) > MOST_POINTS:
+        points = np.sort(np.random.default_rng(0).choice(points, MOST_POINTS, replace=False))
+    folds = [int(fold) for fold in np.unique(table.folds[points]) if _leaves_all(table, points, fold)]
+    if len(folds) < 2:
+        return Choice(tuple(default))
+    trials: list[Trial] = []
+    for parts, strengths in candidates:
+        if trials and time.monotonic() > end - (1 - SPARE) * seconds:
+            break
+        trials += _try(table, points, folds, parts, strengths)
+    trials.sort(key=lambda trial: -trial.score)
+    labels, weights = table.labels[points], table.weigh(points)
+    known = np.isin(table.folds[points], folds)
+    best = _best(trials, most)
+    return Choice(
+        tuple((trial.parts, trial.strength) for trial in best),
+        warmth(mean([trial.held for trial in best])[known], labels[known], weights[known]),
+        tuple(trials),
+        _nested(table, points, folds, trials, most),
+    )
+
+
+def _leaves_all(table: Table, points: np.ndarray, fold: int) -> bool:
+    others = table.labels[points][table.folds[points] != fold]
+    return len(np.unique(others)) == len(np.unique(table.labels[points]))
+
+
+def _try(table: Table, points: np.ndarray, folds: list[int], parts: Parts, strengths: Sequence[float]) -> list[Trial]:
+    """A candidate with each strength: every fold held out, and every two of them."""
+    of, features = table.folds[points], table.describe(parts, points)
+    held = {strength: np.zeros((len(points), table.classes)) for strength in strengths}
+    pairs: dict[float, dict[tuple[int, int], np.ndarray]] = {strength: {} for strength in strengths}
+    for out in [(fold,) for fold in folds] + list(combinations(folds, 2)):
+        outside = np.isin(of, out)
+        labels = table.labels[points[~outside]]
+        if len(out) == 2 and (len(folds) < 3 or len(np.unique(labels)) < len(np.unique(table.labels[points]))):
+            continue
+        problem = Problem(features[~outside], labels, table.weigh(points[~outside]), table.classes)
+        for strength in strengths:
+            logits = problem.fit(strength)(features[outside])
+            if len(out) == 1:
+                held[strength][outside] = logits
+            else:
+                pairs[strength][out] = logits
+    labels, weights, known = table.labels[points], table.weigh(points), np.isin(of, folds)
+    return [
+        Trial(parts, s, likelihood(held[s][known], labels[known], weights[known]) - behind(parts), held[s], pairs[s])
+        for s in strengths
+    ]
+
+
+def _best(trials: Sequence[Trial], most: int) -> list[Trial]:
+    """The best strength of each of the best candidates."""
+    firsts: dict[Parts, Trial] = {}
+    for trial in trials:
+        firsts.setdefault(trial.parts, trial)
+    return list(firsts.values())[:most]
+
+
+def _nested(
+    table: Table, points: np.ndarray, folds: list[int], trials: Sequence[Trial], most: int
+) -> tuple[float, ...]:
+    """The mean recall of the classes on each fold, of what would have been chosen without any of its labels."""
+    of, labels, found = table.folds[points], table.labels[points], []
+    for fold in folds:
+        others = [other for other in folds if other != fold]
+        keys = [(min(fold, other), max(fold, other)) for other in others]
+        if not all(key in trial.pairs for trial in trials for key in keys):
+            continue
+
+        def score(trial: Trial, keys: list[tuple[int, int]] = keys, fold: int = fold) -> float:
+            total = 0.0
+            for key in keys:
+                inside = of[np.isin(of, key)] != fold
+                chosen = np.flatnonzero(np.isin(of, key))[inside]
+                total += likelihood(trial.pairs[key][inside], labels[chosen], table.weigh(points[chosen])) * len(chosen)
+            return total - behind(trial.parts) * (of != fold).sum()
+
+        best = _best(sorted(trials, key=score, reverse=True), most)
+        own = of == fold
+        answers = mean([trial.held for trial in best])[own].argmax(axis=1)
+        right = answers == labels[own]
+        found.append(float(np.mean([right[labels[own] == k].mean() for k in np.unique(labels[own])])))
+    return tuple(found)
+
+
+def behind(parts: Parts) -> float:
+    """What a candidate must be ahead by to pass for as good as others."""
+    return 0.0 if any(part.endswith("@2") for part in parts) else HANDICAP
+
+
+def likelihood(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    """The weighted mean of the log probabilities of the labels."""
+    return float(np.average(log_chances(logits)[np.arange(len(labels)), labels], weights=weights))
+
+
+def warmth(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    """What logits are to be multiplied by so that probabilities mean what they say (Guo et al., ICML 2017).
+
+    A strong prior leaves a predictor less sure than it could be, and few labels leave it surer.
+    """
+    ends = (-np.log(WARMEST), np.log(WARMEST))
+    found = minimize_scalar(lambda t: -likelihood(logits * np.exp(t), labels, weights), bounds=ends, method="bounded")
+    return float(np.exp(found.x))
+
+
+def shares(chances: np.ndarray, floor: float = 0.02, rounds: int = 100) -> np.ndarray:
+    """How common each class is among pixels that nobody labelled (Saerens, Latinne, Decaestecker 2002).
+
+    chances: (M, K), probabilities by a predictor that holds all classes to be as common. Labels that people paint are
+    no sample: a class of 1 % of the pixels gets as many as any other. What is mistaken for it then outnumbers it,
+    unless its share is known, and that can be told from the predictions themselves, which need no label.
+    floor: the part of the shares that is spread over all classes, so that none vanishes.
+    """
+    classes = chances.shape[1]
+    found = np.full(classes, 1 / classes)
+    for _ in range(rounds):
+        weighed = chances * found
+        weighed /= weighed.sum(axis=1, keepdims=True)
+        found = (1 - floor) * weighed.mean(axis=0) + floor / classes
+    return found

@@ -1,0 +1,283 @@
+"""`pixelnet fit`: a model in seconds, from labelled pixels; the networks beneath it stay as they are.
+
+    pixelnet fit --data DATA --out MODEL
+
+What describes a pixel, and how strongly the head is held back, is chosen for the data by honest folds (`choose`); how
+common the classes are is told from the images themselves (`choose.shares`); and what comes out is an ordinary model.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pixelnet.data import Dataset, as_dataset
+from pixelnet.data.dataset import UNLABELLED
+from pixelnet.errors import InputError
+from pixelnet.files import require_writable
+from pixelnet.learning.assemble import assemble, joined, toward
+from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose, log_chances, shares
+from pixelnet.learning.described import Described
+from pixelnet.learning.folds import folds_of_images, folds_of_points
+from pixelnet.learning.logistic import Linear
+from pixelnet.learning.parts import IMAGENET, Maps, known_sources, split
+from pixelnet.model import PixelNet
+from pixelnet.nn.networks import FILTERS
+from pixelnet.points import make_sampler
+from pixelnet.runs import checkpoint
+from pixelnet.runs.learnt import Images, known_images
+
+Priors = Literal["estimated", "labels", "equal"]
+
+FEWEST_POINTS, MOST_POINTS = 20, 20_000  # of an image at least, of all together at most, that are learnt from
+SEEN_FOR_CHOICE = 8  # images that a choice is made on
+UNLABELLED_POINTS = 2000  # of an image, which tell how common classes are
+SAMPLE = 0.5  # of the pixels labelled: from there on labels are no strokes but a map
+FOR_CHOICE = 0.8  # of the time
+STRENGTH = 0.01  # where nothing can be chosen
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is labelled of some images: for each the points (P, 2), whole pixels (x, y), and their class ids (P,)."""
+
+    points: list[np.ndarray]
+    ids: list[np.ndarray]
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.ids))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model, what was chosen for it, the shares of the classes that it was told, and how many labels it has seen."""
+
+    model: PixelNet
+    choice: Choice
+    shares: np.ndarray
+    labels: int
+    images: int
+
+
+def candidates() -> list[Parts]:
+    """What may describe a pixel, in the order in which it is tried: a quick one first, and then the best on average."""
+    sources = sorted(known_sources(), key=("edges", IMAGENET, "pixelnet").index)
+    return [(FILTERS,), *((f"{source}@2", FILTERS) for source in sources), *((source, FILTERS) for source in sources)]
+
+
+def default() -> list[tuple[Parts, float]]:
+    """What is taken where labels are too few to choose by: the best on average over the development sets."""
+    return [((f"{source}@2", FILTERS), STRENGTH) for source in ("edges", IMAGENET) if source in known_sources()]
+
+
+def fit(
+    data: Any,
+    out: str | Path | None = None,
+    *,
+    split: str = "train",
+    seconds: float = 30.0,
+    features: str | Sequence[str] | None = None,
+    strength: float | Sequence[float] | None = None,
+    priors: Priors | None = None,
+) -> PixelNet:
+    """Fit a model of segmentation to labelled pixels, in about so many seconds.
+
+    Args:
+        data: the path of a folder, "camvid:PATH" and so on; a `Dataset`; or a list of (image, labels), labels (H, W)
+            of class ids, 255 where there is none. Few labels or many, strokes or whole maps.
+        out: the model's folder, made if it is not there; None for none.
+        split: of the data, where they are named.
+        seconds: for choosing and fitting; more try more, and see more of many images.
+        features: what describes a pixel, as in "edges@2+filters", in place of a choice; or several, whose mean is
+            taken (a list, or with commas between them).
+        strength: of the prior, for each of the features; the larger, the closer a fit.
+        priors: how common the classes are: "estimated" from the images, whatever share of the labels each has;
+            "labels", as among the labels, where these are a sample of the pixels; or all "equal". Not given, "labels"
+            where most pixels are labelled, else "estimated".
+
+    Returns:
+        The model, in evaluation mode. With `out` it is saved, with a note in config.json of what was chosen.
+
+    Raises:
+        InputError: data that cannot be read, of another task or with fewer than two classes labelled; features that
+            are none.
+    """
+    return fit_noted(data, out, split, seconds, features, strength, priors).model
+
+
+def fit_noted(
+    data: Any,
+    out: str | Path | None,
+    part: str = "train",
+    seconds: float = 30.0,
+    features: str | Sequence[str] | None = None,
+    strength: float | Sequence[float] | None = None,
+    priors: Priors | None = None,
+) -> Fitted:
+    """`fit`, and what it found out on the way."""
+    if out is not None:
+        _require_new(Path(out))
+    if not seconds > 0:
+        raise InputError(f"--seconds is {seconds:g}; give a time above 0")
+    given = _given(features, strength)
+    dataset = as_dataset(data, "segmentation", part)
+    start = time.monotonic()
+    labels, dense = labelled_points(dataset)
+    order = [i for i in range(len(dataset)) if len(labels.ids[i])]
+    fitted = _fit(dataset, labels, order, given, seconds, priors or ("labels" if dense else "estimated"), start)
+    if out is not None:
+        checkpoint.save(fitted.model, Path(out), fit=note(fitted, dataset))
+        Images(known_images(dataset)).write(Path(out))
+    return fitted
+
+
+def _require_new(out: Path) -> None:
+    if checkpoint.is_model(out):
+        raise InputError(f"{out} holds a model already; choose another --out")
+    require_writable(out / checkpoint.CONFIG)
+
+
+def _given(
+    features: str | Sequence[str] | None, strength: float | Sequence[float] | None
+) -> list[tuple[Parts, float]] | None:
+    """The members that were asked for; None where they are to be chosen."""
+    if features is None:
+        if strength is not None:
+            raise InputError("--strength is of --features; give both, or neither")
+        return None
+    texts = features.split(",") if isinstance(features, str) else list(features)
+    numbers = [STRENGTH] if strength is None else [strength] if isinstance(strength, int | float) else list(strength)
+    if len(numbers) not in (1, len(texts)) or any(not 0 < number < np.inf for number in numbers):
+        raise InputError(f"--strength has {numbers}; give a number above 0 for each of the {len(texts)} features")
+    return [(split(text), float(own)) for text, own in zip(texts, numbers * len(texts), strict=False)]
+
+
+def labelled_points(data: Dataset) -> tuple[Labels, bool]:
+    """Some labelled pixels of each image, in a fixed order, and whether most are labelled.
+
+    All of them where they are few; else a quota, equal for the classes of an image. Raises InputError where fewer than
+    two classes are labelled.
+    """
+    quota = max(FEWEST_POINTS, MOST_POINTS // max(1, len(data)))
+    sampler = make_sampler("stratified", quota)
+    points, ids, known, pixels = [], [], 0, 0
+    for i in range(len(data)):
+        labels = data.labels(i)
+        drawn = sampler(labels != UNLABELLED, np.random.default_rng((0, i)), labels, None)
+        columns, rows = drawn.points.astype(np.int64).T
+        order = np.lexsort((columns, rows))
+        points.append(np.stack([columns, rows], axis=1)[order])
+        ids.append(labels[rows, columns][order].astype(np.int64))
+        known, pixels = known + int((labels != UNLABELLED).sum()), pixels + labels.size
+    found = np.unique(np.concatenate(ids))
+    if len(found) < 2:
+        named = ", ".join(data.class_names[k] for k in found) or "none"
+        raise InputError(f"{data.source} has labels of {len(found)} classes ({named}); label pixels of at least two")
+    return Labels(points, ids), known >= SAMPLE * pixels
+
+
+def _fit(
+    data: Dataset,
+    labels: Labels,
+    order: list[int],
+    given: list[tuple[Parts, float]] | None,
+    seconds: float,
+    priors: Priors,
+    start: float,
+) -> Fitted:
+    """Choose on a few of the images, then fit on as many as there is time for."""
+    first = _spread(order, SEEN_FOR_CHOICE)
+    rest = [i for i in order if i not in first]
+    seen = first + rest
+    classes = len(data.class_names)
+    maps = Maps(lambda k: data.image(seen[k]), len(data.channels), data.ranges)
+    # Behind each image's labelled points come some that nobody labelled, described by the same maps.
+    others = [_anywhere(data.size(i), i) for i in seen]
+    places = [np.concatenate([labels.points[i], own]) for i, own in zip(seen, others, strict=True)]
+    described = Described(maps, places[: len(first)])
+    table = _table(data, labels, first, described, classes)
+    left = FOR_CHOICE * seconds - (time.monotonic() - start)
+    if given is None:
+        choice = choose(table, [(parts, STRENGTHS) for parts in candidates()], left, default())
+    else:
+        choice = choose(table, [(parts, (own,)) for parts, own in given], np.inf, given, len(given))
+    parts = tuple(dict.fromkeys(part for own, _ in choice.members for part in own))
+    more = described.add_within(places[len(first) :], parts, seconds - (time.monotonic() - start))
+    used = seen[: len(first) + more]
+
+    table = _table(data, labels, used, described, classes)
+    every = np.arange(len(table.labels))
+    members = [(own, table.problem(own, every).fit(strength)) for own, strength in choice.members]
+    widths = {part: described.of(part)[0].shape[1] for part in parts}
+    parts, linear = joined(members, widths)
+    common = _shares(priors, parts, linear, choice.warmth, described, table, [len(labels.ids[i]) for i in used])
+    model = assemble(parts, toward(linear, choice.warmth, common), data)
+    return Fitted(model, choice, common, len(every), len(used))
+
+
+def _spread(items: list[int], most: int) -> list[int]:
+    """At most so many of the items, evenly spread."""
+    return [items[int(k)] for k in np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).round())]
+
+
+def _anywhere(size: tuple[int, int], index: int) -> np.ndarray:
+    """Pixels of an image of size (width, height), drawn evenly: (P, 2)."""
+    return np.random.default_rng((1, index)).integers(0, size, (UNLABELLED_POINTS, 2))
+
+
+def _table(data: Dataset, labels: Labels, images: list[int], described: Described, classes: int) -> Table:
+    """The labelled points of some images, which come first among the points described of each."""
+    counts = [len(labels.ids[i]) for i in images]
+    firsts = np.cumsum([0, *described.sizes[:-1]])
+    own = np.concatenate([first + np.arange(count) for first, count in zip(firsts, counts, strict=True)])
+    if len(images) == 1:
+        folds = folds_of_points(labels.points[images[0]])
+    else:
+        groups = [data.groups[i] for i in images] if data.groups else ()
+        folds = np.repeat(folds_of_images([data.names[i] for i in images], groups), counts)
+    ids = np.concatenate([labels.ids[i] for i in images])
+    return Table(lambda parts, chosen: described(parts, own[chosen]), ids, folds, classes)
+
+
+def _shares(
+    priors: Priors,
+    parts: Parts,
+    linear: Linear,
+    warmth: float,
+    described: Described,
+    table: Table,
+    labelled: list[int],
+) -> np.ndarray:
+    """How common each class is, (K,): as was asked for."""
+    if priors == "equal":
+        return np.full(table.classes, 1 / table.classes)
+    if priors == "labels":
+        counts = np.bincount(table.labels, minlength=table.classes) + 1.0
+        return counts / counts.sum()
+    firsts = np.cumsum([0, *described.sizes[:-1]])
+    chosen = np.concatenate(
+        [
+            np.arange(first + count, first + size)
+            for first, count, size in zip(firsts, labelled, described.sizes, strict=True)
+        ]
+    )
+    return shares(np.exp(log_chances(warmth * linear(described(parts, chosen)))))
+
+
+def note(fitted: Fitted, data: Dataset) -> dict[str, Any]:
+    """What config.json keeps of a fit: enough to do it again, and what it was judged by."""
+    choice = fitted.choice
+    return {
+        "data": data.source,
+        "features": ["+".join(parts) for parts, _ in choice.members],
+        "strength": [strength for _, strength in choice.members],
+        "warmth": choice.warmth,
+        "shares": [float(share) for share in fitted.shares],
+        "labels": fitted.labels,
+        "images": fitted.images,
+        "accuracy": list(choice.accuracy),
+    }
