@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from pixelnet.data.dataset import Dataset
+from pixelnet.learning.choose import Choice
 from pixelnet.learning.logistic import Linear
 from pixelnet.learning.parts import name_of, open_part
 from pixelnet.model import PixelNet
 
-PRIOR = 0.5  # how far answers go from all classes alike, 0, to as common as they are, 1
+# How far answers go from all classes alike, 0, to classes as common as they are, 1, by a predictor without a fault.
+PRIOR = 0.7
 
 
 def joined(members: Sequence[tuple[tuple[str, ...], Linear]], widths: dict[str, int]) -> tuple[tuple[str, ...], Linear]:
@@ -36,14 +38,14 @@ def joined(members: Sequence[tuple[tuple[str, ...], Linear]], widths: dict[str, 
     return parts, Linear(kernel, np.mean([linear.bias for _, linear in members], axis=0))
 
 
-def toward(linear: Linear, warmth: float, shares: np.ndarray) -> Linear:
-    """The predictor with its logits multiplied, and with classes that are so common, (K,), adding up to 1.
+def toward(linear: Linear, choice: Choice, shares: np.ndarray) -> Linear:
+    """The predictor with its logits set right, and with classes that are so common, (K,), adding up to 1.
 
-    Half of the way, as overlap asks for: by accuracy alone rare classes would seldom be named, and scores weigh all
-    classes alike.
+    Not all of the way: scores of overlap weigh all classes alike, and what is known of shares is as good as the
+    predictor that tells them.
     """
-    offset = PRIOR * np.log(shares * len(shares))
-    return Linear(linear.kernel * warmth, linear.bias * warmth + offset)
+    offset = PRIOR * choice.skill * np.log(shares * len(shares))
+    return Linear(linear.kernel * choice.warmth, linear.bias * choice.warmth + offset)
 
 
 def assemble(parts: tuple[str, ...], linear: Linear, data: Dataset) -> PixelNet:

@@ -71,12 +71,14 @@ class Choice:
     """What was chosen.
 
     members: parts and strength of those whose mean is taken. warmth: what their logits are multiplied by. trials: all
-    that was tried, the best first. accuracy: of the choice on folds that it knew nothing of, each class alike, by fold;
+    that was tried, the best first. skill: how much better than chance the members are on pixels that they have not
+    seen, 0 to 1. accuracy: of the choice on folds that it knew nothing of, each class alike, by fold;
     () where there were too few labels to tell.
     """
 
     members: tuple[tuple[Parts, float], ...]
     warmth: float = 1.0
+    skill: float = 0.5
     trials: tuple[Trial, ...] = ()
     accuracy: tuple[float, ...] = ()
 
@@ -109,9 +111,12 @@ def choose(
     labels, weights = table.labels[points], table.weigh(points)
     known = np.isin(table.folds[points], folds)
     best = _best(trials, most)
+    held = mean([trial.held for trial in best])[known]
+    chance = 1 / len(np.unique(labels))
     return Choice(
         tuple((trial.parts, trial.strength) for trial in best),
-        warmth(mean([trial.held for trial in best])[known], labels[known], weights[known]),
+        warmth(held, labels[known], weights[known]),
+        max(0.0, (recall(held, labels[known]) - chance) / (1 - chance)),
         tuple(trials),
         _nested(table, points, folds, trials, most),
     )
@@ -175,9 +180,7 @@ def _nested(
 
         best = _best(sorted(trials, key=score, reverse=True), most)
         own = of == fold
-        answers = mean([trial.held for trial in best])[own].argmax(axis=1)
-        right = answers == labels[own]
-        found.append(float(np.mean([right[labels[own] == k].mean() for k in np.unique(labels[own])])))
+        found.append(recall(mean([trial.held for trial in best])[own], labels[own]))
     return tuple(found)
 
 
@@ -189,6 +192,12 @@ def behind(parts: Parts) -> float:
 def likelihood(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
     """The weighted mean of the log probabilities of the labels."""
     return float(np.average(log_chances(logits)[np.arange(len(labels)), labels], weights=weights))
+
+
+def recall(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The share of a class's points that are found, the mean over the classes that occur."""
+    right = logits.argmax(axis=1) == labels
+    return float(np.mean([right[labels == k].mean() for k in np.unique(labels)]))
 
 
 def warmth(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
@@ -204,14 +213,16 @@ def warmth(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float
 def shares(chances: np.ndarray, floor: float = 0.02, rounds: int = 100) -> np.ndarray:
     """How common each class is among pixels that nobody labelled (Saerens, Latinne, Decaestecker 2002).
 
-    chances: (M, K), probabilities by a predictor that holds all classes to be as common. Labels that people paint are
-    no sample: a class of 1 % of the pixels gets as many as any other. What is mistaken for it then outnumbers it,
-    unless its share is known, and that can be told from the predictions themselves, which need no label.
-    floor: the part of the shares that is spread over all classes, so that none vanishes.
+    Labels that people paint are no sample: a class of 1 % of the pixels gets as many as any other. What is mistaken for
+    it then outnumbers it, unless its share is known, and that can be told from the predictions, which need no label.
+
+    chances: (M, K), probabilities by a predictor that holds all classes to be as common. floor: the part of the shares
+    that is spread over all classes, so that none vanishes. With more than two classes one round is taken, the mean of
+    the probabilities: more of them empty classes that are seldom sure.
     """
     classes = chances.shape[1]
     found = np.full(classes, 1 / classes)
-    for _ in range(rounds):
+    for _ in range(rounds if classes == 2 else 1):
         weighed = chances * found
         weighed /= weighed.sum(axis=1, keepdims=True)
         found = (1 - floor) * weighed.mean(axis=0) + floor / classes

@@ -215,7 +215,7 @@ def _fit(
     widths = {part: described.of(part)[0].shape[1] for part in parts}
     parts, linear = joined(members, widths)
     common = _shares(priors, parts, linear, choice.warmth, described, table, [len(labels.ids[i]) for i in used])
-    model = assemble(parts, toward(linear, choice.warmth, common), data)
+    model = assemble(parts, toward(linear, choice, common), data)
     return Fitted(model, choice, common, len(every), len(used))
 
 
@@ -276,6 +276,7 @@ def note(fitted: Fitted, data: Dataset) -> dict[str, Any]:
         "features": ["+".join(parts) for parts, _ in choice.members],
         "strength": [strength for _, strength in choice.members],
         "warmth": choice.warmth,
+        "skill": choice.skill,
         "shares": [float(share) for share in fitted.shares],
         "labels": fitted.labels,
         "images": fitted.images,
