@@ -17,7 +17,7 @@ from pixelnet.learning.parts import name_of, open_part
 from pixelnet.model import PixelNet
 
 # How far answers go from all classes alike, 0, to classes as common as they are, 1, by a predictor without a fault.
-PRIOR = 0.7
+PRIOR = 0.6
 
 
 def joined(members: Sequence[tuple[tuple[str, ...], Linear]], widths: dict[str, int]) -> tuple[tuple[str, ...], Linear]:

@@ -10,6 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pixelnet.nn.backbone import Backbone
 from pixelnet.nn.layout import memory_format
 
+TRIED = 256  # pixels, the side of what norms are looked for on; more would take as long as several predictions
 CLOSE = 1e-3  # share of a map's largest value by which rounding may move it; a wrong network is off by far more
 # One for each backbone that has predicted, beside the state of the weights that it was made from.
 _made: "WeakKeyDictionary[Backbone, tuple[Any, Backbone]]" = WeakKeyDictionary()
@@ -25,7 +26,8 @@ def fused(backbone: Backbone, images: Tensor) -> Backbone:
         return copy.deepcopy(backbone).eval() if any(module.training for module in backbone.modules()) else backbone
     state = [(tensor.data_ptr(), tensor._version) for tensor in tensors]
     if backbone not in _made or _made[backbone][0] != state:
-        _made[backbone] = state, _fuse(backbone, images)
+        side = -(-TRIED // backbone.multiple) * backbone.multiple
+        _made[backbone] = state, _fuse(backbone, images[:1, :, :side, :side])
     return _made[backbone][1]
 
 
