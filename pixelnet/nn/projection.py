@@ -142,7 +142,9 @@ class Projection:
         for features, stride, own in zip(maps, strides, weight.split([m.shape[1] for m in maps], dim=1), strict=True):
             cells = cells_below(features, stride, image_rows)
             _, height, width, channels = cells.values.shape
-            if channels * height * width + READ_COST * points < channels * points:
+            # Multiplications and reads for each output: of the cells, then of what came out; or of the points.
+            before = channels * height * width + READ_COST * points
+            if before < channels * points + READ_COST * points * channels / len(own):
                 # The shares of a point add up to 1, and so does a bias that is read with them.
                 values = linear(cells.values.flatten(0, 2), own, None if projected else bias)
                 projected.append(cells._replace(values=values.view(*cells.values.shape[:3], -1)))
