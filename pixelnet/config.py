@@ -44,6 +44,7 @@ class ModelConfig:
     threshold: float | None = None
     channels: tuple[str, ...] = ()
     ranges: tuple[tuple[float, float], ...] | None = None
+    magnify: float = 1.0
     objects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -99,6 +100,9 @@ class TrainConfig:
     """Of vgg16: take the taps before their ReLU."""
     conv7: bool | None = None
     """Of vgg16: tap fc6 and fc7, made convolutions, as well."""
+    magnify: float | None = None
+    """The network sees images magnified by this power of two, as a backbone named NETWORK@2 does: for what is thin in
+    small or sharp images. Prediction costs the square of it."""
     head: str | None = None
     """linear, linear-bn, mlp or paper (2 x 4096); mlp if not given."""
     hidden: tuple[int, ...] | None = None
@@ -122,8 +126,9 @@ class TrainConfig:
     class_weights: tuple[float, ...] | Literal["balanced"] | None = None
     """Of segmentation: one factor a class; balanced: each by the inverse of its share of the labelled pixels."""
 
-    crop: tuple[int, int] | None = (256, 320)
-    """Height and width of a training view; None for the whole image."""
+    crop: Literal["auto"] | tuple[int, int] | None = "auto"
+    """Height and width of a training view, in pixels of the image; None for the whole image. auto: 256x320, or of a
+    network that sees images magnified as much less, so that a step costs the same."""
     image_size: int | None = None
     """Longer side that images are brought to; scale comes on top. None: as they are."""
     scale: tuple[float, float] = (0.75, 1.5)

@@ -21,7 +21,7 @@ from pixelnet.hypercolumn import every_pixel, hypercolumns
 from pixelnet.nn.fuse import fused
 from pixelnet.nn.head import Head, TapNorms, head_shape
 from pixelnet.nn.layout import memory_format
-from pixelnet.nn.networks import make_backbone
+from pixelnet.nn.networks import make_backbone, named
 from pixelnet.nn.projection import Band, Projection, count_points
 from pixelnet.tasks import TASKS, AnyTask, make_task
 
@@ -75,6 +75,7 @@ class PixelNet(nn.Module):
             those of the images' type.
         before_relu: of "vgg16": take the taps before their ReLU.
         conv7: of "vgg16": tap fc6 and fc7, made convolutions, as well.
+        magnify: the network sees images magnified by this power of two, a module's maps, too; the same as NETWORK@2.
         head: "linear", "linear-bn" (batch norm on the taps), "mlp" (for every day) or "paper" (2 x 4096).
         hidden: widths of the head's hidden layers, instead of the head's own.
         dropout: share of hidden units dropped in training, instead of the head's own.
@@ -105,6 +106,7 @@ class PixelNet(nn.Module):
         ranges: Sequence[tuple[float, float]] | None = None,
         before_relu: bool = False,
         conv7: bool = False,
+        magnify: float = 1,
         head: str = "mlp",
         hidden: Sequence[int] | None = None,
         dropout: float | None = None,
@@ -119,6 +121,8 @@ class PixelNet(nn.Module):
             "task": any(TASKS.get(name) is not type(part) for name, part in self.task.parts.items()),
             "backbone": not isinstance(backbone, str),
         }
+        if isinstance(backbone, str):
+            backbone, magnify = named(backbone, None if magnify == 1 else magnify)
         shape = head_shape(head, hidden, dropout)
         self.config = ModelConfig(
             task=self.task.name,
@@ -130,6 +134,7 @@ class PixelNet(nn.Module):
             ranges=None if ranges is None else tuple((float(low), float(high)) for low, high in ranges),
             before_relu=before_relu,
             conv7=conv7,
+            magnify=float(magnify),
             head=head,
             hidden=shape.hidden,  # as it is: what a head's name stands for may change
             dropout=shape.dropout,
@@ -147,6 +152,7 @@ class PixelNet(nn.Module):
             weights=backbone_weights,
             before_relu=before_relu,
             conv7=conv7,
+            magnify=magnify,
         )
         self.norms = TapNorms(self.backbone.channels) if shape.normalize else nn.Identity()
         self.head = Head(sum(self.backbone.channels), self.task.outputs, shape)

@@ -270,6 +270,7 @@ def make_batches(
 ) -> Batches:
     """The batches of a run with this configuration; see `Batches`."""
     rotate = config.augment == "top-down"
+    assert config.crop != "auto"  # which `with_network` has settled
     augmentation = Augmentation(config.crop, config.scale, config.flip, config.color_jitter, config.image_size, rotate)
     return Batches(data, task, sampler, augmentation, config.batch_size, config.seed, rank, world)
 

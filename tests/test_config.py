@@ -12,14 +12,14 @@ from pixelnet.config import ModelConfig, TrainConfig, from_dict, read_json, to_d
 MODELS = [
     ModelConfig("edges"),
     ModelConfig("segmentation", 2, "vgg16", (0, 2), 5, True, True, "paper", (8, 9), 0.25, ("a", "b"), ((1, 2, 3),) * 2),
-    ModelConfig("edges", image_size=480, threshold=0.3),
+    ModelConfig("edges", image_size=480, threshold=0.3, magnify=2.0),
 ]
 RUNS = [
     TrainConfig("edges", "scenes", Path("run")),
     TrainConfig(
         "segmentation", "camvid:x", Path("/r/n"), backbone_weights=Path("w.pt"), taps=(1,), hidden=(), dropout=0.5,
         pixels="4%", sampler="stratified", class_weights=(1.0, 0.5), crop=None, optimizer="sgd", precision="bf16",
-        image_size=480,
+        image_size=480, magnify=0.5,
     ),
 ]  # fmt: skip
 

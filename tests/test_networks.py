@@ -1,15 +1,18 @@
 """Magnified networks, several joined, and the pixel's own filters: the contract, and each against its parts."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from contract_backbone import BackboneContract
 from scipy import ndimage
 
+import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.nn.backbone import Backbone
 from pixelnet.nn.filters import KINDS, SCALES, Filters
-from pixelnet.nn.networks import make_backbone
+from pixelnet.nn.networks import Joined, make_backbone
 
 WIDTHS, STRIDES = (32, 32, 48, 192, 96), (2, 4, 8, 16, 32)  # of test_resnet
 
@@ -93,6 +96,78 @@ def test_the_size_is_padded_to_what_all_need(size: tuple[int, int]) -> None:
     assert model(torch.rand(1, 3, *size)).shape == (1, 3, *size)
 
 
+def test_a_magnification_in_the_name_is_the_models(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = PixelNet("segmentation", 3, "test_resnet@2", hidden=(8,))
+    torch.manual_seed(0)
+    beside = PixelNet("segmentation", 3, "test_resnet", magnify=2, hidden=(8,))
+    assert model.config == beside.config
+    assert (model.config.backbone, model.config.magnify) == ("test_resnet", 2)
+    model.save(tmp_path / "model")
+    again = pixelnet.load(tmp_path / "model")
+    assert again.config == model.config
+    image = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(again.predict(image), beside.predict(image))
+    assert PixelNet("edges", None, "vgg16", taps=(0, 1), magnify=2).backbone.strides == (0.5, 1)
+    assert PixelNet("edges", None, "test_resnet@2+filters").config.backbone == "test_resnet@2+filters"
+
+
+def test_a_magnified_model_answers_as_one_that_is_asked_at_doubled_points() -> None:
+    """Its own answers at (x, y), and those of the plain network of the image magnified by hand, at 2 (x, y) + 1/2."""
+    torch.manual_seed(0)
+    model = PixelNet("segmentation", 3, "test_resnet", magnify=2, hidden=(8,)).eval()
+    plain = PixelNet("segmentation", 3, "test_resnet", hidden=(8,)).eval()
+    plain.load_state_dict(model.state_dict())
+    images = torch.rand(1, 3, 48, 64)
+    points = torch.rand(1, 30, 2) * torch.tensor([63, 47])
+    twice = torch.nn.functional.interpolate(images, size=(96, 128), mode="bilinear")
+    torch.testing.assert_close(model(images, points), plain(twice, 2 * points + 0.5), atol=1e-5, rtol=1e-4)
+    pixels = (255 * images[0]).round().byte().permute(1, 2, 0).numpy()
+    seen = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    expected = plain(torch.nn.functional.interpolate(seen, size=(96, 128), mode="bilinear"), 2 * points + 0.5)
+    found = model.predict(pixels, points[0].numpy(), probabilities=True)
+    np.testing.assert_allclose(found, expected[0].softmax(1).detach().numpy(), atol=1e-5)
+
+
+class Halves(Backbone):
+    """One map, of stride 2."""
+
+    channels, strides = (4,), (2,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_normalization((0.5,), (0.5,), 3)
+        self.first = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+    def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [self.first(images)]
+
+
+def test_a_backbone_that_is_given_stays_as_it_is() -> None:
+    given, images = Halves(), torch.rand(1, 3, 8, 12)
+    model = PixelNet("edges", None, given, magnify=2)
+    assert (given.magnification, given.strides, model.backbone.strides) == (1, (2,), (1,))
+    assert given(images)[0].shape[-2:] == (4, 6)
+    assert model.backbone(images)[0].shape[-2:] == (8, 12)
+    assert model.backbone.first.weight is given.first.weight
+
+
+@pytest.mark.parametrize(
+    ("name", "magnify", "words"),
+    [
+        ("test_resnet@2", 2, "and so does a magnification of 2; give one"),
+        ("test_resnet@1", 2, "give one"),
+        ("test_resnet", 3, "by 3; give a power of two"),
+        ("filters", 2, "as it is"),
+        ("test_resnet+filters", 2, r"in the backbone's name, as in A@2\+B"),
+        (Joined([Halves()], 3), 2, r"in the backbone's name, as in A@2\+B"),
+    ],
+)
+def test_magnifications_that_mean_nothing_are_refused(name: str, magnify: float, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        PixelNet("edges", None, name, magnify=magnify)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -103,6 +178,7 @@ def test_the_size_is_padded_to_what_all_need(size: tuple[int, int]) -> None:
         ("test_resnet@inf", "power of two"),
         ("test_resnet@16", "by 16; give"),
         ("test_resnet@two", "'two' is no number"),
+        ("test_resnet@", "'' is no number"),
         ("filters@2", "as it is"),
         ("test_resnet+", "no network ''"),
     ],

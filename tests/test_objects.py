@@ -219,7 +219,7 @@ def test_compiled_models_give_the_same(backend: str) -> None:
     torch.testing.assert_close(compiled(*given), model(*given))
 
 
-@pytest.mark.parametrize("backbone", ["test_resnet", "test_efficientnet"])
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_efficientnet", "test_resnet@2"])
 def test_exported_models_take_images_of_any_size(backbone: str) -> None:
     model = PixelNet("segmentation", 5, backbone, hidden=(8,)).eval()
     given, free = (torch.rand(1, 3, 64, 96), torch.rand(1, 50, 2) * 60), torch.export.Dim.AUTO

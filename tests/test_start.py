@@ -2,16 +2,31 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from tiny import TINY, assert_same_outcome
+from tiny import TINY, assert_same_outcome, train_and_stop
+from torch import Tensor, nn
 
 import pixelnet
 from pixelnet import InputError, PixelNet
+from pixelnet.config import TrainConfig, from_dict, read_json
 from pixelnet.runs.record import Record
+from pixelnet.runs.start import with_network
 
 NETWORK = ("backbone", "head", "hidden", "dropout")
 OWN = {name: value for name, value in TINY.items() if name not in NETWORK}
+
+
+class Halves(nn.Module):
+    """A module of one map, of stride 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [self.first(images)]
 
 
 def tiny(task: str, seed: int, **options: object) -> PixelNet:
@@ -101,9 +116,68 @@ def test_it_resumes_as_if_it_had_not_stopped(first: Path, tmp_path: Path, monkey
     assert_same_outcome(tmp_path / "stopped", tmp_path / "whole")
 
 
+# ---------------------------------------------------------------------------------------------- magnification
+
+
+def settled(**options: object) -> TrainConfig:
+    return with_network(from_dict(TrainConfig, {"task": "edges", "data": "scenes", "out": "r", **options}, "here"))
+
+
+def test_a_view_shows_as_much_less_as_it_is_magnified() -> None:
+    assert settled().crop == (256, 320)
+    assert settled(magnify=2).crop == settled(backbone="vgg16@2").crop == (128, 160)
+    assert settled(magnify=0.5).crop == (512, 640)
+    assert settled(backbone="vgg16@2+vgg16+filters").crop == (128, 160)  # the largest costs the most
+    assert settled(magnify=2, crop=(256, 320)).crop == (256, 320)
+    assert settled(magnify=2, crop=None).crop is None
+    assert settled(magnify=2) == with_network(settled(magnify=2))
+
+
+def test_a_magnification_is_said_once() -> None:
+    assert settled(backbone="vgg16@2") == settled(backbone="vgg16", magnify=2)
+    assert settled(magnify=1) == settled()
+    for options, says in (
+        ({"backbone": "vgg16@2", "magnify": 2}, "give one"),
+        ({"backbone": "vgg16@2", "magnify": 1}, "give one"),
+        ({"magnify": 3}, "by 3; give a power of two"),
+        ({"backbone": "vgg16+filters", "magnify": 2}, r"as in A@2\+B"),
+    ):
+        with pytest.raises(InputError, match=says):
+            settled(**options)
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "module"])
+def test_a_magnified_run_resumes_loads_and_is_learnt_on(
+    backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"backbone": Halves() if backbone == "module" else backbone}
+    short = {**OWN, "head": "mlp", "hidden": (4,), "max_steps": 2, "val_every": 2, "checkpoint_every": 1}
+    options = {**short, **given, "magnify": 2, "crop": (32, 32)}
+    model = pixelnet.train(**options, out=tmp_path / "whole")
+    assert read_json(tmp_path / "whole/config.json")["model"]["magnify"] == 2
+    assert min(model.backbone.strides) == 1
+    if backbone != "module":  # whose weights the first run has changed
+        train_and_stop(monkeypatch, 1, **options, out=tmp_path / "stopped")
+        pixelnet.train(**options, out=tmp_path / "stopped", resume=True)
+        assert_same_outcome(tmp_path / "stopped", tmp_path / "whole")
+        with pytest.raises(InputError, match=r"magnify was 2.0 and is None"):
+            pixelnet.train(**{**options, "magnify": None}, out=tmp_path / "stopped", resume=True)
+    again = pixelnet.load(tmp_path / "whole", **({} if backbone != "module" else given))
+    image = np.random.default_rng(0).integers(0, 256, (41, 50, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(again.predict(image), model.predict(image))
+    learnt_on = {**OWN, "max_steps": 1, "crop": (32, 32), "init_from": str(tmp_path / "whole")}
+    learnt_on |= given if backbone == "module" else {}
+    for name, said in (("on", {}), ("said", {"magnify": 2})):
+        assert pixelnet.train(**learnt_on, **said, out=tmp_path / name).config.magnify == 2
+    with pytest.raises(InputError, match=r"has magnify 2.0, not 1.0; leave out --magnify"):
+        pixelnet.train(**learnt_on, magnify=1, out=tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        ({"magnify": 2}, "has magnify 1.0, not 2.0; leave out --magnify"),
+        ({"backbone": "test_resnet@2"}, "has magnify 1.0, not 2.0; leave out --magnify"),
         ({"backbone": "resnet18"}, "has backbone test_resnet, not resnet18; leave out --backbone"),
         ({"hidden": (16,)}, "has hidden"),
         ({"pretrained": True}, "leave out --backbone-weights and --pretrained"),

@@ -26,6 +26,14 @@ MAGNIFICATIONS = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # strides stay whole, or halves
 STATISTICS = (("mean", 0.0), ("std", 1.0))  # attributes of a module of one's own, and what stands for them
 
 
+def check_magnification(factor: float) -> float:
+    """A factor that images can be magnified by, as it is; raises InputError for another."""
+    if factor not in MAGNIFICATIONS:
+        known = ", ".join(f"{known:g}" for known in MAGNIFICATIONS)
+        raise InputError(f"images cannot be magnified by {factor:g}; give a power of two: {known}")
+    return factor
+
+
 class Backbone(nn.Module):
     """What every backbone has. `mean` and `std` are saved with the weights: they belong to them."""
 
@@ -54,10 +62,7 @@ class Backbone(nn.Module):
         What is finer than a network's first stride is lost to it, however it learns; magnified, an image has less
         that is so fine, and costs the square of the factor.
         """
-        if factor not in MAGNIFICATIONS:
-            known = ", ".join(f"{known:g}" for known in MAGNIFICATIONS)
-            raise InputError(f"images cannot be magnified by {factor:g}; give a power of two: {known}")
-        self.magnification *= factor
+        self.magnification *= check_magnification(factor)
         self.strides = tuple(_whole(stride / factor) for stride in self.strides)
         return self
 

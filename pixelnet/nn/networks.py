@@ -1,5 +1,6 @@
 """What a backbone's name stands for, and several networks that see one image together."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -7,11 +8,12 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from pixelnet.errors import InputError
-from pixelnet.nn.backbone import Backbone, ModuleBackbone, TimmBackbone
+from pixelnet.nn.backbone import Backbone, ModuleBackbone, TimmBackbone, check_magnification
 from pixelnet.nn.filters import Filters
 from pixelnet.nn.vgg import VGG16
 
 FILTERS = "filters"
+SEVERAL = "several networks are magnified each for itself: write it in the backbone's name, as in A@2+B+filters"
 
 
 class Joined(Backbone):
@@ -33,6 +35,10 @@ class Joined(Backbone):
     def multiple(self) -> int:
         return 1  # each of them pads for itself
 
+    def magnified(self, factor: float) -> "Backbone":
+        """Raises InputError: each member is magnified by itself."""
+        raise InputError(SEVERAL)
+
     def forward(self, images: Tensor) -> list[Tensor]:
         members = cast("list[Backbone]", list(self.members))
         return [features for member in members for features in member(member.padded(images))]
@@ -47,6 +53,7 @@ def make_backbone(
     weights: str | Path | None = None,
     before_relu: bool = False,
     conv7: bool = False,
+    magnify: float = 1,
 ) -> Backbone:
     """A backbone by name, or from a module.
 
@@ -60,9 +67,12 @@ def make_backbone(
         pretrained: take ImageNet's weights from an installed package (the extra `weights`), else from timm's hub.
         weights: take them from this file instead. `vgg16` takes Oxford's weights, in Caffe's scale, and torchvision's.
         before_relu, conv7: of `vgg16` only; see there.
+        magnify: the factor by which one network, by name or given, sees its images magnified. A `Backbone` that is
+            given stays as it is itself: what is returned shares its weights.
 
     Raises:
-        InputError: an unknown network, a tap it has not, weights that are not its own.
+        InputError: an unknown network, a tap it has not, weights that are not its own; a magnification of several, of
+            `filters`, or by another factor than a power of two.
     """
     path = None if weights is None else Path(weights)
     if pretrained and path:
@@ -70,7 +80,9 @@ def make_backbone(
     if channels < 1:
         raise InputError(f"images have {channels} channels; there must be at least 1")
     if isinstance(backbone, nn.Module):
-        return _from_module(backbone, taps, channels, pretrained or path is not None, before_relu or conv7)
+        given = _from_module(backbone, taps, channels, pretrained or path is not None, before_relu or conv7)
+        return given if magnify == 1 else copy.copy(given).magnified(magnify)
+    backbone, magnify = named(backbone, None if magnify == 1 else magnify)
     networks = network_names(backbone)
     if len(networks) != 1 and (taps is not None or path or before_relu or conv7):
         raise InputError(
@@ -79,17 +91,53 @@ def make_backbone(
         )
     options: dict[str, Any] = {"channels": channels, "pretrained": pretrained, "weights": path}
     options |= {"taps": taps, "before_relu": before_relu, "conv7": conv7}
-    parts = [_by_name(part, **options) for part in backbone.split("+")]
+    parts = [_by_name(name, **options).magnified(own * magnify) for name, own in parts_of(backbone)]
     return parts[0] if len(parts) == 1 else Joined(parts, channels)
 
 
 def network_names(backbone: str) -> list[str]:
     """The networks in a backbone's name, without their magnifications."""
-    return [part.partition("@")[0] for part in backbone.split("+") if part != FILTERS]
+    return [name for name, _ in parts_of(backbone) if name != FILTERS]
+
+
+def named(backbone: str, magnify: float | None = None) -> tuple[str, float]:
+    """A backbone's name and its magnification, whether that was said in the name (NETWORK@2) or beside it.
+
+    Of several networks it stays in the name, and what is returned is 1. Raises InputError for one that is said in both
+    places, or is said of several or of `filters`.
+    """
+    parts = parts_of(backbone)
+    if len(parts) > 1:
+        if magnify is not None:
+            raise InputError(f"{backbone} cannot be magnified as a whole; {SEVERAL}")
+        return backbone, 1
+    ((name, own),) = parts
+    if magnify is None:
+        return name, own
+    if name != backbone:
+        raise InputError(f"{backbone} says how it is magnified, and so does a magnification of {magnify:g}; give one")
+    return parts_of(f"{name}@{magnify:g}")[0]
+
+
+def parts_of(backbone: str) -> list[tuple[str, float]]:
+    """The parts of a backbone's name, each with its magnification; raises InputError for one that cannot be."""
+    parts = []
+    for text in backbone.split("+"):
+        name, at, factor = text.partition("@")
+        if name == FILTERS and at:
+            raise InputError(f"{text}: filters see the image as it is; write {FILTERS} alone")
+        try:
+            parts.append((name, check_magnification(float(factor if at else 1))))
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            message = f"{text}: {factor!r} is no number; write {name}@2 for an image magnified by two"
+            raise InputError(message) from error
+    return parts
 
 
 def _by_name(
-    text: str,
+    name: str,
     *,
     taps: Sequence[int] | None,
     channels: int,
@@ -98,21 +146,14 @@ def _by_name(
     before_relu: bool,
     conv7: bool,
 ) -> Backbone:
-    """One part of a backbone's name: NETWORK, NETWORK@MAGNIFICATION or filters."""
-    name, _, factor = text.partition("@")
+    """One network by name, or `filters`."""
     if name == FILTERS:
-        if factor:
-            raise InputError(f"{text}: filters see the image as it is; write {FILTERS} alone")
         return Filters(channels)
-    try:
-        magnification = float(factor or 1)
-    except ValueError as error:
-        raise InputError(f"{text}: {factor!r} is no number; write {name}@2 for an image magnified by two") from error
     if name == "vgg16":
-        return VGG16(taps, channels, pretrained, weights, before_relu, conv7).magnified(magnification)
+        return VGG16(taps, channels, pretrained, weights, before_relu, conv7)
     if before_relu or conv7:
         raise InputError(f"before_relu and conv7 belong to vgg16, not to {name}")
-    return TimmBackbone(name, taps, channels, pretrained, weights).magnified(magnification)
+    return TimmBackbone(name, taps, channels, pretrained, weights)
 
 
 def _from_module(

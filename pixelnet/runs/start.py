@@ -22,7 +22,7 @@ from pixelnet.config import BACKBONE, TrainConfig, from_dict, read_json
 from pixelnet.data import Dataset
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
-from pixelnet.nn.networks import network_names
+from pixelnet.nn.networks import named, network_names, parts_of
 from pixelnet.nn.pretrained import require_weights
 from pixelnet.points import Sampler, make_sampler
 from pixelnet.runs import checkpoint
@@ -36,9 +36,10 @@ from pixelnet.tasks.task import Loss
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
 FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log"}
 STEPS = 1000  # where nothing is said
+CROP = (256, 320)  # of what the network sees, where nothing is said
 SHARES = ("warmup", "ema")
 # Settings that a model brings with it which a run starts from; without one, those that have a value of their own.
-NETWORK = ("backbone", "taps", "before_relu", "conv7", "head", "hidden", "dropout", "image_size")
+NETWORK = ("backbone", "taps", "before_relu", "conv7", "magnify", "head", "hidden", "dropout", "image_size")
 DEFAULTS: dict[str, Any] = {"backbone": BACKBONE, "head": "mlp", "before_relu": False, "conv7": False}
 
 
@@ -204,15 +205,31 @@ def balanced_weights(data: Dataset, task: Task) -> tuple[float, ...]:
 
 
 def with_network(config: TrainConfig) -> TrainConfig:
-    """The configuration with the network of the model that it starts from, so that nobody need repeat it."""
+    """The configuration with all that is settled of its network: defaults, or that of the model that it starts from.
+
+    One network's magnification is `magnify` then, wherever it was said, and the crop is a size.
+    """
     if config.init_from is None:
-        return replace(config, **{name: value for name, value in DEFAULTS.items() if getattr(config, name) is None})
+        config = replace(config, **{name: value for name, value in DEFAULTS.items() if getattr(config, name) is None})
+    if config.backbone is not None:
+        name, magnify = named(config.backbone, config.magnify)
+        config = replace(config, backbone=name, magnify=config.magnify if name == config.backbone else magnify)
+    if config.init_from is not None:
+        config = _with_theirs(config, folder_of(config.init_from))
+    factor = max(own for _, own in parts_of(str(config.backbone))) * (config.magnify or 1)
+    crop = (round(CROP[0] / factor), round(CROP[1] / factor)) if config.crop == "auto" else config.crop
+    return replace(config, crop=crop, magnify=None if config.magnify == 1 else config.magnify)
+
+
+def _with_theirs(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The configuration with the network of the model in a folder, so that nobody need repeat it."""
     if config.backbone_weights or config.pretrained:
         raise InputError(
             f"--init-from {config.init_from} brings a whole network; leave out --backbone-weights and --pretrained"
         )
-    folder = folder_of(config.init_from)
-    theirs = vars(checkpoint.load_config(folder))
+    theirs = dict(vars(checkpoint.load_config(folder)))
+    said = None if theirs["magnify"] == 1 else theirs["magnify"]
+    theirs["backbone"], theirs["magnify"] = named(theirs["backbone"], said)
     for name in NETWORK:
         asked = getattr(config, name)
         if name != "image_size" and asked not in (None, theirs[name]):
@@ -235,6 +252,7 @@ def make_model(config: TrainConfig, given: Given, task: Task, data: Dataset, fre
         ranges=data.ranges,
         before_relu=bool(config.before_relu),
         conv7=bool(config.conv7),
+        magnify=config.magnify or 1,
         head=config.head,
         hidden=config.hidden,
         dropout=config.dropout,
