@@ -91,7 +91,7 @@ def main() -> None:
     rows = []
     print("hidden        mIoU (mean, deviation of 3 seeds)   training step   dense 480x360")
     for hidden in WIDTHS:
-        shape = HeadShape(hidden, 0.0, normalize=True, sigma=None)
+        shape = HeadShape(hidden, 0.0, normalize="batch", sigma=None)
         found = [learn(shape, train, val, seed) for seed in SEEDS]
         head = Head(train[0].shape[1], 11, shape)
 

@@ -153,10 +153,10 @@ class TrainConfig:
     """Stop after so many validations in a row without a better score."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """sgd has the paper's momentum .9, and biases that learn twice as fast."""
-    lr: float = 1e-3
-    """Learning rate of the head."""
-    backbone_lr: float = 3e-4
-    """Learning rate of the backbone."""
+    lr: float | None = None
+    """Learning rate of the head; 1e-3 if not given, and 3e-4 where a fitted model is learnt on."""
+    backbone_lr: float | None = None
+    """Learning rate of the backbone; 3e-4 if not given, and 3e-5 where a fitted model is learnt on."""
     freeze: bool = False
     """Leave the backbone as it is; only the head learns."""
     weight_decay: float = 1e-2

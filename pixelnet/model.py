@@ -19,7 +19,7 @@ from pixelnet.config import BACKBONE, ModelConfig
 from pixelnet.errors import InputError
 from pixelnet.hypercolumn import every_pixel, hypercolumns
 from pixelnet.nn.fuse import fused
-from pixelnet.nn.head import Head, TapNorms, head_shape
+from pixelnet.nn.head import FITTED, NORMS, Head, Norms, head_shape
 from pixelnet.nn.layout import memory_format
 from pixelnet.nn.networks import make_backbone, named
 from pixelnet.nn.projection import Band, Projection, count_points
@@ -76,7 +76,8 @@ class PixelNet(nn.Module):
         before_relu: of "vgg16": take the taps before their ReLU.
         conv7: of "vgg16": tap fc6 and fc7, made convolutions, as well.
         magnify: the network sees images magnified by this power of two, a module's maps, too; the same as NETWORK@2.
-        head: "linear", "linear-bn" (batch norm on the taps), "mlp" (for every day) or "paper" (2 x 4096).
+        head: "linear", "linear-bn" (batch norm on the taps), "mlp" (for every day), "paper" (2 x 4096), or that of
+            `pixelnet.fit`, "fitted".
         hidden: widths of the head's hidden layers, instead of the head's own.
         dropout: share of hidden units dropped in training, instead of the head's own.
         class_names: one for each class.
@@ -154,11 +155,18 @@ class PixelNet(nn.Module):
             conv7=conv7,
             magnify=magnify,
         )
-        self.norms = TapNorms(self.backbone.channels) if shape.normalize else nn.Identity()
+        self.norms = nn.Identity() if shape.normalize is None else NORMS[shape.normalize](self.backbone.channels)
         self.head = Head(sum(self.backbone.channels), self.task.outputs, shape)
         # With channels last a hypercolumn is one run of memory a map, and convolutions on a CPU take half the time.
         self.layout = memory_format(self.backbone)
         self.to(memory_format=self.layout)
+
+    def train(self, mode: bool = True) -> "PixelNet":
+        """As of any module; but a backbone that a head was fitted to keeps the statistics that it had then."""
+        super().train(mode)
+        if self.config.head == FITTED:
+            self.backbone.eval()
+        return self
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -242,7 +250,7 @@ class PixelNet(nn.Module):
         first = self.head.first
         weight: Tensor = first.weight
         bias: Tensor = first.bias
-        if maps.for_prediction and isinstance(self.norms, TapNorms):
+        if maps.for_prediction and isinstance(self.norms, Norms):
             weight, bias = self.norms.within(first)
         strides = [stride / maps.zoom for stride in self.backbone.strides]
         return Projection(maps.features, strides, weight, bias, points, rows)
@@ -352,11 +360,12 @@ class PixelNet(nn.Module):
         last.out_features = one.task.outputs
         return one
 
-    def start_from(self, other: "PixelNet") -> None:
+    def start_from(self, other: "PixelNet") -> bool:
         """Take the weights of a model whose backbone, taps and hidden layers are the same.
 
         Of the last layer, those for tasks that both answer, segmentation with classes of the same names; what only this
-        one answers stays as it is. Raises InputError, with nothing taken, for a model of another shape.
+        one answers stays as it is. Returns whether that is nothing. Raises InputError, with nothing taken, for
+        a model of another shape.
         """
         given = other.state_below_last_layer()
         shapes = {name: tensor.shape for name, tensor in given.items()}
@@ -367,11 +376,13 @@ class PixelNet(nn.Module):
                 f"head {self.config.head}; their backbones, taps, hidden layers and channels must be the same"
             )
         self.load_state_dict(given, strict=False)
-        for name in self.task.parts.keys() & other.task.parts.keys():
-            if self.task.parts[name].like(other.task.parts[name]):
-                rows, theirs = self.task.logit_slices[name], other.task.logit_slices[name]
-                for layer, source in zip(self.head.last.parameters(), other.head.last.parameters(), strict=True):
-                    layer.data[rows] = source.data[theirs]
+        both = self.task.parts.keys() & other.task.parts.keys()
+        known = {name for name in both if self.task.parts[name].like(other.task.parts[name])}
+        for name in known:
+            rows, theirs = self.task.logit_slices[name], other.task.logit_slices[name]
+            for layer, source in zip(self.head.last.parameters(), other.head.last.parameters(), strict=True):
+                layer.data[rows] = source.data[theirs]
+        return known == self.task.parts.keys()
 
     def state_below_last_layer(self) -> dict[str, Tensor]:
         """All weights and statistics but those of the last layer, which alone depends on the task."""

@@ -36,11 +36,12 @@ from pixelnet.points import Sampler, TwoPhase
 from pixelnet.runs import checkpoint
 from pixelnet.runs.learnt import note_images
 from pixelnet.runs.record import Record
+from pixelnet.runs.settings import check_settings, with_network
 from pixelnet.runs.sides import open_data
 from pixelnet.runs.start import (
     Given,
     anywhere,
-    check_settings,
+    begin_from,
     check_weights,
     choose_sampler,
     choose_task,
@@ -53,7 +54,6 @@ from pixelnet.runs.start import (
     state_to_resume,
     total_steps,
     with_augmentation,
-    with_network,
     writing,
 )
 from pixelnet.signals import leave_to_parent, noted
@@ -116,6 +116,7 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
 
     torch.manual_seed(config.seed)
     model = make_model(config, given, task, data, fresh=state is None)
+    begun = state is None and begin_from(config, given, model)
     if state is not None:
         restore(model, state, config.out / checkpoint.CHECKPOINT)
     learner, optimizer = accelerator.prepare(model, _optimizer(config, model))
@@ -127,6 +128,8 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
         total = steps_within(cast(float, config.minutes), learning)
     kept = model if average is None else cast(PixelNet, average.module)
     record = Record(config, kept, validation, accelerator, total, state, images)
+    if begun and validation is not None:  # no run ends worse than it began
+        record.scores(0, score_model(kept, validation, record.items, accelerator))
 
     first = 0 if state is None else total if record.stalled else state["step"]
     with noted() as signals:
@@ -321,6 +324,8 @@ def _loss(task: Task, logits: Tensor, batch: Batch, weighted: bool, accelerator:
 def _optimizer(config: TrainConfig, model: PixelNet) -> torch.optim.Optimizer:
     """AdamW, or the paper's SGD. Biases and norms do not decay; with SGD biases learn twice as fast (Caffe's habit)."""
     groups = []
+    assert config.lr is not None  # which `with_network` has settled
+    assert config.backbone_lr is not None
     backbone_lr = 0.0 if config.freeze else config.backbone_lr
     for part, rate in ((model.backbone, backbone_lr), (nn.ModuleList([model.norms, model.head]), config.lr)):
         part.requires_grad_(rate > 0)

@@ -16,7 +16,7 @@ from pixelnet.config import TrainConfig
 from pixelnet.evaluation import table
 from pixelnet.nn.networks import make_backbone
 from pixelnet.points import SAMPLERS, Uniform, make_sampler
-from pixelnet.runs import sides, start
+from pixelnet.runs import settings, sides, start
 from pixelnet.tasks.edges import QUEUED, Benchmark
 
 
@@ -38,12 +38,12 @@ def test_a_score_that_no_draw_of_the_images_gives_has_no_interval() -> None:
 def test_what_a_model_brings_is_neither_ignored_nor_lost(tmp_path: Path) -> None:
     PixelNet("edges", backbone="test_resnet", head="linear-bn", image_size=96).save(tmp_path / "first")
     config = TrainConfig("edges", "scenes", tmp_path / "run", init_from=str(tmp_path / "first"))
-    found = start.with_network(config)
+    found = settings.with_network(config)
     assert (found.backbone, found.head, found.image_size) == ("test_resnet", "linear-bn", 96)
     for option, value in (("head", "mlp"), ("backbone", "tf_efficientnet_lite0"), ("conv7", True)):
         with pytest.raises(InputError, match=f"leave out --{option}"):  # though two of them are the defaults
-            start.with_network(TrainConfig(**{**vars(config), option: value}))
-    assert start.with_network(TrainConfig(**{**vars(config), "image_size": 64})).image_size == 64
+            settings.with_network(TrainConfig(**{**vars(config), option: value}))
+    assert settings.with_network(TrainConfig(**{**vars(config), "image_size": 64})).image_size == 64
 
 
 @pytest.mark.parametrize(("own", "theirs"), [((8,), (8, 16)), ((8, 8), (8,)), ((8,), (8, 8))])

@@ -6,6 +6,11 @@ import torch
 from torch import nn
 
 from pixelnet import InputError
+from pixelnet.data import as_dataset
+from pixelnet.hypercolumn import hypercolumns
+from pixelnet.learning.assemble import assemble, joined
+from pixelnet.learning.logistic import Linear, Scale
+from pixelnet.nn.filters import Filters
 from pixelnet.nn.head import HEADS, Head, TapNorms, head_shape
 
 
@@ -17,8 +22,8 @@ def test_linear_is_one_layer() -> None:
     head = Head(7, 3, head_shape("linear"))
     assert layers(head) == ["Linear"]
     assert head[0].weight.shape == (3, 7)
-    assert not HEADS["linear"].normalize
-    assert HEADS["linear-bn"].normalize
+    assert HEADS["linear"].normalize is None
+    assert HEADS["linear-bn"].normalize == "batch"
 
 
 def test_the_papers_head_is_two_by_4096_with_relu_and_dropout() -> None:
@@ -74,6 +79,44 @@ def test_norms_take_their_statistics_from_whole_maps() -> None:
     for found, features in zip(norms([torch.from_numpy(m) for m in maps]), maps, strict=True):
         mean, var = features.mean((0, 2, 3), keepdims=True), features.var((0, 2, 3), keepdims=True)
         np.testing.assert_allclose(found.detach().numpy(), (features - mean) / np.sqrt(var + 1e-5), atol=1e-10)
+
+
+def test_a_fitted_head_is_one_of_standardized_features() -> None:
+    """The same answers as those of the kernel on the features as they are, by each way to an answer."""
+    rng = np.random.default_rng(0)
+    width = sum(Filters(3).channels)
+    mean, deviation = 5 * rng.normal(size=width), 10 ** rng.uniform(-3, 2, width)
+    linear = Linear(rng.normal(size=(2, width)) / deviation, rng.normal(size=2), Scale(mean, deviation))
+    image = rng.integers(0, 256, (20, 32, 3), dtype=np.uint8)
+    model = assemble(("filters",), linear, as_dataset([(image, image[..., 0] // 128)], "segmentation"))
+    np.testing.assert_allclose(model.head.last.weight.detach(), linear.kernel * deviation, rtol=1e-5)
+
+    model = model.double()
+    seen = torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0
+    points = torch.from_numpy(rng.uniform(0, 19, (1, 40, 2)))
+    features = hypercolumns(Filters(3).double()(seen.double()), points, model.backbone.strides)[0].numpy()
+    expected = linear(features)
+    shown = model.encode(image).hypercolumns(points[0].numpy())
+    np.testing.assert_allclose(shown, (features - mean) / deviation, rtol=1e-3, atol=1e-3 * abs(features).max())
+    for mode in (True, False):
+        found = model.train(mode)(seen.double(), points)[0].detach().numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+    found = model.read_head(model.maps(seen.double(), for_prediction=True), points)[0].detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_several_fits_keep_the_scale_of_each_ones_features() -> None:
+    scales = {name: Scale(np.full(2, k), np.full(2, k + 0.5)) for k, name in enumerate("abc")}
+    members = [
+        (own, Linear(np.ones((3, 4)), np.zeros(3), Scale(*(np.concatenate([getattr(scales[part], name) for part in own])
+                                                           for name in ("mean", "deviation")))))
+        for own in (("a", "b"), ("c", "b"))
+    ]  # fmt: skip
+    parts, linear = joined(members, dict.fromkeys("abc", 2))
+    assert parts == ("a", "b", "c")
+    assert linear.scale is not None
+    assert linear.scale.mean.tolist() == [0, 0, 1, 1, 2, 2]
+    assert linear.scale.deviation.tolist() == [0.5, 0.5, 1.5, 1.5, 2.5, 2.5]
 
 
 @pytest.mark.parametrize(

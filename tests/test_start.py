@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, assert_same_outcome, train_and_stop
+from tiny import TINY, assert_same_outcome, outcome, train_and_stop
 from torch import Tensor, nn
 
 import pixelnet
 from pixelnet import InputError, PixelNet
-from pixelnet.config import TrainConfig, from_dict, read_json
+from pixelnet.config import read_json
 from pixelnet.runs.record import Record
-from pixelnet.runs.start import with_network
 
 NETWORK = ("backbone", "head", "hidden", "dropout")
 OWN = {name: value for name, value in TINY.items() if name not in NETWORK}
@@ -116,36 +115,6 @@ def test_it_resumes_as_if_it_had_not_stopped(first: Path, tmp_path: Path, monkey
     assert_same_outcome(tmp_path / "stopped", tmp_path / "whole")
 
 
-# ---------------------------------------------------------------------------------------------- magnification
-
-
-def settled(**options: object) -> TrainConfig:
-    return with_network(from_dict(TrainConfig, {"task": "edges", "data": "scenes", "out": "r", **options}, "here"))
-
-
-def test_a_view_shows_as_much_less_as_it_is_magnified() -> None:
-    assert settled().crop == (256, 320)
-    assert settled(magnify=2).crop == settled(backbone="vgg16@2").crop == (128, 160)
-    assert settled(magnify=0.5).crop == (512, 640)
-    assert settled(backbone="vgg16@2+vgg16+filters").crop == (128, 160)  # the largest costs the most
-    assert settled(magnify=2, crop=(256, 320)).crop == (256, 320)
-    assert settled(magnify=2, crop=None).crop is None
-    assert settled(magnify=2) == with_network(settled(magnify=2))
-
-
-def test_a_magnification_is_said_once() -> None:
-    assert settled(backbone="vgg16@2") == settled(backbone="vgg16", magnify=2)
-    assert settled(magnify=1) == settled()
-    for options, says in (
-        ({"backbone": "vgg16@2", "magnify": 2}, "give one"),
-        ({"backbone": "vgg16@2", "magnify": 1}, "give one"),
-        ({"magnify": 3}, "by 3; give a power of two"),
-        ({"backbone": "vgg16+filters", "magnify": 2}, r"as in A@2\+B"),
-    ):
-        with pytest.raises(InputError, match=says):
-            settled(**options)
-
-
 @pytest.mark.parametrize("backbone", ["test_resnet", "module"])
 def test_a_magnified_run_resumes_loads_and_is_learnt_on(
     backbone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,3 +159,50 @@ def test_what_does_not_go_together_is_said_before_anything_is_written(
     with pytest.raises(InputError, match=says):
         pixelnet.train(**{**OWN, "init_from": str(first), **options}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+# --------------------------------------------------------------------------------------------- fitted models
+
+
+@pytest.fixture
+def fitted(tmp_path: Path) -> Path:
+    """A model as `pixelnet.fit` makes them, of random weights."""
+    torch.manual_seed(0)
+    names = pixelnet.open_dataset("scenes:6", "segmentation").class_names
+    model = PixelNet("segmentation", backbone="test_resnet", head="fitted", class_names=names)
+    model.norms.mean.normal_(std=10)
+    model.norms.deviation.uniform_(0.01, 10)
+    model.save(tmp_path / "fitted")
+    return tmp_path / "fitted"
+
+
+def test_what_a_head_was_fitted_to_stays_while_it_is_learnt_on(fitted: Path, tmp_path: Path) -> None:
+    options = {**OWN, "init_from": str(fitted), "max_steps": 3, "val_share": 0, "lr": 1e-2, "backbone_lr": 1e-2}
+    model, began = pixelnet.train(**options, out=tmp_path / "run"), pixelnet.load(fitted)
+    assert model.config.head == "fitted"
+    for name, value in began.named_buffers():
+        assert torch.equal(dict(model.named_buffers())[name], value), name
+    for name, value in began.named_parameters():
+        assert not torch.equal(dict(model.named_parameters())[name], value), name
+
+
+def test_a_run_never_ends_worse_than_the_model_it_began_from(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([0.5, 0.4, 0.3])
+    monkeypatch.setattr("pixelnet.training.score_model", lambda *_: {"miou": next(found)})
+    options = {**OWN, "init_from": str(fitted), "max_steps": 2, "val_every": 1}
+    model, began = pixelnet.train(**options, out=tmp_path / "run"), pixelnet.load(fitted)
+    lines = outcome(tmp_path / "run")[1]
+    assert [(line["step"], line["scores"]["miou"]) for line in lines if "scores" in line] == [
+        (0, 0.5),
+        (1, 0.4),
+        (2, 0.3),
+    ]
+    for name, value in began.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_what_a_model_does_not_answer_yet_is_not_scored_before_it_is_learnt(first: Path, tmp_path: Path) -> None:
+    pixelnet.train(**{**OWN, "task": "edges", "max_steps": 1}, init_from=str(first), out=tmp_path / "run")
+    assert [line["step"] for line in outcome(tmp_path / "run")[1] if "scores" in line] == [1]

@@ -17,7 +17,7 @@ from pixelnet.hypercolumn import hypercolumns
 from pixelnet.inference.adaptive import adaptive_strips
 from pixelnet.metrics.boundaries import binarize
 from pixelnet.model import FeatureMaps, PixelNet
-from pixelnet.nn.head import TapNorms
+from pixelnet.nn.head import Norms
 
 Image = str | Path | PIL.Image.Image | np.ndarray | Tensor
 
@@ -60,7 +60,7 @@ class Encoded:
         wanted, maps = self._points(points), self.sides[0]
         strides = [stride / maps.zoom for stride in self.model.backbone.strides]
         found = hypercolumns(maps.features, wanted, strides)[0]
-        if isinstance(self.model.norms, TapNorms):
+        if isinstance(self.model.norms, Norms):
             scale, shift = self.model.norms.scale_and_shift()
             found = found * scale + shift
         return found.float().cpu().numpy()

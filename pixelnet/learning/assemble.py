@@ -6,15 +6,17 @@ before they are read, and a dense answer costs little more than the networks.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
 
 from pixelnet.data.dataset import Dataset
 from pixelnet.learning.choose import Choice
-from pixelnet.learning.logistic import Linear
+from pixelnet.learning.logistic import Linear, Scale
 from pixelnet.learning.parts import name_of, open_part
 from pixelnet.model import PixelNet
+from pixelnet.nn.head import FITTED, FixedNorms
 
 # How far answers go from all classes alike, 0, to classes as common as they are, 1, by a predictor without a fault.
 PRIOR = 0.6
@@ -29,13 +31,17 @@ def joined(members: Sequence[tuple[tuple[str, ...], Linear]], widths: dict[str, 
     ends = np.cumsum([0, *(widths[part] for part in parts)])
     starts = dict(zip(parts, ends, strict=False))
     kernel = np.zeros((len(members[0][1].bias), int(ends[-1])))
+    scale = Scale(np.zeros(kernel.shape[1]), np.ones(kernel.shape[1]))
     for own, linear in members:
         first = 0
         for part in own:
             place = slice(starts[part], starts[part] + widths[part])
-            kernel[:, place] += linear.kernel[:, first : first + widths[part]] / len(members)
+            given = slice(first, first + widths[part])
+            kernel[:, place] += linear.kernel[:, given] / len(members)
+            if linear.scale is not None:
+                scale.mean[place], scale.deviation[place] = linear.scale.mean[given], linear.scale.deviation[given]
             first += widths[part]
-    return parts, Linear(kernel, np.mean([linear.bias for _, linear in members], axis=0))
+    return parts, Linear(kernel, np.mean([linear.bias for _, linear in members], axis=0), scale)
 
 
 def toward(linear: Linear, choice: Choice, shares: np.ndarray) -> Linear:
@@ -45,16 +51,19 @@ def toward(linear: Linear, choice: Choice, shares: np.ndarray) -> Linear:
     predictor that tells them.
     """
     offset = PRIOR * choice.skill * np.log(shares * len(shares))
-    return Linear(linear.kernel * choice.warmth, linear.bias * choice.warmth + offset)
+    return Linear(linear.kernel * choice.warmth, linear.bias * choice.warmth + offset, linear.scale)
 
 
 def assemble(parts: tuple[str, ...], linear: Linear, data: Dataset) -> PixelNet:
-    """A model of the data set's classes and channels, in evaluation mode."""
+    """A model of the data set's classes and channels, in evaluation mode.
+
+    Its head is that of standardized features where their scale is known, and so can be learnt on.
+    """
     channels = len(data.channels)
     model = PixelNet(
         "segmentation",
         backbone="+".join(map(name_of, parts)),
-        head="linear",
+        head=FITTED,
         in_channels=channels,
         channels=data.channels,
         ranges=data.ranges,
@@ -64,7 +73,12 @@ def assemble(parts: tuple[str, ...], linear: Linear, data: Dataset) -> PixelNet:
     members = [model.backbone] if len(parts) == 1 else list(model.backbone.members)  # type: ignore[arg-type]
     for member, part in zip(members, parts, strict=True):
         member.load_state_dict(open_part(part, channels).state_dict())
+    width = linear.kernel.shape[1]
+    scale = linear.scale or Scale(np.zeros(width), np.ones(width))
+    norms = cast(FixedNorms, model.norms)
     with torch.no_grad():
-        model.head.last.weight.copy_(torch.from_numpy(linear.kernel))
-        model.head.last.bias.copy_(torch.from_numpy(linear.bias))
+        norms.mean.copy_(torch.from_numpy(scale.mean))
+        norms.deviation.copy_(torch.from_numpy(scale.deviation))
+        model.head.last.weight.copy_(torch.from_numpy(linear.kernel * scale.deviation))
+        model.head.last.bias.copy_(torch.from_numpy(linear.bias + linear.kernel @ scale.mean))
     return model.eval()

@@ -18,10 +18,14 @@ FLATTEST = 1e-6  # of the steepest axis; those below are rounding
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear predictor of K classes: kernel (K, D) and bias (K,), of features (..., D) as they are."""
+    """A linear predictor of K classes: kernel (K, D) and bias (K,), of features (..., D) as they are.
+
+    scale: that of the features it was fitted to, None where nobody knows.
+    """
 
     kernel: np.ndarray
     bias: np.ndarray
+    scale: "Scale | None" = None
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Logits (..., K)."""
@@ -87,7 +91,7 @@ class Problem:
         self.last = found.x.reshape(self.classes, -1) * widths
         kernel = (self.last[:, :-1] @ self.axes.T) / self.scale.deviation
         bias = self.last[:, -1] - kernel @ self.scale.mean
-        return Linear(kernel, np.where(self.present, bias - bias[self.present].mean(), ABSENT))
+        return Linear(kernel, np.where(self.present, bias - bias[self.present].mean(), ABSENT), self.scale)
 
     def _loss(self, given: np.ndarray, widths: np.ndarray, strength: float) -> tuple[float, np.ndarray]:
         flat = given.reshape(self.classes, -1) * widths

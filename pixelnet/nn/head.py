@@ -1,7 +1,7 @@
 """The per-pixel predictor: hypercolumn (..., D) -> logits (..., K)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pixelnet.errors import InputError
 from pixelnet.nn.linear import Linear
 
+FITTED = "fitted"
 WIDEST = 2**16  # of a hidden layer; the paper's have 4096
 
 
@@ -17,18 +18,20 @@ class HeadShape(NamedTuple):
 
     hidden: tuple[int, ...]
     dropout: float
-    normalize: bool  # batch norm on each tap, with statistics over whole maps
+    normalize: Literal["batch", "fixed"] | None  # of taps: batch norm over whole maps, or by numbers that stay
     sigma: float | None  # of the Gaussian that the weights start from; None for He's, which suits normalized features
 
 
 # `linear` needs features of one scale: on raw VGG activations it diverges (the released code's README), which is
 # what `linear-bn` mends. `paper` is the published MLP. `mlp` is the everyday one, chosen by `benchmarks/head.py`: a
 # second layer as wide scores within the seeds' spread of it, and costs more than all the rest of the head together.
+# `fitted` is what `pixelnet.fit` makes: linear, on features that are standardized as those were that it was fitted to.
 HEADS: dict[str, HeadShape] = {
-    "linear": HeadShape((), 0.0, normalize=False, sigma=0.001),
-    "linear-bn": HeadShape((), 0.0, normalize=True, sigma=0.001),
-    "mlp": HeadShape((256,), 0.0, normalize=True, sigma=None),
-    "paper": HeadShape((4096, 4096), 0.5, normalize=False, sigma=0.001),
+    "linear": HeadShape((), 0.0, normalize=None, sigma=0.001),
+    "linear-bn": HeadShape((), 0.0, normalize="batch", sigma=0.001),
+    "mlp": HeadShape((256,), 0.0, normalize="batch", sigma=None),
+    "paper": HeadShape((4096, 4096), 0.5, normalize=None, sigma=0.001),
+    FITTED: HeadShape((), 0.0, normalize="fixed", sigma=0.001),
 }
 
 
@@ -96,7 +99,50 @@ class Head(nn.Sequential):
         return features
 
 
-class TapNorms(nn.Module):
+class Norms(nn.Module):
+    """What brings taps of unlike scale to one: in evaluation mode s f + t, with an s and a t for each channel."""
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps (N, C_l, H_l, W_l), one per tap -> the same, normalized."""
+        raise NotImplementedError
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """s and t of the channels of all taps: (sum C_l,) each."""
+        raise NotImplementedError
+
+    def within(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Weight (D, sum C_l) and bias (D,) of a linear layer that has these norms in it, in evaluation mode.
+
+        A norm is linear then, and commutes with reading, as the layer does: W (s f + t) = (W s) f + W t.
+        """
+        scale, shift = self.scale_and_shift()
+        return layer.weight * scale, layer.bias + layer.weight @ shift
+
+
+class FixedNorms(Norms):
+    """(f - mean) / deviation, by numbers that stay: those of the features that a head was fitted to.
+
+    So its kernel has one scale, and an optimizer's steps are right for all of it.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, channels: Sequence[int]):
+        super().__init__()
+        self.channels = tuple(channels)
+        self.register_buffer("mean", torch.zeros(sum(channels)))
+        self.register_buffer("deviation", torch.ones(sum(channels)))
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        means, deviations = (values[:, None, None].split(self.channels) for values in (self.mean, self.deviation))
+        return [(own - mean) / deviation for own, mean, deviation in zip(maps, means, deviations, strict=True)]
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        return 1 / self.deviation, -self.mean / self.deviation
+
+
+class TapNorms(Norms):
     """One batch norm per tap, on the whole map: taps of unlike scale become comparable.
 
     The statistics are those of all cells, not of the sampled points, so that sparse equals dense in training too.
@@ -109,17 +155,11 @@ class TapNorms(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         return [norm(features) for norm, features in zip(self.norms, maps, strict=True)]
 
-    def within(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
-        """Weight (D, sum C_l) and bias (D,) of a linear layer that has these norms in it, in evaluation mode.
-
-        A norm is linear then, and commutes with reading, as the layer does: W (s f + t) = (W s) f + W t.
-        """
-        scale, shift = self.scale_and_shift()
-        return layer.weight * scale, layer.bias + layer.weight @ shift
-
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """What the norms come to in evaluation mode, s f + t, for the channels of all taps: (sum C_l,) each."""
         norms = cast(list[nn.BatchNorm2d], list(self.norms))
         scales = [norm.weight / (cast(Tensor, norm.running_var) + norm.eps).sqrt() for norm in norms]
         shifts = [norm.bias - cast(Tensor, norm.running_mean) * s for norm, s in zip(norms, scales, strict=True)]
         return torch.cat(scales), torch.cat(shifts)
+
+
+NORMS: dict[str, type[TapNorms | FixedNorms]] = {"batch": TapNorms, "fixed": FixedNorms}

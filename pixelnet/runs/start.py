@@ -1,11 +1,11 @@
-"""What a run begins with: its settings checked, its data opened, its network made, and its checkpoint if it goes on."""
+"""What a run begins with: its data opened, its network made, and its checkpoint if it goes on."""
 
 import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pixelnet.config import BACKBONE, TrainConfig, from_dict, read_json
+from pixelnet.config import TrainConfig, from_dict, read_json
 from pixelnet.data import Dataset
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
-from pixelnet.nn.networks import named, network_names, parts_of
+from pixelnet.nn.networks import network_names
 from pixelnet.nn.pretrained import require_weights
 from pixelnet.points import Sampler, make_sampler
 from pixelnet.runs import checkpoint
@@ -36,11 +36,6 @@ from pixelnet.tasks.task import Loss
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
 FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log"}
 STEPS = 1000  # where nothing is said
-CROP = (256, 320)  # of what the network sees, where nothing is said
-SHARES = ("warmup", "ema")
-# Settings that a model brings with it which a run starts from; without one, those that have a value of their own.
-NETWORK = ("backbone", "taps", "before_relu", "conv7", "magnify", "head", "hidden", "dropout", "image_size")
-DEFAULTS: dict[str, Any] = {"backbone": BACKBONE, "head": "mlp", "before_relu": False, "conv7": False}
 
 
 @dataclass(frozen=True)
@@ -204,44 +199,10 @@ def balanced_weights(data: Dataset, task: Task) -> tuple[float, ...]:
     return tuple(float(weight) for weight in np.where(counts > 0, weights, 1))
 
 
-def with_network(config: TrainConfig) -> TrainConfig:
-    """The configuration with all that is settled of its network: defaults, or that of the model that it starts from.
-
-    One network's magnification is `magnify` then, wherever it was said, and the crop is a size.
-    """
-    if config.init_from is None:
-        config = replace(config, **{name: value for name, value in DEFAULTS.items() if getattr(config, name) is None})
-    if config.backbone is not None:
-        name, magnify = named(config.backbone, config.magnify)
-        config = replace(config, backbone=name, magnify=config.magnify if name == config.backbone else magnify)
-    if config.init_from is not None:
-        config = _with_theirs(config, folder_of(config.init_from))
-    factor = max(own for _, own in parts_of(str(config.backbone))) * (config.magnify or 1)
-    crop = (round(CROP[0] / factor), round(CROP[1] / factor)) if config.crop == "auto" else config.crop
-    return replace(config, crop=crop, magnify=None if config.magnify == 1 else config.magnify)
-
-
-def _with_theirs(config: TrainConfig, folder: Path) -> TrainConfig:
-    """The configuration with the network of the model in a folder, so that nobody need repeat it."""
-    if config.backbone_weights or config.pretrained:
-        raise InputError(
-            f"--init-from {config.init_from} brings a whole network; leave out --backbone-weights and --pretrained"
-        )
-    theirs = dict(vars(checkpoint.load_config(folder)))
-    said = None if theirs["magnify"] == 1 else theirs["magnify"]
-    theirs["backbone"], theirs["magnify"] = named(theirs["backbone"], said)
-    for name in NETWORK:
-        asked = getattr(config, name)
-        if name != "image_size" and asked not in (None, theirs[name]):
-            option = name.replace("_", "-")
-            raise InputError(f"--init-from: {folder} has {name} {theirs[name]}, not {asked}; leave out --{option}")
-    return replace(config, **{name: theirs[name] for name in NETWORK if getattr(config, name) is None})
-
-
 def make_model(config: TrainConfig, given: Given, task: Task, data: Dataset, fresh: bool) -> PixelNet:
     assert config.backbone is not None
     assert config.head is not None
-    model = PixelNet(
+    return PixelNet(
         task,
         backbone=given.backbone or config.backbone,
         pretrained=config.pretrained and fresh,
@@ -258,9 +219,11 @@ def make_model(config: TrainConfig, given: Given, task: Task, data: Dataset, fre
         dropout=config.dropout,
         image_size=config.image_size,
     )
-    if config.init_from and fresh:
-        model.start_from(load_given(config.init_from, given))
-    return model
+
+
+def begin_from(config: TrainConfig, given: Given, model: PixelNet) -> bool:
+    """Give the model the weights of the one that the run starts from; whether it can answer all of its tasks then."""
+    return config.init_from is not None and model.start_from(load_given(config.init_from, given))
 
 
 def load_given(folder: str | Path, given: Given) -> PixelNet:
@@ -312,34 +275,6 @@ def restore(model: PixelNet, state: dict[str, Any], path: Path) -> None:
     except (AttributeError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[:2][-1].strip()
         raise InputError(f"{path} is of another run ({reason}); remove it to start this run afresh") from error
-
-
-def check_settings(config: TrainConfig) -> None:
-    """Raise InputError for numbers that will not do."""
-    for name, value in vars(config).items():
-        numbers = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            raise InputError(f"--{name.replace('_', '-')} is {value}; give numbers that are finite")
-    for name in ("max_steps", "batch_size", "val_every", "val_images", "checkpoint_every", "patience"):
-        if getattr(config, name) is not None and getattr(config, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be at least 1")
-    if min(config.lr, config.backbone_lr, config.weight_decay, config.num_workers) < 0:
-        raise InputError("rates, decay and workers cannot be negative")
-    if not config.backbone_lr and not config.freeze:
-        raise InputError("--backbone-lr is 0; leave it out and add --freeze, which leaves the backbone as it is")
-    if not config.lr and config.freeze:
-        raise InputError("--lr is 0 and the backbone is frozen, so nothing would learn; give a rate above 0")
-    for name, value, fits in (
-        ("epochs", config.epochs, lambda value: 0 < value < math.inf),
-        ("minutes", config.minutes, lambda value: 0 < value < math.inf),
-        ("warmup", config.warmup, lambda value: 0 <= value < 1),
-        ("ema", config.ema, lambda value: 0 < value < 1),
-        ("grad-clip", config.grad_clip, lambda value: 0 < value < math.inf),
-    ):
-        if value is not None and not fits(value):
-            raise InputError(f"--{name} is {value}; it must be above 0{' and below 1' if name in SHARES else ''}")
-    if not 0 <= config.seed < 2**31:
-        raise InputError(f"--seed is {config.seed}; it must be at least 0 and below {2**31}")
 
 
 def check_weights(config: TrainConfig, given: Given, fresh: bool) -> None:

@@ -25,7 +25,7 @@ from pixelnet.config import TrainConfig, from_dict, read_json, to_dict
 from pixelnet.files import write_json
 from pixelnet.memory import peak_gib
 from pixelnet.report.plots import read_metrics
-from pixelnet.runs.start import with_network
+from pixelnet.runs.settings import with_network
 from pixelnet.tasks import TASKS
 from recipes.experiments.pictures import draw
 from recipes.results import RESULTS, without_paths
