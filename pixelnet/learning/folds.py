@@ -33,13 +33,14 @@ def folds_of_images(names: Sequence[str], groups: Sequence[str] = ()) -> np.ndar
 def folds_of_points(points: np.ndarray) -> np.ndarray:
     """The fold of each labelled point (P, 2) of one image: blocks of space with about as many points each, (P,).
 
-    They are halves of halves, cut across the longer side.
+    They are halves of halves, cut across the longer side, between two columns or rows.
     """
     folds = np.zeros(len(points), np.int64)
     for level in range(int(np.log2(BLOCKS))):
         for fold in np.unique(folds):
             own = np.flatnonzero(folds == fold)
-            longer = int(np.ptp(points[own], axis=0).argmax())
-            above = own[np.argsort(points[own, longer], kind="stable")][len(own) // 2 :]
-            folds[above] += 2**level
+            places = points[own, int(np.ptp(points[own], axis=0).argmax())]
+            starts, below = np.unique(np.sort(places), return_index=True)  # where a half may begin, and what it leaves
+            cut = starts[abs(below - len(own) / 2).argmin()]
+            folds[own[places >= cut]] += 2**level
     return folds

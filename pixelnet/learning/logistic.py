@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 STEPS = 200  # of L-BFGS at most; some ten are usual
-CLOSE = 1e-4  # of the gradient's first length: where it stops
+CLOSE = 1e-5  # of the gradient's first length: where it stops
 FLATTEST = 1e-6  # of the steepest axis; those below are rounding
 
 

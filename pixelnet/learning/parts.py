@@ -28,6 +28,7 @@ from pixelnet.runs.hub import load, shipped
 
 IMAGENET = "imagenet"
 SOURCES = (IMAGENET, "edges", "pixelnet")  # where networks come from
+MAGNIFICATIONS = ("0.5", "1", "2", "4")
 MOST_BYTES = 2 * 2**30  # of maps that are kept
 
 
@@ -41,8 +42,8 @@ def split(text: str) -> tuple[str, ...]:
     """The parts of a description, `edges@2+filters`. Raises InputError for what is none."""
     parts = tuple(part.strip() for part in text.split("+"))
     for part in parts:
-        source, _, factor = part.partition("@")
-        if part != FILTERS and (source not in SOURCES or factor not in ("", "0.5", "1", "2", "4")):
+        source, at, factor = part.partition("@")
+        if part != FILTERS and (source not in SOURCES or (at and factor not in MAGNIFICATIONS)):
             raise InputError(
                 f"{text!r}: {part!r} is nothing to learn from; write {', '.join(SOURCES)} or {FILTERS}, a network that "
                 "is to see images magnified as in edges@2, and several as in edges@2+filters"
