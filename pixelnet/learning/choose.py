@@ -70,9 +70,10 @@ class Trial:
 class Choice:
     """What was chosen.
 
-    members: parts and strength of those whose mean is taken. warmth: what their logits are multiplied by. trials: all
-    that was tried, the best first. skill: how much better than chance the members are on pixels that they have not
-    seen, 0 to 1. accuracy: of the choice on folds that it knew nothing of, each class alike, by fold;
+    members: parts and strength of those whose mean is taken, in the order in which they were tried: given back as
+    candidates they come to the same, bit for bit. warmth: what their logits are multiplied by. trials: all that was
+    tried, the best first. skill: how much better than chance the members are on pixels that they have not seen, 0 to 1.
+    accuracy: of the choice on folds that it knew nothing of, each class alike, by fold;
     () where there were too few labels to tell.
     """
 
@@ -110,7 +111,8 @@ def choose(
     trials.sort(key=lambda trial: -trial.score)
     labels, weights = table.labels[points], table.weigh(points)
     known = np.isin(table.folds[points], folds)
-    best = _best(trials, most)
+    order = [parts for parts, _ in candidates]
+    best = sorted(_best(trials, most), key=lambda trial: order.index(trial.parts))
     held = mean([trial.held for trial in best])[known]
     chance = 1 / len(np.unique(labels))
     return Choice(
@@ -170,13 +172,15 @@ def _nested(
         if not all(key in trial.pairs for trial in trials for key in keys):
             continue
 
-        def score(trial: Trial, keys: list[tuple[int, int]] = keys, fold: int = fold) -> float:
+        def score(
+            trial: Trial, keys: list[tuple[int, int]] = keys, others: list[int] = others, fold: int = fold
+        ) -> float:
             total = 0.0
             for key in keys:
                 inside = of[np.isin(of, key)] != fold
                 chosen = np.flatnonzero(np.isin(of, key))[inside]
                 total += likelihood(trial.pairs[key][inside], labels[chosen], table.weigh(points[chosen])) * len(chosen)
-            return total - behind(trial.parts) * (of != fold).sum()
+            return total - behind(trial.parts) * np.isin(of, others).sum()
 
         best = _best(sorted(trials, key=score, reverse=True), most)
         own = of == fold

@@ -10,12 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from pixelnet.data import Dataset, as_dataset
 from pixelnet.data.dataset import UNLABELLED
+from pixelnet.data.subset import Subset
+from pixelnet.data.table import PointTable
 from pixelnet.errors import InputError
 from pixelnet.files import require_writable
 from pixelnet.learning.assemble import assemble, joined, toward
@@ -34,7 +36,7 @@ Priors = Literal["estimated", "labels", "equal"]
 
 FEWEST_POINTS, MOST_POINTS = 20, 20_000  # of an image at least, of all together at most, that are learnt from
 SEEN_FOR_CHOICE = 8  # images that a choice is made on
-UNLABELLED_POINTS = 2000  # of an image, which tell how common classes are
+UNLABELLED_POINTS, MOST_UNLABELLED = 2000, 40_000  # of an image and of all, which tell how common classes are
 SAMPLE = 0.5  # of the pixels labelled: from there on labels are no strokes but a map
 FOR_CHOICE = 0.8  # of the time
 STRENGTH = 0.01  # where nothing can be chosen
@@ -54,13 +56,19 @@ class Labels:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model, what was chosen for it, the shares of the classes that it was told, and how many labels it has seen."""
+    """A model, and how it came about.
+
+    choice: what was chosen for it. priors, shares: how common it holds its classes to be, and by what. labels: points
+    that it has learnt from. images: those that they are of, by number. left: labelled images that no time was for.
+    """
 
     model: PixelNet
     choice: Choice
+    priors: Priors
     shares: np.ndarray
     labels: int
-    images: int
+    images: tuple[int, ...]
+    left: int
 
 
 def candidates() -> list[Parts]:
@@ -78,6 +86,7 @@ def fit(
     data: Any,
     out: str | Path | None = None,
     *,
+    labels: str | Path | None = None,
     split: str = "train",
     seconds: float = 30.0,
     features: str | Sequence[str] | None = None,
@@ -90,6 +99,8 @@ def fit(
         data: the path of a folder, "camvid:PATH" and so on; a `Dataset`; or a list of (image, labels), labels (H, W)
             of class ids, 255 where there is none. Few labels or many, strokes or whole maps.
         out: the model's folder, made if it is not there; None for none.
+        labels: a CSV file of image, x, y, class, a labelled pixel in each line, in place of the data's own labels; the
+            data may then be a folder of images alone. See `pixelnet.data.table.PointTable`.
         split: of the data, where they are named.
         seconds: for choosing and fitting; more try more, and see more of many images.
         features: what describes a pixel, as in "edges@2+filters", in place of a choice; or several, whose mean is
@@ -106,12 +117,13 @@ def fit(
         InputError: data that cannot be read, of another task or with fewer than two classes labelled; features that
             are none.
     """
-    return fit_noted(data, out, split, seconds, features, strength, priors).model
+    return fit_noted(data, out, labels, split, seconds, features, strength, priors).model
 
 
 def fit_noted(
     data: Any,
-    out: str | Path | None,
+    out: str | Path | None = None,
+    labels: str | Path | None = None,
     part: str = "train",
     seconds: float = 30.0,
     features: str | Sequence[str] | None = None,
@@ -123,15 +135,16 @@ def fit_noted(
         _require_new(Path(out))
     if not seconds > 0:
         raise InputError(f"--seconds is {seconds:g}; give a time above 0")
+    if priors is not None and priors not in get_args(Priors):
+        raise InputError(f"--priors is {priors!r}; give one of {', '.join(get_args(Priors))}")
     given = _given(features, strength)
-    dataset = as_dataset(data, "segmentation", part)
     start = time.monotonic()
-    labels, dense = labelled_points(dataset)
-    order = [i for i in range(len(dataset)) if len(labels.ids[i])]
-    fitted = _fit(dataset, labels, order, given, seconds, priors or ("labels" if dense else "estimated"), start)
+    dataset = as_dataset(data, "segmentation", part) if labels is None else PointTable(labels, data, part)
+    known, dense = labelled_points(dataset)
+    fitted = _fit(dataset, known, given, seconds, priors or ("labels" if dense else "estimated"), start)
     if out is not None:
         checkpoint.save(fitted.model, Path(out), fit=note(fitted, dataset))
-        Images(known_images(dataset)).write(Path(out))
+        Images(known_images(Subset(dataset, fitted.images, part))).write(Path(out))
     return fitted
 
 
@@ -150,10 +163,13 @@ def _given(
             raise InputError("--strength is of --features; give both, or neither")
         return None
     texts = features.split(",") if isinstance(features, str) else list(features)
+    members = [split(text) for text in texts]
+    if not members or len(set(members)) < len(members):
+        raise InputError(f"--features has {', '.join(texts) or 'nothing'}; give what describes a pixel, each once")
     numbers = [STRENGTH] if strength is None else [strength] if isinstance(strength, int | float) else list(strength)
     if len(numbers) not in (1, len(texts)) or any(not 0 < number < np.inf for number in numbers):
         raise InputError(f"--strength has {numbers}; give a number above 0 for each of the {len(texts)} features")
-    return [(split(text), float(own)) for text, own in zip(texts, numbers * len(texts), strict=False)]
+    return [(own, float(number)) for own, number in zip(members, numbers * len(members), strict=False)]
 
 
 def labelled_points(data: Dataset) -> tuple[Labels, bool]:
@@ -183,20 +199,21 @@ def labelled_points(data: Dataset) -> tuple[Labels, bool]:
 def _fit(
     data: Dataset,
     labels: Labels,
-    order: list[int],
     given: list[tuple[Parts, float]] | None,
     seconds: float,
     priors: Priors,
     start: float,
 ) -> Fitted:
     """Choose on a few of the images, then fit on as many as there is time for."""
+    order = [i for i in range(len(data)) if len(labels.ids[i])]
     first = _spread(order, SEEN_FOR_CHOICE)
     rest = [i for i in order if i not in first]
     seen = first + rest
     classes = len(data.class_names)
     maps = Maps(lambda k: data.image(seen[k]), len(data.channels), data.ranges)
     # Behind each image's labelled points come some that nobody labelled, described by the same maps.
-    others = [_anywhere(data.size(i), i) for i in seen]
+    few = min(UNLABELLED_POINTS, -(-MOST_UNLABELLED // len(seen)))
+    others = [_anywhere(data.size(i), i, few) for i in seen]
     places = [np.concatenate([labels.points[i], own]) for i, own in zip(seen, others, strict=True)]
     described = Described(maps, places[: len(first)])
     table = _table(data, labels, first, described, classes)
@@ -216,7 +233,7 @@ def _fit(
     parts, linear = joined(members, widths)
     common = _shares(priors, parts, linear, choice.warmth, described, table, [len(labels.ids[i]) for i in used])
     model = assemble(parts, toward(linear, choice, common), data)
-    return Fitted(model, choice, common, len(every), len(used))
+    return Fitted(model, choice, priors, common, len(every), tuple(sorted(used)), len(seen) - len(used))
 
 
 def _spread(items: list[int], most: int) -> list[int]:
@@ -224,9 +241,9 @@ def _spread(items: list[int], most: int) -> list[int]:
     return [items[int(k)] for k in np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).round())]
 
 
-def _anywhere(size: tuple[int, int], index: int) -> np.ndarray:
-    """Pixels of an image of size (width, height), drawn evenly: (P, 2)."""
-    return np.random.default_rng((1, index)).integers(0, size, (UNLABELLED_POINTS, 2))
+def _anywhere(size: tuple[int, int], index: int, count: int) -> np.ndarray:
+    """So many pixels of an image of size (width, height), drawn evenly: (P, 2)."""
+    return np.random.default_rng((1, index)).integers(0, size, (count, 2))
 
 
 def _table(data: Dataset, labels: Labels, images: list[int], described: Described, classes: int) -> Table:
@@ -275,10 +292,11 @@ def note(fitted: Fitted, data: Dataset) -> dict[str, Any]:
         "data": data.source,
         "features": ["+".join(parts) for parts, _ in choice.members],
         "strength": [strength for _, strength in choice.members],
+        "priors": fitted.priors,
         "warmth": choice.warmth,
         "skill": choice.skill,
         "shares": [float(share) for share in fitted.shares],
         "labels": fitted.labels,
-        "images": fitted.images,
+        "images": len(fitted.images),
         "accuracy": list(choice.accuracy),
     }

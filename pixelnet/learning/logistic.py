@@ -73,24 +73,22 @@ class Problem:
         # The principal axes (D, R), and the points' places along them (M, R).
         self.axes = axes[:, kept] if tall else table.T @ axes[:, kept] / np.sqrt(self.squares)
         self.places = table @ self.axes
-        self.last: np.ndarray | None = None
 
     def fit(self, strength: float) -> Linear:
         """The predictor of least loss: the weighted sum of -log p, and |kernel|^2 / (2 strength).
 
-        The kernel is that of standardized features; biases are free. Asked for one strength after another, each search
-        begins at the end of the one before.
+        The kernel is that of standardized features; biases are free. Each search begins at 0, so that what is found
+        hangs on nothing that was asked before.
         """
         bend = (1 - 1 / self.classes) / self.classes
         widths = 1 / np.sqrt(np.append(bend * self.squares + 1 / strength, bend * len(self.places) + 1e-6))
-        start = np.zeros((self.classes, len(widths))) if self.last is None else self.last / widths
         found = minimize(
-            self._loss, start.ravel(), (widths, strength), "L-BFGS-B", jac=True,
+            self._loss, np.zeros(self.classes * len(widths)), (widths, strength), "L-BFGS-B", jac=True,
             options={"maxiter": STEPS, "gtol": CLOSE * np.sqrt(len(self.places))},
         )  # fmt: skip
-        self.last = found.x.reshape(self.classes, -1) * widths
-        kernel = (self.last[:, :-1] @ self.axes.T) / self.scale.deviation
-        bias = self.last[:, -1] - kernel @ self.scale.mean
+        flat = found.x.reshape(self.classes, -1) * widths
+        kernel = (flat[:, :-1] @ self.axes.T) / self.scale.deviation
+        bias = flat[:, -1] - kernel @ self.scale.mean
         return Linear(kernel, np.where(self.present, bias - bias[self.present].mean(), ABSENT), self.scale)
 
     def _loss(self, given: np.ndarray, widths: np.ndarray, strength: float) -> tuple[float, np.ndarray]:
