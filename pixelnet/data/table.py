@@ -142,7 +142,7 @@ def read_rows(path: Path) -> list[Row]:
     """The rows of a table, its numbers in classes' names alike (1 and 1.0). Raises InputError; see `PointTable`."""
     lines = read_text(path).splitlines()
     titles = next((line for line in lines if line.strip()), "")
-    reader = csv.reader(lines, delimiter=max(DELIMITERS, key=titles.count))
+    reader = csv.reader(lines, delimiter=max(DELIMITERS, key=titles.count), strict=True)
     try:
         table = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:

@@ -117,18 +117,18 @@ def fit(
         InputError: data that cannot be read, of another task or with fewer than two classes labelled; features that
             are none.
     """
-    return fit_noted(data, out, labels, split, seconds, features, strength, priors).model
+    return fit_noted(data, out, split, seconds, features, strength, priors, labels).model
 
 
 def fit_noted(
     data: Any,
     out: str | Path | None = None,
-    labels: str | Path | None = None,
     part: str = "train",
     seconds: float = 30.0,
     features: str | Sequence[str] | None = None,
     strength: float | Sequence[float] | None = None,
     priors: Priors | None = None,
+    labels: str | Path | None = None,
 ) -> Fitted:
     """`fit`, and what it found out on the way."""
     if out is not None:
