@@ -91,6 +91,39 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """A model in seconds from a few labelled pixels: a linear head on networks that stay as they are."""
+
+    data: str
+    """Images with labels: a folder, a dataset.json, a benchmark's name:PATH; with --labels a folder of images."""
+    out: Path
+    """Folder of the model."""
+    labels: Path | None = None
+    """A CSV file of image, x, y, class: a labelled pixel in each line, in place of the data's own labels."""
+    split: str = "train"
+    """Which part of the data."""
+    seconds: float = 30.0
+    """For choosing and fitting: more time tries more, and sees more of many images."""
+    features: str | None = None
+    """What describes a pixel, as in edges@2+filters, in place of a choice; of several, with commas, the mean."""
+    strength: str | None = None
+    """Of the prior, a number for each of the features: the larger, the closer the fit."""
+    priors: Literal["estimated", "labels", "equal"] | None = None
+    """How common the classes are: estimated from the images, as among the labels, or all equal; if not given, labels
+    where most pixels are labelled, else estimated."""
+
+    def __call__(self) -> int:
+        from pixelnet.learning.fit import fit_noted
+        from pixelnet.learning.told import told
+
+        fitted = fit_noted(
+            self.data, self.out, self.split, self.seconds, self.features, self.strength, self.priors, self.labels
+        )
+        print(printable(told(fitted, vars(self))))
+        return 0
+
+
+@dataclass(frozen=True)
 class Train:
     """Learn from a few pixels of each image."""
 
@@ -255,6 +288,7 @@ class Models:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo,
     "check": Check,
+    "fit": Fit,
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,

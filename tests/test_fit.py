@@ -3,6 +3,7 @@
 import json
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -149,10 +150,13 @@ def test_of_many_labels_some_are_taken_of_each_class(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "MOST_POINTS", 120)
     labels = np.zeros((48, 64), np.uint8)
     labels[:2, :10] = 1
-    known, dense = labelled_points(Arrays([(item(k)[0], labels) for k in range(3)], "segmentation"))
+    data = Arrays([(item(k)[0], labels) for k in range(3)], "segmentation")
+    known, dense = labelled_points(data)
     assert dense
     assert [list(np.bincount(ids)) for ids in known.ids] == [[20, 20]] * 3
     assert all(len(set(map(tuple, own))) == 40 for own in known.points)
+    # Classes are as common as among all labels, not as among those that were taken.
+    assert fit_noted(data, **FILTERS).shares[1] == pytest.approx(20 / (48 * 64), rel=0.05)
 
 
 @pytest.mark.parametrize(("priors", "first"), [("labels", 0.75), ("equal", 0.5)])
@@ -212,16 +216,36 @@ def test_few_labels_take_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_images_are_seen_while_the_time_lasts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "SEEN_FOR_CHOICE", 2)
     clock = count()
-    monkeypatch.setattr("pixelnet.learning.described.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("pixelnet.learning.described.time", SimpleNamespace(monotonic=lambda: next(clock)))
     found = fit_noted(items(12), tmp_path / "m", **FILTERS, seconds=5)
     assert 2 < len(found.images) < 12
     assert {0, 11} <= set(found.images)  # the choice is made on some from all over
+    assert found.enough > 0
     assert len(found.images) + found.left == 12
     kept = json.loads((tmp_path / "m" / "images.json").read_text())["learnt"]
     assert [own["name"] for own in kept] == [f"{i:06d}" for i in found.images]
 
 
 # ------------------------------------------------------------------------------------------ what comes out
+
+
+def test_labels_are_read_while_the_time_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SEEN_FOR_CHOICE", 2)
+    data = Arrays(items(9), "segmentation")
+    whole, _ = labelled_points(data)
+    some, _ = labelled_points(data, -1)
+    assert (whole.unread, some.unread) == (0, 7)
+    read = [i for i in range(9) if len(some.ids[i])]
+    assert len(read) == 2
+    assert all(np.array_equal(some.points[i], whole.points[i]) for i in read)
+    one = [(image, np.where(labels == 1, 255, labels).astype(np.uint8)) for image, labels in items(8)]
+    assert labelled_points(Arrays([*one, item(8)], "segmentation"), -1)[0].unread < 7  # read until there are two
+
+
+def test_of_more_points_than_are_learnt_from_some_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_POINTS", 60)
+    found = fit_noted(items(3), **FILTERS)
+    assert found.labels == 60
 
 
 def test_four_channels_of_sixteen_bits(tmp_path: Path) -> None:
@@ -270,7 +294,7 @@ def test_a_model_is_saved_as_any_other(folder: Path, tmp_path: Path) -> None:
 def test_the_same_call_and_the_choice_given_back_give_the_same_bytes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = [("filters",), ("edges@0.5",), ("edges", "filters"), ("edges",)]
+    own = [("filters",), ("edges@0.5",), ("edges@0.5", "filters")]
     monkeypatch.setattr(module, "candidates", lambda: own)
     monkeypatch.setattr(module, "STRENGTHS", (0.003, 0.1))
     for name in ("one", "two"):

