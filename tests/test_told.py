@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import save_png
 from scipy.stats import t as student
-from test_fit import items
+from strokes import items
 
 from pixelnet.cli import main
 from pixelnet.learning import fit as module
@@ -106,8 +106,8 @@ def test_how_good_it_is_has_an_interval_over_folds() -> None:
     assert judged(choice, blocks=False) == f"{expected} %; folds by image)"
     assert judged(choice, blocks=True).endswith("folds by block)")
     assert judged(Choice((), accuracy=(0.5, 1.0)), False).endswith("(95 % interval 0 to 100 %; folds by image)")
-    assert judged(Choice(()), False) == "too few labels to say; label pixels of every class in 5 images"
-    assert judged(Choice(()), True).startswith("too few labels to say; label pixels of every class in several images")
+    assert judged(Choice(()), False) == "too few labels to say; label pixels of every class in three images or more"
+    assert judged(Choice(()), True).startswith("too few labels to say; label pixels of every class in four places")
 
 
 def test_what_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

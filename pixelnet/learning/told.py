@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from pixelnet.config import BACKBONE
-from pixelnet.learning.choose import FOLDS, Choice, Trial
+from pixelnet.learning.choose import Choice, Trial
 from pixelnet.learning.fit import Fitted
 from pixelnet.learning.parts import IMAGENET, known_sources
 from pixelnet.metrics.intervals import LEVEL
@@ -43,7 +43,7 @@ def judged(choice: Choice, blocks: bool) -> str:
     """How well the choice does on what it has not seen, in words."""
     found = 100 * np.array(choice.accuracy)
     if len(found) < 2:
-        where = f"{FOLDS} images" if not blocks else "several images, or in places of this one that lie apart"
+        where = "four places of the image that lie apart" if blocks else "three images or more"
         return f"too few labels to say; label pixels of every class in {where}"
     half = student.ppf((1 + LEVEL) / 2, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
     low, high = max(0.0, found.mean() - half), min(100.0, found.mean() + half)
