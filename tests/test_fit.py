@@ -261,7 +261,7 @@ def test_a_model_is_saved_as_any_other(folder: Path, tmp_path: Path) -> None:
     image, _ = item(1)
     np.testing.assert_array_equal(loaded.predict(image), fitted.predict(image))
     assert loaded.config.backbone == "filters"
-    assert loaded.config.head == "linear"
+    assert loaded.config.head == "fitted"
     scores = pixelnet.evaluate(out, data=str(folder), split="train")
     assert scores["miou"] > 0.9
     note = json.loads((out / "config.json").read_text())["fit"]
