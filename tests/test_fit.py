@@ -280,13 +280,13 @@ def test_a_model_is_saved_as_any_other(folder: Path, tmp_path: Path) -> None:
 def test_the_same_call_and_the_choice_given_back_give_the_same_bytes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = [("filters",), ("edges@0.5",), ("edges@0.5", "filters")]
+    own = [("filters",), ("edges@0.5",)]
     monkeypatch.setattr(module, "candidates", lambda: own)
     monkeypatch.setattr(module, "STRENGTHS", (0.003, 0.1))
     for name in ("one", "two"):
         pixelnet.fit(folder, tmp_path / name, seconds=100)
     note = json.loads((tmp_path / "one" / "config.json").read_text())["fit"]
-    assert len(note["features"]) == 3
+    assert note["features"] == ["filters", "edges@0.5"]
     given = {"features": ",".join(note["features"]), "strength": note["strength"]}
     pixelnet.fit(folder, tmp_path / "back", **given)
     bytes_of = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two", "back")]
