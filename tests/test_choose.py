@@ -59,9 +59,9 @@ def test_the_score_is_of_points_that_were_held_out() -> None:
 
 def test_what_is_told_of_random_labels_is_chance_where_the_best_of_many_is_above_it() -> None:
     nested, flattering = [], []
-    for seed in range(8):
+    for seed in range(6):
         own = table(labels_of(40, seed=seed + 10), seed=seed)
-        found = choose(own, [(parts, (0.01, 0.1)) for parts in NOISE], 1000, [], most=1)
+        found = choose(own, [(parts, (0.1,)) for parts in NOISE], 1000, [], most=1)
         nested.append(np.mean(found.accuracy))
         flattering.append(recall(found.trials[0].held, own.labels))
     assert np.mean(flattering) > 0.58
