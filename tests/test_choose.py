@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from pixelnet.learning import choose as module
-from pixelnet.learning.choose import HANDICAP, STRENGTHS, Choice, Table, choose, log_chances, recall, shares, warmth
+from pixelnet.learning.choose import (
+    HANDICAP,
+    STRENGTHS,
+    Choice,
+    Table,
+    Trial,
+    choose,
+    log_chances,
+    recall,
+    shares,
+    warmth,
+)
 from pixelnet.learning.logistic import balanced
 
 NOISE = [(f"noise{k}",) for k in range(12)]
@@ -73,11 +84,11 @@ def test_several_members_are_in_the_order_of_the_candidates() -> None:
     own = table(labels_of(80))
     candidates = [(parts, STRENGTHS) for parts in (*NOISE[:2], ("good",), ("good@2",))]
     found = choose(own, candidates, 100, [])
-    assert len(found.members) == 3
+    assert len(found.members) == 2
     places = [[parts for parts, _ in candidates].index(parts) for parts, _ in found.members]
     assert places == sorted(places)
     assert found.trials[0].parts != found.members[0][0]
-    again = choose(own, [(parts, (strength,)) for parts, strength in found.members], 100, [], 3)
+    again = choose(own, [(parts, (strength,)) for parts, strength in found.members], 100, [], None)
     assert again.members == found.members
     assert (again.warmth, again.skill) == (found.warmth, found.skill)
 
@@ -112,12 +123,21 @@ def test_without_time_one_candidate_is_tried() -> None:
     assert [trial.parts for trial in found.trials] == [("noise0",)]
 
 
-def test_no_candidate_begins_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each takes three of ten seconds here, and the last may begin after six."""
-    clock = count(0, 3)
+def test_no_candidate_begins_that_would_end_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each question to the clock takes a second here, and so filters one, and a network that sees more pixels four."""
+    clock = count(0, 1)
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
-    candidates = [(parts, (0.1,)) for parts in NOISE]
-    assert len(choose(table(labels_of(40)), candidates, 10, []).trials) == 3
+    own = table(labels_of(40))
+    many = Table(lambda parts, points: own.describe(NOISE[0], points), own.labels, own.folds, 2)
+    candidates = [((name,), (0.1,)) for name in ("filters", "edges@2", "edges", "imagenet@2")]
+    found = choose(many, candidates, 5, [])
+    assert {trial.parts for trial in found.trials} == {("filters",), ("edges",)}
+
+
+def test_a_member_far_behind_is_left_out_unless_it_was_asked_for() -> None:
+    trials = [Trial((name,), 0.1, score, np.zeros((1, 2))) for name, score in (("a", -0.4), ("b", -0.5), ("c", -0.6))]
+    assert [trial.parts for trial in module._best(trials, 3)] == [("a",), ("b",)]
+    assert len(module._best(trials, None)) == 3
 
 
 def test_a_choice_is_made_on_so_many_points_at_most(monkeypatch: pytest.MonkeyPatch) -> None:

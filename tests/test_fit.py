@@ -16,7 +16,7 @@ from pixelnet import InputError
 from pixelnet.data.arrays import Arrays
 from pixelnet.data.dataset import Dataset, Window
 from pixelnet.learning import fit as module
-from pixelnet.learning.assemble import joined, toward
+from pixelnet.learning.assemble import PRIOR, joined, toward
 from pixelnet.learning.choose import Choice
 from pixelnet.learning.fit import fit_noted, labelled_points
 from pixelnet.learning.logistic import Linear
@@ -103,7 +103,7 @@ def test_shares_move_logits_as_far_as_skill_goes() -> None:
     np.testing.assert_allclose(moved[0], 2 * linear.bias)
     np.testing.assert_allclose(toward(linear, Choice((), warmth=2.0, skill=1), equal).bias, 2 * linear.bias, atol=1e-12)
     np.testing.assert_allclose(moved[2] - moved[0], 2 * (moved[1] - moved[0]))
-    np.testing.assert_allclose(np.diff(moved[2] - moved[0]), 0.7 * np.diff(np.log(common)))
+    np.testing.assert_allclose(np.diff(moved[2] - moved[0]), PRIOR * np.diff(np.log(common)))
 
 
 def test_the_order_of_images_changes_nothing_but_rounding() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from pixelnet.learning.logistic import Problem, balanced, log_chances, mean
+from pixelnet.nn.networks import FILTERS
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)  # of the prior on standardized features; the weakest last
 MEMBERS = 3  # candidates whose mean is taken
@@ -23,7 +24,10 @@ HANDICAP = 0.03
 FOLDS = 5  # at most
 MOST_POINTS = 3000  # that a choice is made on
 WARMEST = 4.0  # logits are at most so many times what they were, or as small a part, when they are set right
-SPARE = 0.6  # of the time, that a further candidate may begin in
+FARTHEST = 1.25, 0.05  # times the best one's log probability, and so much more, that a member's may be
+# What describing a pixel costs, beside filters: a network that sees images as they are, and one that sees them
+# magnified by two, which has four times the pixels. Rough figures, of a CPU.
+COSTS = {"": 0.7, "@2": 3.0}
 
 Parts = tuple[str, ...]
 
@@ -89,14 +93,15 @@ def choose(
     candidates: Sequence[tuple[Parts, Sequence[float]]],
     seconds: float,
     default: Sequence[tuple[Parts, float]],
-    most: int = MEMBERS,
+    most: int | None = MEMBERS,
 ) -> Choice:
     """The best few of the candidates, tried in their order while the time lasts; the default if nothing can be judged.
 
-    candidates: parts, with the strengths that are tried. A fold can be held out if every class of the labels is among
-    the others, too.
+    candidates: parts, with the strengths that are tried; the first of them whatever it takes, the others if, by what
+    the first took, there is time. most: members at most; None for all candidates. A fold can be held out if every class
+    of the labels is among the others, too.
     """
-    end = time.monotonic() + seconds
+    start = time.monotonic()
     points = np.arange(len(table.labels))
     if len(points) > MOST_POINTS:
         points = np.sort(np.random.default_rng(0).choice(points, MOST_POINTS, replace=False))
@@ -104,10 +109,12 @@ def choose(
     if len(folds) < 2:
         return Choice(tuple(default))
     trials: list[Trial] = []
+    unit = 0.0  # what filters take
     for parts, strengths in candidates:
-        if trials and time.monotonic() > end - (1 - SPARE) * seconds:
-            break
+        if trials and time.monotonic() - start + unit * cost(parts) > seconds:
+            continue
         trials += _try(table, points, folds, parts, strengths)
+        unit = unit or (time.monotonic() - start) / cost(parts)
     trials.sort(key=lambda trial: -trial.score)
     labels, weights = table.labels[points], table.weigh(points)
     known = np.isin(table.folds[points], folds)
@@ -153,16 +160,20 @@ def _try(table: Table, points: np.ndarray, folds: list[int], parts: Parts, stren
     ]
 
 
-def _best(trials: Sequence[Trial], most: int) -> list[Trial]:
-    """The best strength of each of the best candidates."""
+def _best(trials: Sequence[Trial], most: int | None) -> list[Trial]:
+    """The best strength of each of the best candidates that are not far behind the first; of all for None."""
     firsts: dict[Parts, Trial] = {}
     for trial in trials:
         firsts.setdefault(trial.parts, trial)
-    return list(firsts.values())[:most]
+    best, *others = firsts.values()
+    if most is None:
+        return [best, *others]
+    times, more = FARTHEST
+    return [best, *(trial for trial in others if trial.score >= times * best.score - more)][:most]
 
 
 def _nested(
-    table: Table, points: np.ndarray, folds: list[int], trials: Sequence[Trial], most: int
+    table: Table, points: np.ndarray, folds: list[int], trials: Sequence[Trial], most: int | None
 ) -> tuple[float, ...]:
     """The mean recall of the classes on each fold, of what would have been chosen without any of its labels."""
     of, labels, found = table.folds[points], table.labels[points], []
@@ -186,6 +197,11 @@ def _nested(
         own = of == fold
         found.append(recall(mean([trial.held for trial in best])[own], labels[own]))
     return tuple(found)
+
+
+def cost(parts: Parts) -> float:
+    """What describing a pixel takes, beside the filters alone."""
+    return 1 + sum(COSTS[""] if "@" not in part else COSTS["@2"] for part in parts if part != FILTERS)
 
 
 def behind(parts: Parts) -> float:

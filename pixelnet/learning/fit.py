@@ -247,7 +247,7 @@ def _fit(
     if given is None:
         choice = choose(table, [(parts, STRENGTHS) for parts in candidates()], left, default())
     else:
-        choice = choose(table, [(parts, (own,)) for parts, own in given], np.inf, given, len(given))
+        choice = choose(table, [(parts, (own,)) for parts, own in given], np.inf, given, None)
     parts = tuple(dict.fromkeys(part for own, _ in choice.members for part in own))
     spent = time.monotonic() - start
     more = described.add_within(places[len(first) :], parts, seconds - spent)
