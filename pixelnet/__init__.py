@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pixelnet.evaluation import evaluate
     from pixelnet.inference.bulk import predict, predict_files
     from pixelnet.learning.fit import fit
+    from pixelnet.learning.session import Session
     from pixelnet.model import PixelNet
     from pixelnet.nn.backbone import Backbone
     from pixelnet.points import Sampler
@@ -24,6 +25,7 @@ __all__ = [
     "InputError",
     "PixelNet",
     "Sampler",
+    "Session",
     "Task",
     "__version__",
     "evaluate",
@@ -42,6 +44,7 @@ _HOME = {
     "InputError": "errors",
     "PixelNet": "model",
     "Sampler": "points",
+    "Session": "learning.session",
     "Task": "tasks",
     "evaluate": "evaluation",
     "fit": "learning.fit",

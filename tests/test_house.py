@@ -177,8 +177,8 @@ def test_each_module_says_what_it_is() -> None:
 
 def test_the_public_surface() -> None:
     assert pixelnet.__all__ == sorted(pixelnet.__all__) == [
-        "Backbone", "Dataset", "InputError", "PixelNet", "Sampler", "Task", "__version__", "evaluate", "fit",
-        "load", "open_dataset", "predict", "predict_files", "train",
+        "Backbone", "Dataset", "InputError", "PixelNet", "Sampler", "Session", "Task", "__version__", "evaluate",
+        "fit", "load", "open_dataset", "predict", "predict_files", "train",
     ]  # fmt: skip
     assert all(hasattr(pixelnet, name) for name in pixelnet.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'evaluat'"):

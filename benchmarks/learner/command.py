@@ -1,8 +1,9 @@
-"""python -m benchmarks learner sets | few | dense | report: how well a learner learns, beside peers.
+"""python -m benchmarks learner sets | few | dense | session | report: how well a learner learns, beside peers.
 
     sets     which images each development set has for learning and for scoring
     few      from 4 images with 10, 100 and 1,000 labelled pixels of each class; pixelnet, forest, convpaint
     dense    from all labels in a given number of processor seconds; pixelnet, smp's Unet
+    session  how long a stroke takes: a fit again, and an answer
     report   the tables of what was measured -> docs/results/learner_*.json
 
 The data are found in PIXELNET_DATA, the weights in PIXELNET_WEIGHTS. All arms have OMP_NUM_THREADS threads, or all
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 import tyro
 
-from benchmarks.learner import dense, few
+from benchmarks.learner import dense, few, session
 from benchmarks.learner.report import Report, report
 from benchmarks.learner.sets import DATA, SETS, SetName, describe
 from benchmarks.timing import as_command
@@ -32,7 +33,7 @@ class Sets:
     data: Path = DATA
 
 
-def work(arguments: Sets | few.Few | dense.Dense | Report) -> None:
+def work(arguments: Sets | few.Few | dense.Dense | session.Strokes | Report) -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1)
     if isinstance(arguments, Sets):
         describe(arguments.sets, arguments.data)
@@ -40,12 +41,15 @@ def work(arguments: Sets | few.Few | dense.Dense | Report) -> None:
         few.measure(arguments)
     elif isinstance(arguments, dense.Dense):
         dense.measure(arguments)
+    elif isinstance(arguments, session.Strokes):
+        session.measure(arguments)
     else:
         report(arguments)
 
 
 def main(words: Sequence[str]) -> int:
-    kinds: dict[str, Callable[..., Any]] = {"sets": Sets, "few": few.Few, "dense": dense.Dense, "report": Report}
+    kinds: dict[str, Callable[..., Any]] = {"sets": Sets, "few": few.Few, "dense": dense.Dense}
+    kinds |= {"session": session.Strokes, "report": Report}
     arguments = tyro.extras.subcommand_cli_from_dict(
         kinds, args=list(words), prog="python -m benchmarks learner", description=__doc__
     )

@@ -73,12 +73,17 @@ def assemble(parts: tuple[str, ...], linear: Linear, data: Dataset) -> PixelNet:
     members = [model.backbone] if len(parts) == 1 else list(model.backbone.members)  # type: ignore[arg-type]
     for member, part in zip(members, parts, strict=True):
         member.load_state_dict(open_part(part, channels).state_dict())
+    put(linear, model)
+    return model.eval()
+
+
+@torch.no_grad()
+def put(linear: Linear, model: PixelNet) -> None:
+    """Make a predictor the head of a model that was assembled of its parts."""
     width = linear.kernel.shape[1]
     scale = linear.scale or Scale(np.zeros(width), np.ones(width))
     norms = cast(FixedNorms, model.norms)
-    with torch.no_grad():
-        norms.mean.copy_(torch.from_numpy(scale.mean))
-        norms.deviation.copy_(torch.from_numpy(scale.deviation))
-        model.head.last.weight.copy_(torch.from_numpy(linear.kernel * scale.deviation))
-        model.head.last.bias.copy_(torch.from_numpy(linear.bias + linear.kernel @ scale.mean))
-    return model.eval()
+    norms.mean.copy_(torch.from_numpy(scale.mean))
+    norms.deviation.copy_(torch.from_numpy(scale.deviation))
+    model.head.last.weight.copy_(torch.from_numpy(linear.kernel * scale.deviation))
+    model.head.last.bias.copy_(torch.from_numpy(linear.bias + linear.kernel @ scale.mean))

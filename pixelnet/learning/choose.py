@@ -240,10 +240,11 @@ def shares(chances: np.ndarray, floor: float = 0.02, rounds: int = 100) -> np.nd
     that is spread over all classes, so that none vanishes. With more than two classes one round is taken, the mean of
     the probabilities: more of them empty classes that are seldom sure.
     """
-    classes = chances.shape[1]
+    of_class = np.ascontiguousarray(chances.T)  # sums over a few classes are quick this way round
+    classes = len(of_class)
     found = np.full(classes, 1 / classes)
     for _ in range(rounds if classes == 2 else 1):
-        weighed = chances * found
-        weighed /= weighed.sum(axis=1, keepdims=True)
-        found = (1 - floor) * weighed.mean(axis=0) + floor / classes
+        weighed = of_class * found[:, None]
+        weighed /= weighed.sum(axis=0)
+        found = (1 - floor) * weighed.mean(axis=1) + floor / classes
     return found

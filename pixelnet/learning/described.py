@@ -1,25 +1,34 @@
 """Labelled points of images, and what describes them, read from each image's maps while these are at hand."""
 
+import sys
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from pixelnet.learning.parts import Maps
-
 Parts = tuple[str, ...]
+
+
+class Reader(Protocol):
+    """What reads images at points: `Maps`."""
+
+    def at(self, index: int, part: str, points: np.ndarray) -> np.ndarray: ...
+
+    def forget(self, index: int) -> None: ...
 
 
 class Described:
     """Points of images and their features, by part, each computed once.
 
     Args:
-        maps: of the images.
+        maps: of images.
         points: for each image, (P, 2) as (x, y) in its pixels.
+        images: their numbers among the maps', those that will be added too; None for 0, 1, 2 and so on.
     """
 
-    def __init__(self, maps: Maps, points: Sequence[np.ndarray]) -> None:
-        self.maps, self.points = maps, list(points)
+    def __init__(self, maps: Reader, points: Sequence[np.ndarray], images: Sequence[int] | None = None) -> None:
+        self.maps, self.points, self.images = maps, list(points), images or range(sys.maxsize)
         self.sizes = [len(own) for own in self.points]
         self._of: dict[str, list[np.ndarray]] = {}
 
@@ -32,7 +41,7 @@ class Described:
         if part not in self._of:
             self._of[part] = []
         for index in range(len(self._of[part]), len(self.points)):
-            self._of[part].append(self.maps.at(index, part, self.points[index]))
+            self._of[part].append(self.maps.at(self.images[index], part, self.points[index]))
         return self._of[part]
 
     def add_within(self, points: Sequence[np.ndarray], parts: Parts, seconds: float) -> int:
@@ -45,5 +54,5 @@ class Described:
             self.sizes.append(len(own))
             for part in parts:
                 self.of(part)
-            self.maps.forget(len(self.points) - 1)
+            self.maps.forget(self.images[len(self.points) - 1])
         return len(points)

@@ -7,7 +7,7 @@ common the classes are is told from the images themselves (`choose.shares`); and
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,9 +22,8 @@ from pixelnet.errors import InputError
 from pixelnet.files import require_writable
 from pixelnet.learning.assemble import assemble, joined, toward
 from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose, log_chances, shares
-from pixelnet.learning.described import Described
+from pixelnet.learning.described import Described, Reader
 from pixelnet.learning.folds import folds_of_images, folds_of_points
-from pixelnet.learning.logistic import Linear
 from pixelnet.learning.parts import IMAGENET, Maps, known_sources, split
 from pixelnet.model import PixelNet
 from pixelnet.nn.networks import FILTERS
@@ -141,8 +140,9 @@ def fit_noted(
     strength: float | str | Sequence[float] | None = None,
     priors: Priors | None = None,
     labels: str | Path | None = None,
+    maps: Reader | None = None,
 ) -> Fitted:
-    """`fit`, and what it found out on the way."""
+    """`fit`, and what it found out on the way. maps: of the images by their number, where they are at hand."""
     if out is not None:
         _require_new(Path(out))
     if not seconds > 0:
@@ -153,7 +153,8 @@ def fit_noted(
     start = time.monotonic()
     dataset = as_dataset(data, "segmentation", part) if labels is None else PointTable(labels, data, part)
     known, dense = labelled_points(dataset, TO_READ * seconds)
-    fitted = _fit(dataset, known, given, seconds, priors or ("labels" if dense else "estimated"), start)
+    maps = maps or Maps(dataset.image, len(dataset.channels), dataset.ranges)
+    fitted = _fit(dataset, known, given, seconds, priors or ("labels" if dense else "estimated"), start, maps)
     if out is not None:
         checkpoint.save(fitted.model, Path(out), fit=note(fitted, dataset))
         Images(known_images(Subset(dataset, fitted.images, part))).write(Path(out))
@@ -229,20 +230,20 @@ def _fit(
     seconds: float,
     priors: Priors,
     start: float,
+    maps: Reader,
 ) -> Fitted:
     """Choose on a few of the images, then fit on as many as there is time for."""
     order = [i for i in range(len(data)) if len(labels.ids[i])]
-    first = _spread(order, SEEN_FOR_CHOICE)
+    first = spread(order)
     rest = [i for i in order if i not in first]
     seen = first + rest
     classes = len(data.class_names)
-    maps = Maps(lambda k: data.image(seen[k]), len(data.channels), data.ranges)
     # Behind each image's labelled points come some that nobody labelled, described by the same maps.
-    few = min(UNLABELLED_POINTS, -(-MOST_UNLABELLED // len(seen)))
-    others = [_anywhere(data.size(i), i, few) for i in seen]
+    few = unlabelled_points(len(seen))
+    others = [anywhere(data.size(i))[:few] for i in seen]
     places = [np.concatenate([labels.points[i], own]) for i, own in zip(seen, others, strict=True)]
-    described = Described(maps, places[: len(first)])
-    table = _table(data, labels, first, described, classes)
+    described = Described(maps, places[: len(first)], seen)
+    table = table_of(data, labels, first, described, classes)
     left = FOR_CHOICE * seconds - (time.monotonic() - start)
     if given is None:
         choice = choose(table, [(parts, STRENGTHS) for parts in candidates()], left, default())
@@ -255,14 +256,21 @@ def _fit(
     for_rest = (time.monotonic() - start - spent) / more * (len(rest) + labels.unread) if more else 0.0
     enough = max(spent + for_rest, 0.0 if given else for_rest / (1 - FOR_CHOICE)) if more else 0.0
 
-    table = _table(data, labels, used, described, classes)
+    table = table_of(data, labels, used, described, classes)
     every = np.arange(len(table.labels))
     if len(every) > MOST_POINTS:
         every = np.sort(np.random.default_rng(0).choice(every, MOST_POINTS, replace=False))
     members = [(own, table.problem(own, every).fit(strength)) for own, strength in choice.members]
     widths = {part: described.of(part)[0].shape[1] for part in parts}
     parts, linear = joined(members, widths)
-    common = _shares(priors, parts, linear, choice.warmth, described, labels, used)
+    behind = np.concatenate(
+        [
+            np.arange(first + len(labels.ids[i]), first + size)
+            for i, first, size in zip(used, _firsts(described.sizes), described.sizes, strict=True)
+        ]
+    )
+    counts = np.bincount(np.concatenate(labels.ids), minlength=classes) if labels.counts is None else labels.counts
+    common = shares_by(priors, counts, choice.warmth, lambda: linear(described(parts, behind)))
     model = assemble(parts, toward(linear, choice, common), data)
     return Fitted(
         model,
@@ -277,54 +285,59 @@ def _fit(
     )
 
 
-def _spread(items: list[int], most: int) -> list[int]:
-    """At most so many of the items, evenly spread."""
-    return [items[int(k)] for k in np.unique(np.linspace(0, len(items) - 1, min(most, len(items))).round())]
+def spread(items: list[int]) -> list[int]:
+    """Those of the items that a choice is made on, evenly spread."""
+    return [items[int(k)] for k in np.unique(np.linspace(0, len(items) - 1, min(SEEN_FOR_CHOICE, len(items))).round())]
 
 
-def _anywhere(size: tuple[int, int], index: int, count: int) -> np.ndarray:
-    """So many pixels of an image of size (width, height), drawn evenly: (P, 2)."""
-    return np.random.default_rng((1, index)).integers(0, size, (count, 2))
+def unlabelled_points(images: int) -> int:
+    """How many of `anywhere` are looked at in each of so many images."""
+    return min(UNLABELLED_POINTS, -(-MOST_UNLABELLED // images))
 
 
-def _table(data: Dataset, labels: Labels, images: list[int], described: Described, classes: int) -> Table:
+def anywhere(size: tuple[int, int]) -> np.ndarray:
+    """Pixels of an image of size (width, height), drawn evenly, the same of all that are so large: (P, 2)."""
+    return np.random.default_rng(1).integers(0, size, (UNLABELLED_POINTS, 2))
+
+
+def _firsts(sizes: Sequence[int]) -> np.ndarray:
+    """Where each of several begins that follow one another."""
+    return np.cumsum([0, *sizes[:-1]])
+
+
+def table_of(data: Dataset, labels: Labels, images: list[int], described: Described, classes: int) -> Table:
     """The labelled points of some images, which come first among the points described of each."""
     counts = [len(labels.ids[i]) for i in images]
-    firsts = np.cumsum([0, *described.sizes[:-1]])
-    own = np.concatenate([first + np.arange(count) for first, count in zip(firsts, counts, strict=True)])
+    own = np.concatenate([first + np.arange(n) for first, n in zip(_firsts(described.sizes), counts, strict=True)])
+    return Table(
+        lambda parts, chosen: described(parts, own[chosen]),
+        np.concatenate([labels.ids[i] for i in images]),
+        folds_of(data, labels, images),
+        classes,
+    )
+
+
+def folds_of(data: Dataset, labels: Labels, images: list[int]) -> np.ndarray:
+    """The fold of each labelled point of some images, (M,): by image, or by block where there is only one."""
     if len(images) == 1:
-        folds = folds_of_points(labels.points[images[0]])
-    else:
-        groups = [data.groups[i] for i in images] if data.groups else ()
-        folds = np.repeat(folds_of_images([data.names[i] for i in images], groups), counts)
-    ids = np.concatenate([labels.ids[i] for i in images])
-    return Table(lambda parts, chosen: described(parts, own[chosen]), ids, folds, classes)
+        return folds_of_points(labels.points[images[0]])
+    groups = [data.groups[i] for i in images] if data.groups else ()
+    counts = [len(labels.ids[i]) for i in images]
+    return np.repeat(folds_of_images([data.names[i] for i in images], groups), counts)
 
 
-def _shares(
-    priors: Priors,
-    parts: Parts,
-    linear: Linear,
-    warmth: float,
-    described: Described,
-    labels: Labels,
-    used: list[int],
-) -> np.ndarray:
-    """How common each class is, (K,): as was asked for."""
-    classes = len(linear.bias)
+def shares_by(priors: Priors, counts: np.ndarray, warmth: float, unlabelled: Callable[[], np.ndarray]) -> np.ndarray:
+    """How common each class is, (K,): as was asked for.
+
+    counts: (K,), of pixels labelled as each class. unlabelled: gives the logits (M, K) of pixels that nobody labelled,
+    which are then multiplied by the warmth.
+    """
+    classes = len(counts)
     if priors == "equal":
         return np.full(classes, 1 / classes)
     if priors == "labels":
-        counts = np.bincount(np.concatenate(labels.ids), minlength=classes) if labels.counts is None else labels.counts
         return (counts + 1.0) / (counts + 1.0).sum()
-    firsts = np.cumsum([0, *described.sizes[:-1]])
-    chosen = np.concatenate(
-        [
-            np.arange(first + len(labels.ids[i]), first + size)
-            for i, first, size in zip(used, firsts, described.sizes, strict=True)
-        ]
-    )
-    return shares(np.exp(log_chances(warmth * linear(described(parts, chosen)))))
+    return shares(np.exp(log_chances(warmth * unlabelled())))
 
 
 def note(fitted: Fitted, data: Dataset) -> dict[str, Any]:

@@ -1,0 +1,359 @@
+"""A session of labelling: strokes come and go, the answer follows at once, and what is saved can be fitted again.
+
+    session = pixelnet.Session("slides/", class_names=["cell", "membrane"])
+    session.label("slides/a.png", [(120, 44), (310, 200)], ["cell", "membrane"])
+    session.fit()
+    labels, confidence = session.predict("slides/a.png")
+
+It is what `pixelnet.fit` does, in steps: images are seen once, labelled pixels are described once, and a fit begins
+where the one before has ended.
+"""
+
+import csv
+import io
+import math
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import t as student
+
+from pixelnet.errors import InputError
+from pixelnet.files import write_atomic
+from pixelnet.learning.assemble import assemble, joined, put, toward
+from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose
+from pixelnet.learning.fit import (
+    FEWEST_POINTS,
+    MOST_POINTS,
+    Labels,
+    Priors,
+    anywhere,
+    candidates,
+    default,
+    fit_noted,
+    folds_of,
+    shares_by,
+    spread,
+    unlabelled_points,
+)
+from pixelnet.learning.logistic import Linear
+from pixelnet.learning.parts import MOST_BYTES, Maps
+from pixelnet.learning.strokes import Given, Images, Labelled, Strokes
+from pixelnet.learning.warm import refit
+from pixelnet.metrics.intervals import LEVEL
+from pixelnet.model import FeatureMaps, PixelNet
+from pixelnet.points import make_sampler
+
+LABELS = "labels.csv"
+STRIP = 2**17  # pixels that maps are brought to full precision for at once
+TOO_FEW = (
+    "too few labels to say: label pixels of every class in three images or more, or of one image in four places apart"
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a session would do on pixels of images that it has not seen, by folds that were held out.
+
+    value: the share of a class's labelled pixels that is found, the mean over the classes and then over the folds, 0 to
+    1; None where there are too few labels. interval: its 95 % interval, Student's t over the folds, within 0 to 1. They
+    share what they learn from, so it is a rough one. folds: how many. words: all that in a line.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+    folds: int
+    words: str
+
+    @classmethod
+    def of(cls, accuracy: Sequence[float]) -> "Score":
+        """By the accuracy on each fold; nothing can be said by fewer than two."""
+        folds = len(accuracy)
+        if folds < 2:
+            return cls(None, None, 0, TOO_FEW)
+        value = float(np.mean(accuracy))
+        reach = float(student.ppf((1 + LEVEL) / 2, folds - 1) * np.std(accuracy, ddof=1) / math.sqrt(folds))
+        low, high = max(0.0, value - reach), min(1.0, value + reach)
+        words = f"mean recall of the classes {value:.3f}, 95 % interval {low:.3f} to {high:.3f} over {folds} folds"
+        return cls(value, (low, high), folds, words)
+
+
+class Session:
+    """Images, labels of a few of their pixels, and a model that follows them.
+
+    Args:
+        images: files, arrays (H, W) or (H, W, C), PIL images; or a folder, which is searched through. The first says
+            which channels all have.
+        class_names: two or more.
+        priors: how common the classes are: "estimated" from unlabelled pixels of the labelled images; "labels", as
+            among the labels; or all "equal". See `pixelnet.fit`.
+        memory: bytes of maps of images that are kept; those that were not asked for the longest are made again.
+
+    Raises:
+        InputError: no image, one that cannot be read, names of classes that are not two different ones.
+    """
+
+    def __init__(
+        self,
+        images: Given | Iterable[Given],
+        class_names: Sequence[str],
+        *,
+        priors: Priors = "estimated",
+        memory: int = MOST_BYTES,
+    ) -> None:
+        self.class_names = tuple(map(str, class_names))
+        if isinstance(class_names, str) or len(set(self.class_names)) != len(self.class_names) or len(class_names) < 2:
+            raise InputError(f"class_names are {class_names!r}; give a list of two names or more, all different")
+        if priors not in ("estimated", "labels", "equal"):
+            raise InputError(f"priors are {priors!r}; give estimated, labels or equal")
+        self.images, self.priors = Images(images), priors
+        self.maps = Maps(self.images.__getitem__, len(self.images.channels), self.images.ranges, memory)
+        self.strokes = Strokes(self.images, self.maps, self.class_names)
+        self._choice = Choice(tuple(default()))
+        self._tried: list[tuple[Parts, Sequence[float]]] = []  # what was chosen from
+        self._judged: int | None = None  # how many changes of labels there were when folds were last held out
+        self._fitted: dict[Parts, Linear] = {}
+        self._elsewhere: dict[tuple[int, str], np.ndarray] = {}  # what describes pixels that nobody labelled
+        self._model: tuple[Parts, PixelNet] | None = None  # which parts it is of, in its order
+
+    def add(self, images: Iterable[Given]) -> None:
+        """Further images, behind those that there are. They are brought to 0..1 as the first ones are."""
+        self.images.add(images)
+
+    def label(self, image: int | str | Path, points: Any, ids: Any) -> None:
+        """Say what some pixels show. What was said of them before counts no more.
+
+        Args:
+            image: its number, its path, or its name: the path within the folder.
+            points: (P, 2) as (x, y) in pixels, (0, 0) the first; rounded to whole ones.
+            ids: of each point the class, by number or by name; or one, of all of them.
+
+        Raises:
+            InputError: an image or a class that there is not, points outside the image. Nothing is labelled then.
+        """
+        self.strokes.label(self.images.find(image), points, ids)
+
+    def unlabel(self, image: int | str | Path, points: Any) -> None:
+        """Take back what was said of some pixels (P, 2); those without a label stay so. Raises as `label`."""
+        self.strokes.unlabel(self.images.find(image), points)
+
+    def fit(self) -> None:
+        """Learn from the labels as they are now, beginning where the last fit ended.
+
+        What describes a pixel, how strongly the predictor is held back, and how sure it may be, stay as `choose`,
+        `score` or `save` found them last. Raises InputError where fewer than two classes are labelled.
+        """
+        data, labels = self._labels()
+        table, every = self._table(data, labels, list(range(len(data)))), np.arange(labels.count)
+        for parts, strength in self._choice.members:
+            features, weights = table.describe(parts, every), table.weigh(every)
+            start = self._fitted.get(parts)
+            self._fitted[parts] = refit(features, table.labels, weights, table.classes, strength, start)
+        self._settle(data, table)
+
+    def choose(self, seconds: float = 30.0) -> None:
+        """Choose what describes a pixel, and how strongly to hold the predictor back, and learn anew.
+
+        By folds, as `pixelnet.fit` chooses, in about so many seconds. Too few labels to choose by leave the default.
+        """
+        if not seconds > 0:
+            raise InputError(f"seconds are {seconds:g}; give a time above 0")
+        table = self._table_for_choice()
+        self._choice = choose(table, [(parts, STRENGTHS) for parts in candidates()], seconds, default())
+        self._tried = [(parts, STRENGTHS) for parts in dict.fromkeys(trial.parts for trial in self._choice.trials)]
+        self._elsewhere = {key: rows for key, rows in self._elsewhere.items() if key[1] in self._parts}
+        self._judged = self.strokes.changes
+        self.fit()
+
+    def score(self) -> Score:
+        """How well it would do on images, or of one image on places, that it has not seen. See `Score`.
+
+        Each fold is answered by what the others' labels would have led to; where there was a choice, that is made
+        within each fold again, of all that was tried, which takes about as long. The same folds tell how sure the
+        predictor may be, so that confidence follows.
+        """
+        if len(self.strokes.classes()) < 2:
+            return Score.of(())
+        if self._judged != self.strokes.changes:
+            table, members = self._table_for_choice(), self._choice.members
+            given = [(parts, (strength,)) for parts, strength in members]
+            own = choose(table, given, np.inf, members, len(members))
+            accuracy = choose(table, self._tried, np.inf, members).accuracy if self._tried else own.accuracy
+            self._choice, self._judged = replace(own, accuracy=accuracy), self.strokes.changes
+            self.fit()
+        return Score.of(self._choice.accuracy)
+
+    @torch.inference_mode()
+    def predict(
+        self, image: int | str | Path, window: tuple[slice, slice] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What an image shows, labelled or not, by the last fit.
+
+        Args:
+            image: as for `label`.
+            window: rows and columns of it; None for all. It takes as much longer as it is larger.
+
+        Returns:
+            Labels, uint8 (h, w), and the probability of each, float32 (h, w), 1/K to 1.
+
+        Raises:
+            InputError: no such image, a window without a pixel, or nothing has been fitted yet.
+        """
+        index = self.images.find(image)
+        if self._model is None:
+            raise InputError("nothing was fitted yet; label pixels of two classes or more, and call fit")
+        width, height = self.images.sizes[index]
+        given = (slice(None), slice(None)) if window is None else window
+        (top, bottom), (left, right) = _ends(given[0], height), _ends(given[1], width)
+        parts, model = self._model
+        maps = [features for part in parts for features in self.maps.of(index, part)]
+        found = []
+        rows = max(1, STRIP // (right - left))
+        for start in range(top, bottom, rows):
+            logits = _logits(model, maps, (start, min(start + rows, bottom)), (left, right))
+            chances, labels = logits.softmax(dim=-1).max(dim=-1)
+            found.append((labels.to(torch.uint8).numpy(), chances.numpy()))
+        return np.concatenate([labels for labels, _ in found]), np.concatenate([chances for _, chances in found])
+
+    def save(self, out: str | Path) -> str | None:
+        """Fit once more, from nothing and in a fixed order, and write the model with the labels beside it.
+
+        The same labels give the same bytes, whatever the order in which they were given, and whatever was taken back.
+        Afterwards the session answers as that model does.
+
+        Args:
+            out: the model's folder: config.json, model.safetensors, images.json, and labels.csv (image, x, y, class).
+
+        Returns:
+            The command line that fits it again, with classes by the alphabet and only those that have labels; None if a
+            labelled image is no file.
+
+        Raises:
+            InputError: fewer than two classes are labelled, or `out` holds a model already.
+        """
+        data, _ = self._labels()
+        members = self._choice.members
+        features, strengths = ["+".join(parts) for parts, _ in members], [strength for _, strength in members]
+        fitted = fit_noted(
+            data, out, seconds=np.inf, features=features, strength=strengths, priors=self.priors, maps=data
+        )
+        write_atomic(Path(out) / LABELS, _rows(data).encode(errors="backslashreplace"))
+        self._choice = replace(fitted.choice, accuracy=self._choice.accuracy)
+        self._model = self._parts, fitted.model
+        if self.images.root is None or not all(data.files(i) for i in range(len(data))):
+            return None
+        strength = [f"{own:g}" for own in strengths]
+        told = ["--data", str(self.images.root), "--labels", str(Path(out) / LABELS), "--features", ",".join(features)]
+        told += ["--strength", *strength, "--priors", self.priors, "--seconds", "inf", "--out", f"{out}-again"]
+        return shlex.join(["pixelnet", "fit", *told])
+
+    @property
+    def _parts(self) -> Parts:
+        return tuple(dict.fromkeys(part for parts, _ in self._choice.members for part in parts))
+
+    def _labels(self) -> tuple[Labelled, Labels]:
+        """The labelled images, and those of their labels that are learnt from, as `fit.labelled_points` draws them."""
+        known = self.strokes.classes()
+        if len(known) < 2:
+            named = ", ".join(self.class_names[k] for k in known) or "none"
+            raise InputError(f"{len(known)} classes have labels ({named}); label pixels of at least two")
+        data = Labelled(self.strokes)
+        quota = max(FEWEST_POINTS, MOST_POINTS // max(1, len(data)))
+        sampler, points, ids = make_sampler("stratified", quota), [], []
+        for i, number in enumerate(data.numbers):
+            own = self.strokes.ids(number)
+            drawn = sampler(np.ones((1, len(own)), bool), np.random.default_rng((0, i)), own[None], None)
+            data.drawn.append(np.sort(drawn.points[:, 0].astype(np.int64)))
+            points.append(self.strokes.points(number)[data.drawn[-1]])
+            ids.append(own[data.drawn[-1]])
+        return data, Labels(points, ids)
+
+    def _table(self, data: Labelled, labels: Labels, images: list[int]) -> Table:
+        def describe(parts: Parts, chosen: np.ndarray) -> np.ndarray:
+            of_parts = [
+                np.concatenate([self.strokes.features(data.numbers[i], part)[data.drawn[i]] for i in images])
+                for part in parts
+            ]
+            features = np.concatenate(of_parts, axis=1)
+            return features if len(chosen) == len(features) else features[chosen]
+
+        ids = np.concatenate([labels.ids[i] for i in images])
+        return Table(describe, ids, folds_of(data, labels, images), len(self.class_names))
+
+    def _table_for_choice(self) -> Table:
+        data, labels = self._labels()
+        return self._table(data, labels, spread(list(range(len(data)))))
+
+    def _settle(self, data: Labelled, table: Table) -> None:
+        """Make what was fitted the model's head."""
+        members = [(parts, self._fitted[parts]) for parts, _ in self._choice.members]
+        first = data.numbers[0]
+        widths = {part: self.strokes.features(first, part).shape[1] for part in self._parts}
+        parts, linear = joined(members, widths)
+        counts = np.bincount(table.labels, minlength=table.classes)
+        common = shares_by(self.priors, counts, self._choice.warmth, lambda: self._unlabelled(data, parts, linear))
+        linear = toward(linear, self._choice, common)
+        if self._model is None or self._model[0] != parts:
+            self._model = parts, assemble(parts, linear, data)
+        else:
+            put(linear, self._model[1])
+
+    def _unlabelled(self, data: Labelled, parts: Parts, linear: Linear) -> np.ndarray:
+        """Logits (M, K) of pixels of the labelled images that nobody labelled."""
+        found, few = [], unlabelled_points(len(data))
+        for number in data.numbers:
+            total, first = linear.bias, 0
+            for part in parts:
+                key = number, part
+                if key not in self._elsewhere:
+                    self._elsewhere[key] = self.maps.at(number, part, anywhere(self.images.sizes[number]))
+                width = self._elsewhere[key].shape[1]
+                own = linear.kernel[:, first : first + width].astype(np.float32)
+                total, first = total + self._elsewhere[key][:few] @ own.T, first + width
+            found.append(total)
+        return np.concatenate(found)
+
+
+def _ends(given: slice, length: int) -> tuple[int, int]:
+    """Where a window begins and ends along one axis. Raises InputError if no pixel is in it."""
+    start, stop, step = given.indices(length)
+    if step != 1 or stop <= start:
+        raise InputError(f"the window {given} has no pixel, or not every one, of the {length} that there are")
+    return start, stop
+
+
+def _logits(model: PixelNet, maps: list[torch.Tensor], rows: tuple[int, int], columns: tuple[int, int]) -> torch.Tensor:
+    """Logits (h, w, K) of a window, by the part of the maps (1, C_l, H_l, W_l) that it is read from.
+
+    That begins where cells of all maps do, at least one of the widest before the window's own, and ends as far behind
+    it: cells in between are read as they would be in the whole.
+    """
+    strides = model.backbone.strides
+    widest = math.ceil(max(strides))
+    (top, bottom), (left, right) = rows, columns
+    above, before = (max(0, start // widest - 1) * widest for start in (top, left))
+    below, behind = (end + 2 * widest for end in (bottom, right))
+    crops = []
+    for features, stride in zip(maps, strides, strict=True):
+        down = slice(int(above / stride), math.ceil(below / stride))
+        across = slice(int(before / stride), math.ceil(behind / stride))
+        crops.append(features[:, :, down, across].float())
+    bands = model.bands(FeatureMaps(tuple(crops), for_prediction=True), bottom - above, right - before)
+    return torch.cat(list(bands), dim=1)[0, top - above :, left - before :]
+
+
+def _rows(data: Labelled) -> str:
+    """The labels as a table of image, x, y, class: by image, then row, then column."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "x", "y", "class"])
+    for path, number in zip(data.paths, data.numbers, strict=True):
+        ids = [data.class_names[k] for k in data.strokes.ids(number)]
+        writer.writerows(
+            [path, *map(int, point), own] for point, own in zip(data.strokes.points(number), ids, strict=True)
+        )
+    return text.getvalue()
