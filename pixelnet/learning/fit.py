@@ -24,7 +24,7 @@ from pixelnet.learning.assemble import assemble, joined, toward
 from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose, log_chances, shares
 from pixelnet.learning.described import Described, Reader
 from pixelnet.learning.folds import folds_of_images, folds_of_points
-from pixelnet.learning.parts import IMAGENET, Maps, known_sources, split
+from pixelnet.learning.parts import Maps, known_sources, split
 from pixelnet.model import PixelNet
 from pixelnet.nn.networks import FILTERS
 from pixelnet.points import make_sampler
@@ -83,13 +83,13 @@ class Fitted:
 
 def candidates() -> list[Parts]:
     """What may describe a pixel, in the order in which it is tried: a quick one first, and then the best on average."""
-    sources = sorted(known_sources(), key=("edges", IMAGENET, "pixelnet").index)
+    sources = known_sources()
     return [(FILTERS,), *((f"{source}@2", FILTERS) for source in sources), *((source, FILTERS) for source in sources)]
 
 
 def default() -> list[tuple[Parts, float]]:
     """What is taken where labels are too few to choose by: the best on average over the development sets."""
-    return [((f"{source}@2", FILTERS), STRENGTH) for source in ("edges", IMAGENET) if source in known_sources()]
+    return [((f"{source}@2", FILTERS), STRENGTH) for source in known_sources()[:2]]
 
 
 def fit(

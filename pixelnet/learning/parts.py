@@ -27,7 +27,7 @@ from pixelnet.nn.projection import neighbors
 from pixelnet.runs.hub import load, shipped
 
 IMAGENET = "imagenet"
-SOURCES = (IMAGENET, "edges", "pixelnet")  # where networks come from
+SOURCES = (IMAGENET, "edges", "pixelnet")  # where networks come from, the best on average first
 MAGNIFICATIONS = ("0.5", "1", "2", "4")
 MOST_BYTES = 2 * 2**30  # of maps that are kept
 
