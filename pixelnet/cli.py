@@ -100,6 +100,8 @@ class Fit:
     """Folder of the model."""
     labels: Path | None = None
     """A CSV file of image, x, y, class: a labelled pixel in each line, in place of the data's own labels."""
+    classes: str | None = None
+    """The classes of --labels in the order of their numbers, with commas between them; if not given, in their own."""
     split: str = "train"
     """Which part of the data."""
     seconds: float = 30.0
@@ -117,8 +119,9 @@ class Fit:
         from pixelnet.learning.told import told
 
         fitted = fit_noted(
-            self.data, self.out, self.split, self.seconds, self.features, self.strength, self.priors, self.labels
-        )
+            self.data, self.out, self.split, self.seconds, self.features, self.strength, self.priors, self.labels,
+            [name.strip() for name in self.classes.split(",")] if self.classes else (),
+        )  # fmt: skip
         print(printable(told(fitted, vars(self))))
         return 0
 

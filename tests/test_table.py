@@ -78,6 +78,17 @@ def test_numbers_are_in_their_order(photos: Path, tmp_path: Path) -> None:
     assert PointTable(mixed, photos).class_names == ("10", "9", "x")
 
 
+def test_classes_are_in_the_order_that_is_given(photos: Path, tmp_path: Path) -> None:
+    table = written(tmp_path / "t.csv", "image,x,y,class\na,3,4,road\na,0,0,sky\n")
+    data = PointTable(table, photos, class_names=("void", "sky", "road"))
+    assert data.class_names == ("void", "sky", "road")
+    assert (data.labels(0)[4, 3], data.labels(0)[0, 0]) == (2, 1)
+    with pytest.raises(InputError, match="line 3: 'sky' is none of the classes void, road"):
+        PointTable(table, photos, class_names=("void", "road"))
+    with pytest.raises(InputError, match="--classes are of --labels"):
+        pixelnet.fit(photos, class_names=("road", "sky"))
+
+
 @given(
     st.lists(
         st.tuples(st.floats(-0.5, 19.49), st.floats(-0.5, 9.49)),

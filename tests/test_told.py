@@ -19,7 +19,8 @@ from pixelnet.learning.fit import fit_noted
 from pixelnet.learning.told import judged, told
 
 OPTIONS: dict[str, Any] = {
-    "data": "my data", "out": Path("m"), "labels": None, "split": "train", "seconds": 30.0, "features": None,
+    "data": "my data", "out": Path("m"), "labels": None,
+    "classes": None, "split": "train", "seconds": 30.0, "features": None,
     "strength": None, "priors": None,
 }  # fmt: skip
 

@@ -47,6 +47,8 @@ class PointTable(Dataset):
         data: the folder of images, whose dataset.json may say how they are read; or any data set, of which the images
             alone are taken.
         split: of such a data set.
+        class_names: the classes in the order of their numbers, those without a label too; not given, the table's, by
+            number where all are numbers, else by the alphabet.
 
     Raises:
         InputError: an image that is not there, a pixel outside of it or of two classes, a cell that is empty or no
@@ -55,11 +57,15 @@ class PointTable(Dataset):
 
     task = "segmentation"
 
-    def __init__(self, path: str | Path, data: Any, split: str = "train") -> None:
+    def __init__(self, path: str | Path, data: Any, split: str = "train", class_names: Sequence[str] = ()) -> None:
         self.path, self.split = Path(path), split
         rows = read_rows(self.path)
         self.images, found = _images_of(rows, self.path, data, split)
-        self.class_names = _in_order({row.name for row in rows})
+        self.class_names = tuple(class_names) or _in_order({row.name for row in rows})
+        strange = next((row for row in rows if row.name not in self.class_names), None)
+        if strange is not None:
+            names = ", ".join(self.class_names)
+            raise InputError(f"{path}, line {strange.line}: {strange.name!r} is none of the classes {names}")
         if len(self.class_names) > UNLABELLED:
             raise InputError(f"{path} names {len(self.class_names)} classes; there can be {UNLABELLED}")
         self.items = sorted(set(found))

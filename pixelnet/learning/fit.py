@@ -102,6 +102,7 @@ def fit(
     features: str | Sequence[str] | None = None,
     strength: float | str | Sequence[float] | None = None,
     priors: Priors | None = None,
+    class_names: Sequence[str] = (),
 ) -> PixelNet:
     """Fit a model of segmentation to labelled pixels, in about so many seconds.
 
@@ -111,6 +112,7 @@ def fit(
         out: the model's folder, made if it is not there; None for none.
         labels: a CSV file of image, x, y, class, a labelled pixel in each line, in place of the data's own labels; the
             data may then be a folder of images alone. See `pixelnet.data.table.PointTable`.
+        class_names: of `labels`, in the order of their numbers; not given, those of the table, in their own.
         split: of the data, where they are named.
         seconds: for choosing and fitting; more try more, and see more of many images.
         features: what describes a pixel, as in "edges@2+filters", in place of a choice; or several, whose mean is
@@ -128,7 +130,7 @@ def fit(
         InputError: data that cannot be read, of another task or with fewer than two classes labelled; features that
             are none.
     """
-    return fit_noted(data, out, split, seconds, features, strength, priors, labels).model
+    return fit_noted(data, out, split, seconds, features, strength, priors, labels, class_names).model
 
 
 def fit_noted(
@@ -140,6 +142,7 @@ def fit_noted(
     strength: float | str | Sequence[float] | None = None,
     priors: Priors | None = None,
     labels: str | Path | None = None,
+    class_names: Sequence[str] = (),
     maps: Reader | None = None,
 ) -> Fitted:
     """`fit`, and what it found out on the way. maps: of the images by their number, where they are at hand."""
@@ -150,8 +153,10 @@ def fit_noted(
     if priors is not None and priors not in get_args(Priors):
         raise InputError(f"--priors is {priors!r}; give one of {', '.join(get_args(Priors))}")
     given = _given(features, strength)
+    if class_names and labels is None:
+        raise InputError("--classes are of --labels; of a folder's own labels, `pixelnet check --classes` names them")
     start = time.monotonic()
-    dataset = as_dataset(data, "segmentation", part) if labels is None else PointTable(labels, data, part)
+    dataset = as_dataset(data, "segmentation", part) if labels is None else PointTable(labels, data, part, class_names)
     known, dense = labelled_points(dataset, TO_READ * seconds)
     maps = maps or Maps(dataset.image, len(dataset.channels), dataset.ranges)
     fitted = _fit(dataset, known, given, seconds, priors or ("labels" if dense else "estimated"), start, maps)

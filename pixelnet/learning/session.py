@@ -229,8 +229,7 @@ class Session:
             out: the model's folder: config.json, model.safetensors, images.json, and labels.csv (image, x, y, class).
 
         Returns:
-            The command line that fits it again, with classes by the alphabet and only those that have labels; None if a
-            labelled image is no file.
+            The command line that fits it again; None if a labelled image is no file.
 
         Raises:
             InputError: fewer than two classes are labelled, or `out` holds a model already.
@@ -246,9 +245,10 @@ class Session:
         self._model = self._parts, fitted.model
         if self.images.root is None or not all(data.files(i) for i in range(len(data))):
             return None
-        strength = [f"{own:g}" for own in strengths]
+        strength = ",".join(f"{own:g}" for own in strengths)
         told = ["--data", str(self.images.root), "--labels", str(Path(out) / LABELS), "--features", ",".join(features)]
-        told += ["--strength", *strength, "--priors", self.priors, "--seconds", "inf", "--out", f"{out}-again"]
+        told += ["--classes", ",".join(self.class_names), "--strength", strength, "--priors", self.priors]
+        told += ["--seconds", "inf", "--out", f"{out}-again"]
         return shlex.join(["pixelnet", "fit", *told])
 
     @property

@@ -79,8 +79,8 @@ def _shares(fitted: Fitted) -> str:
 
 def _again(choice: Choice, options: Mapping[str, object]) -> str:
     """The command that comes to the same model without a choice."""
-    given = {name: options[name] for name in ("data", "labels", "split", "seconds", "priors")}
-    defaults = {"labels": None, "split": "train", "seconds": 30.0, "priors": None}
+    given = {name: options[name] for name in ("data", "labels", "classes", "split", "seconds", "priors")}
+    defaults = {"labels": None, "classes": None, "split": "train", "seconds": 30.0, "priors": None}
     kept = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
     kept["out"] = "NEW"
     kept["features"] = ",".join("+".join(parts) for parts, _ in choice.members)
