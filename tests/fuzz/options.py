@@ -28,6 +28,7 @@ def options(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
     given = {
         "check": ["scenes:2"],
         "train": ["--task", "edges", "--data", "scenes:2", "--out", str(folder / "run"), "--crop", "32", "32", *SMALL],
+        "fit": ["--data", "scenes:2", "--out", str(folder / "fitted"), "--features", "filters"],
         "evaluate": [str(sound()), "--data", "scenes:2"],
         "predict": [str(sound()), str(folder), "--out", str(folder / "out")],
         "models": [],
