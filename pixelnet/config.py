@@ -143,12 +143,12 @@ class TrainConfig:
     """Brightness, contrast and saturation change by up to this share."""
 
     max_steps: int | None = None
-    """Steps of the whole run; 1000 if neither this nor epochs nor minutes is given."""
+    """Steps of the whole run, and with minutes the most of them; 1000 if none of the three is given."""
     epochs: float | None = None
     """Passes over the data, in place of max_steps."""
     minutes: float | None = None
-    """Time that the run may take on this machine, in place of max_steps: how many steps that is, the first twenty tell,
-    which are then taken again. A run that goes on keeps the number."""
+    """Time that the run may take on this machine: how many steps that is, the first twenty tell, which are then taken
+    again. A run that goes on keeps the number."""
     patience: int | None = None
     """Stop after so many validations in a row without a better score."""
     optimizer: Literal["adamw", "sgd"] = "adamw"

@@ -194,6 +194,7 @@ def steps_within(minutes: float, learning: Learning) -> int:
 
     These are taken back: what follows is the very run of that number of steps, whose schedule knows it from the start.
     Of short runs fewer are timed, as many as a tenth of the time allows. Of several processes the main one decides.
+    A run that has `max_steps`, too, takes no more than these.
     """
     _, _, _, model, _, optimizer, average, accelerator = learning
     before = deepcopy(_state(0, model, average, optimizer, accelerator))
@@ -208,7 +209,7 @@ def steps_within(minutes: float, learning: Learning) -> int:
     untimed = min(UNTIMED, (len(times) - 1) // 2)
     seconds = (times[-1] - times[untimed]) / (len(times) - 1 - untimed)
     left = (1 - SPARE) * (60 * minutes - (times[-1] - times[0]))
-    (total,) = broadcast_object_list([max(1, int(left / seconds))])
+    (total,) = broadcast_object_list([max(1, min(int(left / seconds), learning.config.max_steps or sys.maxsize))])
     if accelerator.is_main_process:
         ends = ["" if number == 1 else "s" for number in (minutes, total)]
         tqdm.write(f"{minutes:g} minute{ends[0]}: {total} step{ends[1]}", sys.stderr)

@@ -49,6 +49,15 @@ def test_a_run_of_minutes_is_the_run_of_so_many_steps(kind: str, tmp_path: Path,
         assert torch.equal(last["model"][name], tensor), name
 
 
+@pytest.mark.parametrize(("most", "expected"), [(3, 3), (7, 4)])
+def test_a_run_of_minutes_takes_no_more_steps_than_it_may(most, expected, tmp_path, monkeypatch, capsys) -> None:
+    run_clock(monkeypatch, 9)
+    pixelnet.train(**{**MINUTE, "max_steps": most}, out=tmp_path / "run")
+    assert f"1 minute: {expected} steps\n" in capsys.readouterr().err
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, expected + 1))
+
+
 def test_a_run_that_goes_on_keeps_its_number_of_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_clock(monkeypatch, 9)
     pixelnet.train(**MINUTE, out=tmp_path / "whole")
@@ -99,8 +108,8 @@ def test_the_first_steps_do_not_count(minutes, seconds, expected, tmp_path, monk
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"max_steps": 7}, "--max-steps, --epochs and --minutes each say how long the run is; give one of them"),
-        ({"epochs": 2.0}, "give one of them"),
+        ({"epochs": 2.0}, "--epochs says how long the run is, and so does --max-steps or --minutes; give one of them"),
+        ({"epochs": 2.0, "minutes": None, "max_steps": 7}, "give one of them"),
         ({"minutes": 0.0}, "--minutes is 0.0; it must be above 0"),
         ({"minutes": -3}, "--minutes is -3.0; it must be above 0"),
         ({"minutes": float("inf")}, "--minutes is inf"),

@@ -157,8 +157,8 @@ def anywhere(here: bool, accelerator: Accelerator) -> bool:
 
 def total_steps(config: TrainConfig, images: int, state: dict[str, Any] | None = None) -> int | None:
     """The steps of a run over so many images; of minutes those of its checkpoint, or None where there is none yet."""
-    if [config.max_steps, config.epochs, config.minutes].count(None) < 2:
-        raise InputError("--max-steps, --epochs and --minutes each say how long the run is; give one of them")
+    if config.epochs is not None and (config.max_steps, config.minutes) != (None, None):
+        raise InputError("--epochs says how long the run is, and so does --max-steps or --minutes; give one of them")
     if config.minutes is not None:
         return None if state is None else int(state["total"])
     if config.epochs is not None:
