@@ -1,5 +1,5 @@
 # On a machine with Python 3.11 and make:
-#   make demo   sets up an environment and trains three tasks on generated scenes -> pixelnet-demo/report.html
+#   make demo   sets up an environment and shows what the package does, in three minutes -> pixelnet-demo/report.html
 #   make test   sets up an environment and runs every check
 #   make docs   sets up an environment and builds the documentation's site -> site/index.html
 PYTHON ?= python3

@@ -23,10 +23,10 @@ Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.p
 
 @dataclass(frozen=True)
 class Demo:
-    """Train three tasks from scratch on generated scenes, and leave one page that shows how it went."""
+    """Show what the package does, within three minutes, on one page: photographs, a few clicks, and training."""
 
     out: Path = Path("pixelnet-demo")
-    """Folder of the page, report.html, and of the runs."""
+    """Folder of the page, report.html, of the photographs and points.csv, and of the runs."""
 
     def __call__(self) -> int:
         from pixelnet.demo import demo

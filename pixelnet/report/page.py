@@ -145,7 +145,7 @@ def score_table(scores: Sequence[Score], meaning: str = "What it says") -> str:
 def png(pixels: np.ndarray) -> bytes:
     """uint8 (H, W, 3) as the bytes of a PNG."""
     content = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(content, format="PNG", optimize=True)
+    PIL.Image.fromarray(pixels).save(content, format="PNG")
     return content.getvalue()
 
 
