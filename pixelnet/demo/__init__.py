@@ -9,7 +9,7 @@ from pixelnet.demo import few, own, photographs, trained
 from pixelnet.files import inside, require_writable, write_atomic
 from pixelnet.report import page
 
-TITLE = "PixelNet: an answer for every pixel, learnt from a few"
+TITLE = "PixelNet: every pixel, learnt from a few"
 LEAD = (
     "PixelNet learns any problem that has an answer for every pixel from a few sampled pixels of each image, each "
     "described by its hypercolumn: what all depths of one network say about that place. First, models that ship with "

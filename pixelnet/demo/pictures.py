@@ -9,6 +9,8 @@ from pixelnet.report.page import Picture
 from pixelnet.tasks.task import Task
 
 Color = tuple[int, int, int]
+WIDTH = 800  # about, of a picture with dots
+FEW = 100  # points; dots of fewer are larger
 
 
 def normals_legend(task: Task) -> str:
@@ -42,6 +44,6 @@ def labels_as_dots(
     """
     counts = np.bincount(ids, minlength=len(names))
     tally = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True) if count)
-    zoom = max(1, round(800 / image.shape[1]))
-    drawn = page.dots(image, points, np.array(colors, np.uint8)[ids], zoom)
+    zoom, radius = max(1, round(WIDTH / image.shape[1])), 9 if len(points) < FEW else 6
+    drawn = page.dots(image, points, np.array(colors, np.uint8)[ids], zoom, radius)
     return Picture(drawn, f"{caption} Here: {tally}.", "photo")

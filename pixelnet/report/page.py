@@ -24,7 +24,8 @@ p { margin: 0 0 12px; max-width: 75ch; } .soft, th, figcaption { color: var(--so
 .lead { font-size: 1.1rem; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 22px;
   margin-top: 24px; }
-.grid { display: grid; gap: 6px 8px; } .grid b { font-size: .85rem; color: var(--soft); font-weight: 600; }
+.grid { display: grid; gap: 6px 8px; } .grid + p { margin-top: 14px; }
+.grid b { font-size: .85rem; color: var(--soft); font-weight: 600; }
 img { display: block; width: 100%; height: auto; border-radius: 4px; }
 section > img.plot { width: auto; max-width: 100%; margin: 8px auto; } img.exact { image-rendering: pixelated; }
 .wide { display: grid; gap: 16px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); }
