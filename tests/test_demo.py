@@ -35,6 +35,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, P
         patch.setattr(few, "SCENES", "scenes:4")
         patch.setattr(few, "ASKED", 2)
         patch.setattr(few, "FITTING", {"seconds": 1.0, "features": "filters"})
+        patch.setattr(few, "FEATURES", "filters")
+        patch.setattr(demo, "SECONDS", 1e4)
         folder, pages = tmp_path_factory.mktemp("demo"), []
         lay_out_small(folder)
         write = demo.write_atomic
@@ -176,6 +178,14 @@ def test_the_time_is_shared_out(tmp_path, monkeypatch) -> None:
     given.clear()
     demo.demo(tmp_path)
     assert given == [20, 15, 0]
+
+
+def test_scenes_are_fitted_while_there_is_time(tmp_path, monkeypatch) -> None:
+    lay_out_small(tmp_path)
+    monkeypatch.setattr(few, "FITTING", {"seconds": 1.0, "features": "filters"})
+    monkeypatch.setattr(few, "_scenes", lambda: ["of scenes"])
+    assert "of scenes" in few.part(tmp_path, 1e4)
+    assert "of scenes" not in few.part(tmp_path, 0.0)
 
 
 def test_a_run_that_goes_on_keeps_its_time(tmp_path) -> None:

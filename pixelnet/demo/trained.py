@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
     "val_images": 16,
     "checkpoint_every": 300,
 }
-TRAINING, SHORTEST = 0.8, 5.0  # of the seconds of a task, the share that training has, and the least of it
+TRAINING, SHORTEST = 0.8, 10.0  # of the seconds of a task, the share that training has, and the least of it
 WATCHING = ("val_every", "val_images", "checkpoint_every")  # not part of the method
 
 WHY_FEW = (
