@@ -120,7 +120,9 @@ def part(name: str, folder: Path, seconds: float) -> str:
         *([page.heading("Where it looked"), _balanced_draw(data)] if name == "edges" else []),
         page.heading(f"How good is it? Scores on {images} val scenes"),
         page.score_table(score_lines(name, learnt.scores)),
-        page.heading(f"How did it learn? {learnt.steps} steps in {learnt.seconds:.0f} seconds"),
+        page.heading(
+            f"How did it learn? {learnt.steps} step{'s' * (learnt.steps > 1)} in {learnt.seconds:.0f} seconds"
+        ),
         page.paragraph(_time_it_had(learnt.steps)),
         page.image(Picture((folder / name / "curves.png").read_bytes(), "Loss and scores on val, by step", "plot")),
         page.heading("The same on your own data"),
