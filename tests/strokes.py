@@ -1,6 +1,9 @@
 """Tiny images of which few pixels are labelled, for the tests of learning."""
 
+from pathlib import Path
+
 import numpy as np
+from conftest import save_png
 
 
 def item(seed: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -16,3 +19,11 @@ def item(seed: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
 
 def items(count: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
     return [item(seed) for seed in range(count)]
+
+
+def in_folder(folder: Path) -> Path:
+    """Three images and their strokes, as a folder of images and one of labels."""
+    for name, (image, labels) in zip("abc", items(), strict=True):
+        save_png(folder / "images" / f"{name}.png", image)
+        save_png(folder / "labels" / f"{name}.png", labels)
+    return folder

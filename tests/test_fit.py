@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import save_png
-from strokes import item, items
+from strokes import in_folder, item, items
 
 import pixelnet
 from pixelnet import InputError
@@ -247,11 +246,7 @@ def test_four_channels_of_sixteen_bits(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three images and their strokes as a folder."""
-    for k, (image, labels) in enumerate(items()):
-        save_png(tmp_path / "data" / "images" / f"{'abc'[k]}.png", image)
-        save_png(tmp_path / "data" / "labels" / f"{'abc'[k]}.png", labels)
-    return tmp_path / "data"
+    return in_folder(tmp_path / "data")
 
 
 def test_a_model_is_saved_as_any_other(folder: Path, tmp_path: Path) -> None:

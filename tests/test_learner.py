@@ -10,11 +10,12 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.learner import dense, few, forest, rows, unet
 from benchmarks.learner.report import dense_rows, few_rows
-from benchmarks.learner.sets import LearnerSet, Part, evenly
+from benchmarks.learner.sets import LearnerSet, Part
 from benchmarks.learner.views import CROP, VIEWS, Views, magnified
 from pixelnet import InputError
 from pixelnet.data.arrays import Arrays
 from pixelnet.data.batches import Batches
+from pixelnet.data.dataset import evenly
 from pixelnet.data.transforms import Augmentation
 from pixelnet.points import make_sampler
 from pixelnet.tasks import make_task
@@ -65,8 +66,8 @@ def test_images_of_few_groups_are_still_four_different_ones() -> None:
 
 
 def test_images_are_spread_evenly() -> None:
-    assert evenly(made(), 8) == list(range(8))
-    assert evenly(made(), 3) == [0, 4, 7]
+    assert evenly(len(made()), 8) == list(range(8))
+    assert evenly(len(made()), 3) == [0, 4, 7]
 
 
 def test_a_trial_scores_an_arm_that_knows_the_answer_with_one() -> None:

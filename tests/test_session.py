@@ -77,9 +77,8 @@ def test_it_answers_as_the_model_does_that_it_saves(
 
 
 def test_of_many_labels_the_same_are_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in (module, fitting):
-        monkeypatch.setattr(place, "MOST_POINTS", 60)
-        monkeypatch.setattr(place, "FEWEST_POINTS", 5)
+    monkeypatch.setattr(fitting, "MOST_POINTS", 60)
+    monkeypatch.setattr(fitting, "FEWEST_POINTS", 5)
     session = made(3)
     session.score()
     session.save(tmp_path / "model")

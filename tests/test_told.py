@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import save_png
 from scipy.stats import t as student
-from strokes import items
+from strokes import in_folder, items
 
 from pixelnet.cli import main
 from pixelnet.learning import fit as module
@@ -27,11 +26,7 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three images and their strokes, in a folder whose name must be quoted."""
-    for k, (image, labels) in enumerate(items()):
-        save_png(tmp_path / "my data" / "images" / f"{'abc'[k]}.png", image)
-        save_png(tmp_path / "my data" / "labels" / f"{'abc'[k]}.png", labels)
-    return tmp_path / "my data"
+    return in_folder(tmp_path / "my data")  # a name that must be quoted
 
 
 def test_the_command_that_is_printed_repeats_the_fit(

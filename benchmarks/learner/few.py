@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmarks.learner.clock import Clock
 from benchmarks.learner.rows import Rows
-from benchmarks.learner.sets import DATA, SETS, LearnerSet, Part, SetName, evenly, open_set
+from benchmarks.learner.sets import DATA, SETS, LearnerSet, Part, SetName, open_set
+from pixelnet.data.dataset import evenly
 from pixelnet.metrics.confusion import UNLABELLED, confusion, scores
 
 Answer = Callable[[np.ndarray], np.ndarray]  # an image (H, W, C) -> class ids (H, W)
@@ -94,7 +95,7 @@ def trial(one: LearnerSet, arm: Arm, count: int, seed: int) -> dict[str, Any]:
     with Clock() as learning:
         answer = arm(images, maps, classes)
     counts, pixels, answering = np.zeros((classes, classes), np.int64), 0, Clock()
-    for k in evenly(one.score, SCORED):
+    for k in evenly(len(one.score), SCORED):
         image = one.score.image(k).copy()
         with answering:
             found = answer(image)

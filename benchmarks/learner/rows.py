@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+
+from pixelnet.files import append
+from pixelnet.metrics.intervals import reach_of_mean
 
 Row = dict[str, Any]
 
@@ -26,8 +28,7 @@ class Rows:
         row = key | results
         self.path.parent.mkdir(parents=True, exist_ok=True)
         torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("\n" * torn + json.dumps(row) + "\n")
+        append(self.path, "\n" * torn + json.dumps(row) + "\n")
         self.found.append(row)
         return row
 
@@ -52,7 +53,7 @@ def interval(values: Sequence[float]) -> tuple[float, float | None]:
     mean, count = float(np.mean(values)), len(values)
     if count < 2:
         return mean, None
-    return mean, float(student.ppf(0.975, count - 1) * np.std(values, ddof=1) / np.sqrt(count))
+    return mean, reach_of_mean(values)
 
 
 def by_seed(rows: Sequence[Row], column: str) -> dict[int, float]:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from pixelnet.data import Dataset, open_dataset
-from pixelnet.data.dataset import Window
+from pixelnet.data.dataset import Window, evenly
 
 SetName = Literal["chase", "em", "acdc", "camvid", "scenes"]
 SETS: tuple[SetName, ...] = get_args(SetName)
@@ -77,11 +77,6 @@ class LearnerSet:
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.learn.class_names
-
-
-def evenly(part: Part, most: int) -> list[int]:
-    """At most so many of a part's images, spread evenly."""
-    return sorted({int(k) for k in np.linspace(0, len(part) - 1, min(most, len(part))).round()})
 
 
 def chase(data: Path) -> LearnerSet:
@@ -152,7 +147,7 @@ def describe(names: Sequence[SetName], data: Path = DATA) -> None:
             shares = " ".join(f"{share:.3f}" for share in counts[: len(one.class_names)] / counts.sum())
             known = sorted(set(part.groups), key=lambda group: [int(n) for n in re.findall(r"\d+", group)])
             groups = f"{len(known)} groups ({', '.join(known[:6])}{' ...' if len(known) > 6 else ''})"
-            spread = ", ".join(part.names[k] for k in evenly(part, 8))
+            spread = ", ".join(part.names[k] for k in evenly(len(part), 8))
             print(
                 f"  {what}: {len(part)} images, {groups}; shares {shares}, unlabelled {counts[255] / counts.sum():.3f}"
             )

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pixelnet.data.dataset import Dataset, form_of, input_files, task_of
+from pixelnet.data.dataset import Dataset, evenly, form_of, input_files, task_of
 from pixelnet.data.folder import Folder
 from pixelnet.data.folder.form import FILE, to_text
 from pixelnet.data.folder.proposed import proposed_form
@@ -205,7 +205,7 @@ def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
     """
     require_apart({"--overlay": path}, input_files(dataset))
     task, panels = task_of(dataset), []
-    for i in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int).tolist():
+    for i in evenly(len(dataset), count):
         try:
             panels.append(_panel(view_of(dataset.image(i), dataset.ranges), dataset.labels(i), task))
         except InputError:

@@ -25,6 +25,11 @@ DEFINITIONS = ("classes.json", "dataset.json")  # files in the folder of a data 
 Window = tuple[slice, slice]  # rows and columns of an image, with both ends given
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """At most so many of `count` items, by number, evenly spread: the first and the last among them."""
+    return [int(k) for k in np.linspace(0, count - 1, min(most, count)).round()]
+
+
 class Dataset(ABC):
     """A list of images and their labels for one task and one split; to be inherited by a data set of your own.
 

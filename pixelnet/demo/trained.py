@@ -8,7 +8,7 @@ import numpy as np
 
 from pixelnet.config import read_json
 from pixelnet.data import open_dataset
-from pixelnet.data.dataset import Dataset
+from pixelnet.data.dataset import Dataset, evenly
 from pixelnet.demo.pictures import Color, edges_legend, labels_as_dots, normals_legend
 from pixelnet.points import make_sampler
 from pixelnet.report import page
@@ -219,4 +219,4 @@ def _drawn(sampler: str, caption: str, data: Dataset, names: tuple[str, ...], co
 
 
 def _shown(data: Dataset) -> list[int]:
-    return [int(item) for item in np.linspace(0, len(data) - 1, SHOWN).round()]
+    return evenly(len(data), SHOWN)

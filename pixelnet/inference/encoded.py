@@ -113,11 +113,17 @@ class Encoded:
             yield from (band[0] for band in self.model.bands(maps, self.height, self.width))
 
     def _points(self, points: np.ndarray | Sequence) -> Tensor:
-        array = np.asarray(points, dtype=np.float32)
-        if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
-            raise InputError(f"points are an array {array.shape}; give (P, 2), x and y in pixels, all finite")
-        check_inside(array, self.width, self.height)
+        array = points_inside(points, self.width, self.height)
         return torch.tensor(array, device=self.model.backbone.mean.device)[None]
+
+
+def points_inside(points: Any, width: int, height: int, dtype: type[np.floating] = np.float32) -> np.ndarray:
+    """Points as an array (P, 2) of finite numbers. Raises InputError for what is none, and as `check_inside`."""
+    array = np.asarray(points, dtype=dtype)
+    if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
+        raise InputError(f"points are an array {array.shape}; give (P, 2), x and y in pixels, all finite")
+    check_inside(array, width, height)
+    return array
 
 
 def check_inside(points: np.ndarray, width: int, height: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pixelnet.data.dataset import Dataset
-from pixelnet.learning.choose import Choice
+from pixelnet.learning.choose import Choice, union
 from pixelnet.learning.logistic import Linear, Scale
 from pixelnet.learning.parts import name_of, open_part
 from pixelnet.model import PixelNet
@@ -27,11 +27,11 @@ def joined(members: Sequence[tuple[tuple[str, ...], Linear]], widths: dict[str, 
 
     widths: how many features each part has.
     """
-    parts = tuple(dict.fromkeys(part for own, _ in members for part in own))
+    parts = union(own for own, _ in members)
     ends = np.cumsum([0, *(widths[part] for part in parts)])
     starts = dict(zip(parts, ends, strict=False))
     kernel = np.zeros((len(members[0][1].bias), int(ends[-1])))
-    scale = Scale(np.zeros(kernel.shape[1]), np.ones(kernel.shape[1]))
+    scale = Scale.unit(kernel.shape[1])
     for own, linear in members:
         first = 0
         for part in own:
@@ -80,8 +80,7 @@ def assemble(parts: tuple[str, ...], linear: Linear, data: Dataset) -> PixelNet:
 @torch.no_grad()
 def put(linear: Linear, model: PixelNet) -> None:
     """Make a predictor the head of a model that was assembled of its parts."""
-    width = linear.kernel.shape[1]
-    scale = linear.scale or Scale(np.zeros(width), np.ones(width))
+    scale = linear.scale or Scale.unit(linear.kernel.shape[1])
     norms = cast(FixedNorms, model.norms)
     norms.mean.copy_(torch.from_numpy(scale.mean))
     norms.deviation.copy_(torch.from_numpy(scale.deviation))

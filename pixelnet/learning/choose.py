@@ -6,7 +6,7 @@ as good their mean is better than a bet on one. What the choice itself comes to 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -27,7 +27,7 @@ WARMEST = 4.0  # logits are at most so many times what they were, or as small a 
 FARTHEST = 1.25, 0.05  # times the best one's log probability, and so much more, that a member's may be
 # What describing a pixel costs, beside filters: a network that sees images as they are, and one that sees them
 # magnified by two, which has four times the pixels. Rough figures, of a CPU.
-COSTS = {"": 0.7, "@2": 3.0}
+PLAIN, MAGNIFIED = 0.7, 3.0
 
 Parts = tuple[str, ...]
 
@@ -37,22 +37,21 @@ class Table:
     """Labelled points, and what describes them.
 
     describe: (parts, which points) -> features (M, D). labels: (M,) class ids. folds: (M,), numbers of what is held out
-    together. classes: K. weights: (M,), None for all classes alike.
+    together. classes: K.
     """
 
     describe: Callable[[Parts, np.ndarray], np.ndarray]
     labels: np.ndarray
     folds: np.ndarray
     classes: int
-    weights: np.ndarray | None = None
 
     def problem(self, parts: Parts, points: np.ndarray) -> Problem:
         """What is to be fitted on some of the points."""
         return Problem(self.describe(parts, points), self.labels[points], self.weigh(points), self.classes)
 
     def weigh(self, points: np.ndarray) -> np.ndarray:
-        """The weights of some points."""
-        return balanced(self.labels[points], self.classes) if self.weights is None else self.weights[points]
+        """The weights of some points, by which all classes weigh the same."""
+        return balanced(self.labels[points], self.classes)
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,16 @@ class Choice:
     skill: float = 0.5
     trials: tuple[Trial, ...] = ()
     accuracy: tuple[float, ...] = ()
+
+    @property
+    def parts(self) -> Parts:
+        """Those of all members, each once."""
+        return union(parts for parts, _ in self.members)
+
+
+def union(several: Iterable[Parts]) -> Parts:
+    """The parts of several candidates, each once, in their order."""
+    return tuple(dict.fromkeys(part for parts in several for part in parts))
 
 
 def choose(
@@ -162,14 +171,19 @@ def _try(table: Table, points: np.ndarray, folds: list[int], parts: Parts, stren
 
 def _best(trials: Sequence[Trial], most: int | None) -> list[Trial]:
     """The best strength of each of the best candidates that are not far behind the first; of all for None."""
-    firsts: dict[Parts, Trial] = {}
-    for trial in trials:
-        firsts.setdefault(trial.parts, trial)
-    best, *others = firsts.values()
+    best, *others = best_strengths(trials)
     if most is None:
         return [best, *others]
     times, more = FARTHEST
     return [best, *(trial for trial in others if trial.score >= times * best.score - more)][:most]
+
+
+def best_strengths(trials: Sequence[Trial]) -> list[Trial]:
+    """Of trials with the best first, the first of each candidate."""
+    firsts: dict[Parts, Trial] = {}
+    for trial in trials:
+        firsts.setdefault(trial.parts, trial)
+    return list(firsts.values())
 
 
 def _nested(
@@ -201,7 +215,7 @@ def _nested(
 
 def cost(parts: Parts) -> float:
     """What describing a pixel takes, beside the filters alone."""
-    return 1 + sum(COSTS[""] if "@" not in part else COSTS["@2"] for part in parts if part != FILTERS)
+    return 1 + sum(MAGNIFIED if "@" in part else PLAIN for part in parts if part != FILTERS)
 
 
 def behind(parts: Parts) -> float:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-Parts = tuple[str, ...]
+from pixelnet.learning.choose import Parts
 
 
 class Reader(Protocol):

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from pixelnet.data import Dataset, as_dataset
-from pixelnet.data.dataset import UNLABELLED
+from pixelnet.data.dataset import UNLABELLED, evenly
 from pixelnet.data.subset import Subset
 from pixelnet.data.table import PointTable
 from pixelnet.errors import InputError
@@ -47,13 +47,13 @@ STRENGTH = 0.01  # where nothing can be chosen
 class Labels:
     """What is labelled of some images: for each the points (P, 2), whole pixels (x, y), and their class ids (P,).
 
-    counts: labelled pixels of each class, (K,), of which the points are a part; None if they are all. unread: images
-    whose labels no time was for, and which have none here.
+    counts: labelled pixels of each class, (K,), of which the points are a part. unread: images whose labels no time was
+    for, and which have none here.
     """
 
     points: list[np.ndarray]
     ids: list[np.ndarray]
-    counts: np.ndarray | None = None
+    counts: np.ndarray
     unread: int = 0
 
     @property
@@ -199,6 +199,11 @@ def _numbers(strength: float | str | Sequence[float] | None) -> list[float]:
     return [STRENGTH] if strength is None else [strength] if isinstance(strength, int | float) else list(strength)
 
 
+def quota(images: int) -> int:
+    """How many labelled pixels are learnt from of each of so many images, at most."""
+    return max(FEWEST_POINTS, min(MOST_POINTS // max(1, min(images, IMAGES)), MOST_DESCRIBED // max(1, images)))
+
+
 def labelled_points(data: Dataset, seconds: float = np.inf) -> tuple[Labels, bool]:
     """Some labelled pixels of each image, in a fixed order, and whether most are labelled.
 
@@ -206,8 +211,7 @@ def labelled_points(data: Dataset, seconds: float = np.inf) -> tuple[Labels, boo
     the time lasts. Raises InputError where fewer than two classes are labelled.
     """
     end, count = time.monotonic() + seconds, len(data)
-    quota = max(FEWEST_POINTS, min(MOST_POINTS // max(1, min(count, IMAGES)), MOST_DESCRIBED // max(1, count)))
-    sampler = make_sampler("stratified", quota)
+    sampler = make_sampler("stratified", quota(count))
     points, ids = [np.zeros((0, 2), np.int64)] * count, [np.zeros(0, np.int64)] * count
     counts, read, pixels = np.zeros(len(data.class_names), np.int64), 0, 0
     for i in np.random.default_rng(0).permutation(count).tolist():
@@ -254,9 +258,8 @@ def _fit(
         choice = choose(table, [(parts, STRENGTHS) for parts in candidates()], left, default())
     else:
         choice = choose(table, [(parts, (own,)) for parts, own in given], np.inf, given, None)
-    parts = tuple(dict.fromkeys(part for own, _ in choice.members for part in own))
     spent = time.monotonic() - start
-    more = described.add_within(places[len(first) :], parts, seconds - spent)
+    more = described.add_within(places[len(first) :], choice.parts, seconds - spent)
     used = seen[: len(first) + more]
     for_rest = (time.monotonic() - start - spent) / more * (len(rest) + labels.unread) if more else 0.0
     enough = max(spent + for_rest, 0.0 if given else for_rest / (1 - FOR_CHOICE)) if more else 0.0
@@ -266,7 +269,7 @@ def _fit(
     if len(every) > MOST_POINTS:
         every = np.sort(np.random.default_rng(0).choice(every, MOST_POINTS, replace=False))
     members = [(own, table.problem(own, every).fit(strength)) for own, strength in choice.members]
-    widths = {part: described.of(part)[0].shape[1] for part in parts}
+    widths = {part: described.of(part)[0].shape[1] for part in choice.parts}
     parts, linear = joined(members, widths)
     behind = np.concatenate(
         [
@@ -274,8 +277,7 @@ def _fit(
             for i, first, size in zip(used, _firsts(described.sizes), described.sizes, strict=True)
         ]
     )
-    counts = np.bincount(np.concatenate(labels.ids), minlength=classes) if labels.counts is None else labels.counts
-    common = shares_by(priors, counts, choice.warmth, lambda: linear(described(parts, behind)))
+    common = shares_by(priors, labels.counts, choice.warmth, lambda: linear(described(parts, behind)))
     model = assemble(parts, toward(linear, choice, common), data)
     return Fitted(
         model,
@@ -292,7 +294,7 @@ def _fit(
 
 def spread(items: list[int]) -> list[int]:
     """Those of the items that a choice is made on, evenly spread."""
-    return [items[int(k)] for k in np.unique(np.linspace(0, len(items) - 1, min(SEEN_FOR_CHOICE, len(items))).round())]
+    return [items[k] for k in evenly(len(items), SEEN_FOR_CHOICE)]
 
 
 def unlabelled_points(images: int) -> int:

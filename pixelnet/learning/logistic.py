@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import log_softmax
 
 STEPS = 200  # of L-BFGS at most; some ten are usual
 CLOSE = 1e-5  # of the gradient's first length: where it stops
@@ -45,6 +46,11 @@ class Scale:
         mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
         return cls(mean, np.where(deviation > 1e-6 * (1 + abs(mean)), deviation, 1.0))
 
+    @classmethod
+    def unit(cls, width: int) -> "Scale":
+        """That which leaves so many features as they are."""
+        return cls(np.zeros(width), np.ones(width))
+
     def standardized(self, features: np.ndarray) -> np.ndarray:
         """(M, D) float64, of mean 0 and deviation 1 where they are those that the scale is of."""
         return (features - self.mean) / self.deviation
@@ -64,8 +70,7 @@ class Problem:
         self.scale = Scale.of(features)
         table = self.scale.standardized(features)
         self.classes, self.weights = classes, weights * (len(weights) / weights.sum())
-        self.wanted = np.eye(classes)[labels]
-        self.present = self.wanted.any(axis=0)
+        self.labels, self.present = labels, np.bincount(labels, minlength=classes) > 0
         tall = len(table) > table.shape[1]
         squares, axes = np.linalg.eigh(table.T @ table if tall else table @ table.T)
         kept = squares > max(squares[-1], 1e-30) * FLATTEST
@@ -94,18 +99,26 @@ class Problem:
     def _loss(self, given: np.ndarray, widths: np.ndarray, strength: float) -> tuple[float, np.ndarray]:
         flat = given.reshape(self.classes, -1) * widths
         logits = self.places @ flat[:, :-1].T + flat[:, -1]
-        logits -= logits.max(axis=1, keepdims=True)
-        logits = np.where(self.present, logits, -np.inf)
-        chances = np.exp(logits)
-        sums = chances.sum(axis=1, keepdims=True)
-        right = (self.wanted * np.where(self.present, logits, 0)).sum(axis=1)
-        loss = (self.weights * (np.log(sums[:, 0]) - right)).sum()
-        slopes = self.weights[:, None] * (chances / sums - self.wanted)
+        loss, slopes = cross_entropy(logits, self.labels, self.weights, self.present)
         slope = np.column_stack([slopes.T @ self.places + flat[:, :-1] / strength, slopes.sum(axis=0)])
-        return float(loss + (flat[:, :-1] ** 2).sum() / (2 * strength)), (slope * widths).ravel()
+        return loss + float((flat[:, :-1] ** 2).sum()) / (2 * strength), (slope * widths).ravel()
 
 
 ABSENT = -30.0  # the bias of a class that nothing was labelled as
+
+
+def cross_entropy(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray, present: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """The weighted sum of -log p over points, and its gradient by their logits (M, K); only classes present take part.
+
+    labels, weights: (M,). present: bool (K,).
+    """
+    logs = log_chances(np.where(present, logits, -np.inf))
+    every = np.arange(len(labels))
+    slopes = np.exp(logs)
+    slopes[every, labels] -= 1
+    return float(-(weights @ logs[every, labels])), weights[:, None] * slopes
 
 
 def balanced(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -116,8 +129,7 @@ def balanced(labels: np.ndarray, classes: int) -> np.ndarray:
 
 def log_chances(logits: np.ndarray) -> np.ndarray:
     """Logits (..., K) -> the logarithms of what the classes' probabilities are, which add up to 1."""
-    below = logits - logits.max(axis=-1, keepdims=True)
-    return below - np.log(np.exp(below).sum(axis=-1, keepdims=True))
+    return log_softmax(logits, axis=-1)
 
 
 def mean(members: Sequence[np.ndarray]) -> np.ndarray:

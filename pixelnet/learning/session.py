@@ -16,19 +16,16 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
-from scipy.stats import t as student
 
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.learning.assemble import assemble, joined, put, toward
 from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose
 from pixelnet.learning.fit import (
-    FEWEST_POINTS,
-    MOST_POINTS,
     Labels,
     Priors,
     anywhere,
@@ -36,6 +33,7 @@ from pixelnet.learning.fit import (
     default,
     fit_noted,
     folds_of,
+    quota,
     shares_by,
     spread,
     unlabelled_points,
@@ -44,7 +42,7 @@ from pixelnet.learning.logistic import Linear
 from pixelnet.learning.parts import MOST_BYTES, Maps
 from pixelnet.learning.strokes import Given, Images, Labelled, Strokes
 from pixelnet.learning.warm import refit
-from pixelnet.metrics.intervals import LEVEL
+from pixelnet.metrics.intervals import reach_of_mean
 from pixelnet.model import FeatureMaps, PixelNet
 from pixelnet.points import make_sampler
 
@@ -76,7 +74,7 @@ class Score:
         if folds < 2:
             return cls(None, None, 0, TOO_FEW)
         value = float(np.mean(accuracy))
-        reach = float(student.ppf((1 + LEVEL) / 2, folds - 1) * np.std(accuracy, ddof=1) / math.sqrt(folds))
+        reach = reach_of_mean(accuracy)
         low, high = max(0.0, value - reach), min(1.0, value + reach)
         words = f"mean recall of the classes {value:.3f}, 95 % interval {low:.3f} to {high:.3f} over {folds} folds"
         return cls(value, (low, high), folds, words)
@@ -108,7 +106,7 @@ class Session:
         self.class_names = tuple(map(str, class_names))
         if isinstance(class_names, str) or len(set(self.class_names)) != len(self.class_names) or len(class_names) < 2:
             raise InputError(f"class_names are {class_names!r}; give a list of two names or more, all different")
-        if priors not in ("estimated", "labels", "equal"):
+        if priors not in get_args(Priors):
             raise InputError(f"priors are {priors!r}; give estimated, labels or equal")
         self.images, self.priors = Images(images), priors
         self.maps = Maps(self.images.__getitem__, len(self.images.channels), self.images.ranges, memory)
@@ -153,7 +151,7 @@ class Session:
             features, weights = table.describe(parts, every), table.weigh(every)
             start = self._fitted.get(parts)
             self._fitted[parts] = refit(features, table.labels, weights, table.classes, strength, start)
-        self._settle(data, table)
+        self._settle(data, labels.counts)
 
     def choose(self, seconds: float = 30.0) -> None:
         """Choose what describes a pixel, and how strongly to hold the predictor back, and learn anew.
@@ -165,7 +163,7 @@ class Session:
         table = self._table_for_choice()
         self._choice = choose(table, [(parts, STRENGTHS) for parts in candidates()], seconds, default())
         self._tried = [(parts, STRENGTHS) for parts in dict.fromkeys(trial.parts for trial in self._choice.trials)]
-        self._elsewhere = {key: rows for key, rows in self._elsewhere.items() if key[1] in self._parts}
+        self._elsewhere = {key: rows for key, rows in self._elsewhere.items() if key[1] in self._choice.parts}
         self._judged = self.strokes.changes
         self.fit()
 
@@ -242,7 +240,7 @@ class Session:
         )
         write_atomic(Path(out) / LABELS, _rows(data).encode(errors="backslashreplace"))
         self._choice = replace(fitted.choice, accuracy=self._choice.accuracy)
-        self._model = self._parts, fitted.model
+        self._model = self._choice.parts, fitted.model
         if self.images.root is None or not all(data.files(i) for i in range(len(data))):
             return None
         strength = ",".join(f"{own:g}" for own in strengths)
@@ -251,10 +249,6 @@ class Session:
         told += ["--seconds", "inf", "--out", f"{out}-again"]
         return shlex.join(["pixelnet", "fit", *told])
 
-    @property
-    def _parts(self) -> Parts:
-        return tuple(dict.fromkeys(part for parts, _ in self._choice.members for part in parts))
-
     def _labels(self) -> tuple[Labelled, Labels]:
         """The labelled images, and those of their labels that are learnt from, as `fit.labelled_points` draws them."""
         known = self.strokes.classes()
@@ -262,15 +256,16 @@ class Session:
             named = ", ".join(self.class_names[k] for k in known) or "none"
             raise InputError(f"{len(known)} classes have labels ({named}); label pixels of at least two")
         data = Labelled(self.strokes)
-        quota = max(FEWEST_POINTS, MOST_POINTS // max(1, len(data)))
-        sampler, points, ids = make_sampler("stratified", quota), [], []
+        sampler, points, ids = make_sampler("stratified", quota(len(data))), [], []
+        counts = np.zeros(len(self.class_names), np.int64)
         for i, number in enumerate(data.numbers):
             own = self.strokes.ids(number)
             drawn = sampler(np.ones((1, len(own)), bool), np.random.default_rng((0, i)), own[None], None)
             data.drawn.append(np.sort(drawn.points[:, 0].astype(np.int64)))
             points.append(self.strokes.points(number)[data.drawn[-1]])
             ids.append(own[data.drawn[-1]])
-        return data, Labels(points, ids)
+            counts += np.bincount(own, minlength=len(counts))
+        return data, Labels(points, ids, counts)
 
     def _table(self, data: Labelled, labels: Labels, images: list[int]) -> Table:
         def describe(parts: Parts, chosen: np.ndarray) -> np.ndarray:
@@ -288,13 +283,12 @@ class Session:
         data, labels = self._labels()
         return self._table(data, labels, spread(list(range(len(data)))))
 
-    def _settle(self, data: Labelled, table: Table) -> None:
-        """Make what was fitted the model's head."""
+    def _settle(self, data: Labelled, counts: np.ndarray) -> None:
+        """Make what was fitted the model's head. counts: (K,), pixels labelled as each class."""
         members = [(parts, self._fitted[parts]) for parts, _ in self._choice.members]
         first = data.numbers[0]
-        widths = {part: self.strokes.features(first, part).shape[1] for part in self._parts}
+        widths = {part: self.strokes.features(first, part).shape[1] for part in self._choice.parts}
         parts, linear = joined(members, widths)
-        counts = np.bincount(table.labels, minlength=table.classes)
         common = shares_by(self.priors, counts, self._choice.warmth, lambda: self._unlabelled(data, parts, linear))
         linear = toward(linear, self._choice, common)
         if self._model is None or self._model[0] != parts:

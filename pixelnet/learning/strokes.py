@@ -16,7 +16,7 @@ from pixelnet.data.dataset import UNLABELLED, Dataset, Window
 from pixelnet.data.images import RGB, find_ranges, to_array
 from pixelnet.errors import InputError
 from pixelnet.inference.bulk import images_in
-from pixelnet.inference.encoded import check_inside
+from pixelnet.inference.encoded import points_inside
 from pixelnet.learning.parts import Maps
 from pixelnet.rasters import read_header, read_size
 
@@ -202,11 +202,8 @@ class Strokes:
 
     def _pixels_at(self, index: int, points: Any) -> np.ndarray:
         """Points (P, 2) as pixels (P,). Raises InputError for points that are none, or lie outside the image."""
-        array = np.asarray(points, dtype=np.float64)
-        if array.ndim != 2 or array.shape[1] != 2 or not np.isfinite(array).all():
-            raise InputError(f"points are an array {array.shape}; give (P, 2), x and y in pixels, all finite")
         width, height = self.images.sizes[index]
-        check_inside(array, width, height)
+        array = points_inside(points, width, height, np.float64)
         columns, rows = np.clip(np.rint(array), 0, (width - 1, height - 1)).astype(np.int64).T
         return rows * width + columns
 

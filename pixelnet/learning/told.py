@@ -5,13 +5,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import t as student
 
 from pixelnet.config import BACKBONE
-from pixelnet.learning.choose import Choice, Trial
+from pixelnet.learning.choose import Choice, best_strengths
 from pixelnet.learning.fit import Fitted
 from pixelnet.learning.parts import IMAGENET, known_sources
-from pixelnet.metrics.intervals import LEVEL
+from pixelnet.metrics.intervals import LEVEL, reach_of_mean
 
 LINES = 8  # of candidates at most
 CLASSES = 8  # whose shares are told
@@ -45,7 +44,7 @@ def judged(choice: Choice, blocks: bool) -> str:
     if len(found) < 2:
         where = "four places of the image that lie apart" if blocks else "three images or more"
         return f"too few labels to say; label pixels of every class in {where}"
-    half = student.ppf((1 + LEVEL) / 2, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found))
+    half = reach_of_mean(found)
     low, high = max(0.0, found.mean() - half), min(100.0, found.mean() + half)
     where, by = ("blocks of the image", "by block") if blocks else ("images", "by image")
     return (
@@ -56,16 +55,13 @@ def judged(choice: Choice, blocks: bool) -> str:
 
 def _tried(choice: Choice) -> list[str]:
     """The best strength of each candidate, the best first."""
-    firsts: dict[tuple[str, ...], Trial] = {}
-    for trial in choice.trials:
-        firsts.setdefault(trial.parts, trial)
-    names = {parts: "+".join(parts) for parts in firsts}
-    width = max(map(len, names.values()), default=0)
+    tried = best_strengths(choice.trials)
+    width = max((len("+".join(trial.parts)) for trial in tried), default=0)
     lines = [
-        f"  {names[parts]:{width}}  strength {trial.strength:<6g} score {trial.score:.3f}"
-        for parts, trial in list(firsts.items())[:LINES]
+        f"  {'+'.join(trial.parts):{width}}  strength {trial.strength:<6g} score {trial.score:.3f}"
+        for trial in tried[:LINES]
     ]
-    rest = [f"  and {len(firsts) - LINES} more"] if len(firsts) > LINES else []
+    rest = [f"  and {len(tried) - LINES} more"] if len(tried) > LINES else []
     title = "tried, each with its best strength (score: mean log probability of labels that were held out):"
     return [title, *lines, *rest] if lines else []
 

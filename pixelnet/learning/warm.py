@@ -7,7 +7,7 @@ say how far to step along what, and where the search ends is the same.
 import numpy as np
 from scipy.optimize import minimize
 
-from pixelnet.learning.logistic import ABSENT, FLATTEST, STEPS, Linear
+from pixelnet.learning.logistic import ABSENT, FLATTEST, STEPS, Linear, cross_entropy
 
 SAMPLE = 256  # points that axes are found from
 CLOSE = 2e-5  # of the gradient's first length: where it stops, about a thousandth of a probability from the end
@@ -36,8 +36,7 @@ def refit(
     table /= deviation.astype(np.float32)
     weights = weights * (count / weights.sum())
     steps = _Steps(table, classes, strength)
-    wanted = np.eye(classes)[labels]
-    present = wanted.any(axis=0)
+    present = np.bincount(labels, minlength=classes) > 0
     kernel, bias = np.zeros((classes, table.shape[1])), np.zeros(classes)
     if start is not None:
         known = present & (start.bias > ABSENT)
@@ -51,13 +50,9 @@ def refit(
     def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
         own, free = moved(given)
         logits = (table @ own.T.astype(np.float32)).astype(np.float64) + free
-        logits = np.where(present, logits - logits[:, present].max(axis=1, keepdims=True), -np.inf)
-        chances = np.exp(logits)
-        sums = chances.sum(axis=1, keepdims=True)
-        total = weights @ (np.log(sums[:, 0]) - logits[np.arange(count), labels])
-        slopes = weights[:, None] * (chances / sums - wanted)
+        total, slopes = cross_entropy(logits, labels, weights, present)
         slope = slopes.T.astype(np.float32) @ table + own / strength
-        return float(total + (own**2).sum() / (2 * strength)), np.column_stack(
+        return total + float((own**2).sum() / (2 * strength)), np.column_stack(
             [steps(slope), slopes.sum(axis=0) * wide]
         ).ravel()
 

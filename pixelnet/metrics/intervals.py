@@ -94,6 +94,11 @@ def _ends_within(values: np.ndarray, top: float) -> tuple[float, float]:
     return float(top * expit(middle - reach)), float(top * expit(middle + reach))
 
 
+def reach_of_mean(values: Sequence[float] | np.ndarray) -> float:
+    """How far the 95 % interval of a mean reaches to either side, by Student's t over two values or more."""
+    return float(student.ppf((1 + LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def _reach(values: np.ndarray) -> float:
     """Student's t times the jackknife's standard error."""
     without = values[1:]

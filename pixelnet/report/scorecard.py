@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelnet.data.dataset import Dataset
+from pixelnet.data.dataset import Dataset, evenly
 from pixelnet.data.images import view_of
 from pixelnet.metrics.intervals import ENOUGH, FEWEST, TOO_FEW
 from pixelnet.report import page
@@ -34,7 +34,7 @@ def scorecard(
     """
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for i in np.unique(np.linspace(0, len(dataset) - 1, PAIRS).round().astype(int)).tolist():
+        for i in evenly(len(dataset), PAIRS):
             yield answer(i), dataset.labels(i)
 
     plots = task.plots(Scored(scorer.total(), scores, pairs, dataset.reference))

@@ -7,13 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import numpy as np
 from accelerate import Accelerator
 from tqdm import tqdm
 
 from pixelnet.config import TrainConfig, to_dict
 from pixelnet.data.batches import Batch
-from pixelnet.data.dataset import Dataset
+from pixelnet.data.dataset import Dataset, evenly
 from pixelnet.files import append, inside, write_atomic
 from pixelnet.memory import peak_gib
 from pixelnet.model import PixelNet
@@ -57,8 +56,7 @@ class Record:
         first = 0 if state is None else state["step"]
         self.items: list[int] = []
         if validation is not None:
-            count = min(config.val_images, len(validation))
-            self.items = [int(item) for item in np.linspace(0, len(validation) - 1, count).round()]
+            self.items = evenly(len(validation), config.val_images)
         self.path = config.out / METRICS
         self.smooth_loss: float | None = None
         self.clock = time.perf_counter()

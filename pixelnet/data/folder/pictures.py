@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from pixelnet.data.dataset import Window
+from pixelnet.data.dataset import Window, evenly
 from pixelnet.data.folder.form import FILE, Form
 from pixelnet.data.folder.layout import Item
 from pixelnet.data.folder.survey import Survey
@@ -95,7 +95,7 @@ class Pictures:
             return asked * len(self.channels) if len(asked) == 1 else asked
         if header.picture or asked == "type":
             return None
-        spread = np.linspace(0, len(survey.items) - 1, min(SAMPLED, len(survey.items))).round().astype(int)
+        spread = evenly(len(survey.items), SAMPLED)
         images = self._read_if_sound([survey.items[k] for k in spread])
         if asked == "percentile":
             return percentile_ranges(images, header.nodata)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pixelnet.data.dataset import evenly
 from pixelnet.data.folder.form import FILE
 from pixelnet.data.folder.maps import read_measurements
 from pixelnet.errors import InputError
@@ -22,7 +23,7 @@ def questions_of(data: "Folder") -> list[str]:
     ask = {"regression": _values, "edges": _edges, "normals": _normals}.get(data.task_name)
     if ask is None:
         return []
-    spread = np.linspace(0, len(data) - 1, min(SAMPLED, len(data))).round().astype(int).tolist()
+    spread = evenly(len(data), SAMPLED)
     try:
         return ask(data, spread)
     except InputError:
