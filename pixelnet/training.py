@@ -30,13 +30,14 @@ from pixelnet.data.transforms import Augmentation
 from pixelnet.errors import InputError
 from pixelnet.evaluation import score_model
 from pixelnet.files import require_apart
+from pixelnet.learning.taught import begin, teach
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, TwoPhase
 from pixelnet.runs import checkpoint
 from pixelnet.runs.learnt import note_images
 from pixelnet.runs.record import Record
-from pixelnet.runs.settings import check_settings, with_network
+from pixelnet.runs.settings import check_settings, with_network, with_rates
 from pixelnet.runs.sides import open_data
 from pixelnet.runs.start import (
     Given,
@@ -109,6 +110,8 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     data, validation = open_data(config, given, accelerator)
     require_apart({"--out": config.out}, input_files(data))
     images = note_images(config.out, data, validation, accelerator, resumed=state is not None)
+    with accelerator.main_process_first():  # the others find the teacher's answers there
+        data, teacher = teach(config, data)
     config = with_augmentation(config, data, resumed=state is not None)
     total, task = total_steps(config, len(data), state), choose_task(config, given, data)
     sampler = choose_sampler(config, given, task, data)
@@ -116,7 +119,10 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
 
     torch.manual_seed(config.seed)
     model = make_model(config, given, task, data, fresh=state is None)
-    begun = state is None and begin_from(config, given, model)
+    config = with_rates(config, model)
+    begun = state is None and teacher is None and begin_from(config, given, model)
+    if teacher is not None and not (config.pretrained or config.backbone_weights):
+        begin(model, teacher)
     if state is not None:
         restore(model, state, config.out / checkpoint.CHECKPOINT)
     learner, optimizer = accelerator.prepare(model, _optimizer(config, model))
@@ -148,6 +154,8 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
             if last:
                 break
     record.close()
+    if teacher is not None and validation is not None:
+        record.keep_better(teacher, score_model(teacher, validation, record.items, accelerator))
     accelerator.wait_for_everyone()
 
 
@@ -173,6 +181,7 @@ class Learning(NamedTuple):
         self.learner.train()
         if config.freeze:
             self.model.backbone.eval()
+            self.model.backbone.added.train()
         _set_rates(self.optimizer, rate_factor(config.schedule, progress, config.warmup))
         batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
         logits = _logits(self.learner, batch)
@@ -325,13 +334,16 @@ def _loss(task: Task, logits: Tensor, batch: Batch, weighted: bool, accelerator:
 def _optimizer(config: TrainConfig, model: PixelNet) -> torch.optim.Optimizer:
     """AdamW, or the paper's SGD. Biases and norms do not decay; with SGD biases learn twice as fast (Caffe's habit)."""
     groups = []
-    assert config.lr is not None  # which `with_network` has settled
+    assert config.lr is not None  # which `with_rates` has settled
     assert config.backbone_lr is not None
     backbone_lr = 0.0 if config.freeze else config.backbone_lr
-    for part, rate in ((model.backbone, backbone_lr), (nn.ModuleList([model.norms, model.head]), config.lr)):
-        part.requires_grad_(rate > 0)
-        kernels = [parameter for parameter in part.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in part.parameters() if parameter.ndim <= 1]
+    learnt = list(nn.ModuleList([model.backbone.added, model.norms, model.head]).parameters())
+    network = [parameter for parameter in model.backbone.parameters() if all(parameter is not own for own in learnt)]
+    for part, rate in ((network, backbone_lr), (learnt, config.lr)):
+        for parameter in part:
+            parameter.requires_grad_(rate > 0)
+        kernels = [parameter for parameter in part if parameter.ndim > 1]
+        others = [parameter for parameter in part if parameter.ndim <= 1]
         bias_rate = 2 * rate if config.optimizer == "sgd" else rate
         groups.append({"params": kernels, "full_rate": rate, "weight_decay": config.weight_decay})
         groups.append({"params": others, "full_rate": bias_rate, "weight_decay": 0.0})

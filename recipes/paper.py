@@ -15,6 +15,7 @@ from recipes.results import keep
 SETTINGS = {
     "backbone": "vgg16",
     "conv7": True,
+    "pyramid": 0,
     "head": "paper",
     "loss": "cross-entropy",
     "pixels": "2000",

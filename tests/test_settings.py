@@ -6,7 +6,8 @@ import pytest
 
 from pixelnet import InputError, PixelNet
 from pixelnet.config import TrainConfig, from_dict
-from pixelnet.runs.settings import with_network
+from pixelnet.runs.settings import with_network, with_rates
+from pixelnet.runs.start import total_steps
 
 
 def settled(**options: object) -> TrainConfig:
@@ -36,20 +37,35 @@ def test_a_magnification_is_said_once() -> None:
             settled(**options)
 
 
-def test_a_fitted_model_is_learnt_on_gently(tmp_path: Path) -> None:
-    PixelNet("edges", backbone="test_resnet", head="fitted").save(tmp_path / "fitted")
-    PixelNet("edges", backbone="test_resnet").save(tmp_path / "trained")
-    everyday = settled()
-    assert (everyday.lr, everyday.backbone_lr) == (1e-3, 3e-4)
-    trained = settled(init_from=str(tmp_path / "trained"))
-    assert (trained.lr, trained.backbone_lr) == (1e-3, 3e-4)
-    fitted = settled(init_from=str(tmp_path / "fitted"))
-    assert fitted.head == "fitted"
-    assert fitted.lr < everyday.lr
-    assert fitted.backbone_lr < everyday.backbone_lr
-    assert settled(init_from=str(tmp_path / "fitted"), lr=0.1).lr == 0.1
+def rates(config: TrainConfig, backbone: str = "test_resnet", pyramid: int = 0) -> tuple:
+    config = with_rates(config, PixelNet("edges", backbone=backbone, pyramid=pyramid))
+    return config.lr, config.backbone_lr
+
+
+def test_rates_are_what_a_network_bears() -> None:
+    assert rates(settled()) == (3e-3, 1e-3)
+    for pyramid in (0, 4):  # whose own batch norms do not help the network below it
+        assert rates(settled(), "test_convnext", pyramid) == (1e-3, 3e-4)
+    assert rates(settled(lr=0.1)) == (0.1, 1e-3)
+    assert rates(settled(backbone_lr=0.1)) == (3e-3, 0.1)
+
+
+def test_a_run_is_as_long_as_its_data_needs() -> None:
+    lengths = [total_steps(settled(), images) for images in (4, 100, 800, 10**5)]
+    assert lengths == [300, 625, 5000, 5000]
+    assert total_steps(settled(epochs=2), 4) == 1
+    assert total_steps(settled(max_steps=7), 10**5) == 7
+    assert total_steps(settled(minutes=1), 4) is None
+
+
+def test_a_fitted_model_teaches_its_first_network(tmp_path: Path) -> None:
+    PixelNet("edges", backbone="test_resnet@2+filters", head="fitted").save(tmp_path)
+    found = settled(init_from=str(tmp_path))
+    assert (found.backbone, found.head, found.magnify, found.pyramid) == ("test_resnet", "mlp", None, settled().pyramid)
+    assert settled(init_from=str(tmp_path), pretrained=True).backbone == settled().backbone
+    assert settled(init_from=str(tmp_path), backbone="resnet18").backbone == "resnet18"
 
 
 def test_a_head_that_is_fitted_is_not_learnt_from_scratch() -> None:
-    with pytest.raises(InputError, match="of a model of pixelnet fit; start from one: --init-from"):
+    with pytest.raises(InputError, match="of a model of pixelnet fit; be taught by one: --init-from"):
         settled(head="fitted")

@@ -161,38 +161,13 @@ def test_what_does_not_go_together_is_said_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-# --------------------------------------------------------------------------------------------- fitted models
-
-
-@pytest.fixture
-def fitted(tmp_path: Path) -> Path:
-    """A model as `pixelnet.fit` makes them, of random weights."""
-    torch.manual_seed(0)
-    names = pixelnet.open_dataset("scenes:6", "segmentation").class_names
-    model = PixelNet("segmentation", backbone="test_resnet", head="fitted", class_names=names)
-    model.norms.mean.normal_(std=10)
-    model.norms.deviation.uniform_(0.01, 10)
-    model.save(tmp_path / "fitted")
-    return tmp_path / "fitted"
-
-
-def test_what_a_head_was_fitted_to_stays_while_it_is_learnt_on(fitted: Path, tmp_path: Path) -> None:
-    options = {**OWN, "init_from": str(fitted), "max_steps": 3, "val_share": 0, "lr": 1e-2, "backbone_lr": 1e-2}
-    model, began = pixelnet.train(**options, out=tmp_path / "run"), pixelnet.load(fitted)
-    assert model.config.head == "fitted"
-    for name, value in began.named_buffers():
-        assert torch.equal(dict(model.named_buffers())[name], value), name
-    for name, value in began.named_parameters():
-        assert not torch.equal(dict(model.named_parameters())[name], value), name
-
-
 def test_a_run_never_ends_worse_than_the_model_it_began_from(
-    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = iter([0.5, 0.4, 0.3])
     monkeypatch.setattr("pixelnet.training.score_model", lambda *_: {"miou": next(found)})
-    options = {**OWN, "init_from": str(fitted), "max_steps": 2, "val_every": 1}
-    model, began = pixelnet.train(**options, out=tmp_path / "run"), pixelnet.load(fitted)
+    options = {**OWN, "init_from": str(first), "max_steps": 2, "val_every": 1}
+    model, began = pixelnet.train(**options, out=tmp_path / "run"), pixelnet.load(first)
     lines = outcome(tmp_path / "run")[1]
     assert [(line["step"], line["scores"]["miou"]) for line in lines if "scores" in line] == [
         (0, 0.5),

@@ -107,9 +107,9 @@ def test_a_rate_of_nothing_freezes_the_backbone_and_its_statistics(tmp_path: Pat
     torch.manual_seed(0)
     model = pixelnet.train(**{**TINY, "freeze": True, "max_steps": 3}, out=tmp_path / "run")
     torch.manual_seed(TINY.get("seed", 0))
-    fresh = PixelNet("segmentation", 7, "test_resnet", head="paper", hidden=(8, 8), dropout=0.5)
-    for name, tensor in fresh.backbone.state_dict().items():
-        assert torch.equal(model.backbone.state_dict()[name], tensor), name
+    fresh = PixelNet("segmentation", 7, "test_resnet", pyramid=32, head="paper", hidden=(8, 8), dropout=0.5)
+    for name, tensor in fresh.backbone.network.state_dict().items():
+        assert torch.equal(model.backbone.network.state_dict()[name], tensor), name
     assert not torch.equal(model.head[0].weight, fresh.head[0].weight)
 
 

@@ -66,6 +66,11 @@ class Backbone(nn.Module):
         self.strides = tuple(_whole(stride / factor) for stride in self.strides)
         return self
 
+    @property
+    def added(self) -> nn.ModuleList:
+        """Layers that no pretrained weights are of, and which learn as the head does."""
+        return nn.ModuleList()
+
     def set_normalization(self, mean: Sequence[float], std: Sequence[float], channels: int) -> None:
         """Image statistics in 0..1, one per input channel; RGB figures serve other channel counts by their average."""
         for name, values in (("mean", mean), ("std", std)):

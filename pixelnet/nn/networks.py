@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pixelnet.errors import InputError
 from pixelnet.nn.backbone import Backbone, ModuleBackbone, TimmBackbone, check_magnification
 from pixelnet.nn.filters import Filters
+from pixelnet.nn.pyramid import Pyramid
 from pixelnet.nn.vgg import VGG16
 
 FILTERS = "filters"
@@ -54,6 +55,7 @@ def make_backbone(
     before_relu: bool = False,
     conv7: bool = False,
     magnify: float = 1,
+    pyramid: int = 0,
 ) -> Backbone:
     """A backbone by name, or from a module.
 
@@ -69,6 +71,7 @@ def make_backbone(
         before_relu, conv7: of `vgg16` only; see there.
         magnify: the factor by which one network, by name or given, sees its images magnified. A `Backbone` that is
             given stays as it is itself: what is returned shares its weights.
+        pyramid: channels of the map that a `Pyramid` gives beside the taps'; 0 for none.
 
     Raises:
         InputError: an unknown network, a tap it has not, weights that are not its own; a magnification of several, of
@@ -80,16 +83,40 @@ def make_backbone(
     if channels < 1:
         raise InputError(f"images have {channels} channels; there must be at least 1")
     if isinstance(backbone, nn.Module):
-        given = _from_module(backbone, taps, channels, pretrained or path is not None, before_relu or conv7)
-        return given if magnify == 1 else copy.copy(given).magnified(magnify)
-    backbone, magnify = named(backbone, None if magnify == 1 else magnify)
+        made = _from_module(backbone, taps, channels, pretrained or path is not None, before_relu or conv7)
+        made = made if magnify == 1 else copy.copy(made).magnified(magnify)
+    else:
+        made = _from_name(
+            *named(backbone, None if magnify == 1 else magnify),
+            taps=taps,
+            channels=channels,
+            pretrained=pretrained,
+            weights=path,
+            before_relu=before_relu,
+            conv7=conv7,
+        )
+    return Pyramid(made, pyramid) if pyramid else made
+
+
+def _from_name(
+    backbone: str,
+    magnify: float,
+    *,
+    taps: Sequence[int] | None,
+    channels: int,
+    pretrained: bool,
+    weights: Path | None,
+    before_relu: bool,
+    conv7: bool,
+) -> Backbone:
+    """One network, or several joined."""
     networks = network_names(backbone)
-    if len(networks) != 1 and (taps is not None or path or before_relu or conv7):
+    if len(networks) != 1 and (taps is not None or weights or before_relu or conv7):
         raise InputError(
             f"{backbone} has {len(networks)} networks; taps, weights from a file, before_relu and conv7 are of one "
             "alone"
         )
-    options: dict[str, Any] = {"channels": channels, "pretrained": pretrained, "weights": path}
+    options: dict[str, Any] = {"channels": channels, "pretrained": pretrained, "weights": weights}
     options |= {"taps": taps, "before_relu": before_relu, "conv7": conv7}
     parts = [_by_name(name, **options).magnified(own * magnify) for name, own in parts_of(backbone)]
     return parts[0] if len(parts) == 1 else Joined(parts, channels)

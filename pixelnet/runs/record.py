@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -104,9 +105,7 @@ class Record:
 
     def scores(self, done: int, scores: dict[str, Any]) -> None:
         """Note a validation, draw it, and keep the weights if they are the best so far."""
-        name, more_is_better = self.model.task.headline
-        score = scores[name]
-        goodness = None if score is None else score if more_is_better else -score
+        goodness = self._goodness(scores)
         better = goodness is not None and (self.best is None or goodness > self.best)
         self.best, self.stale = (goodness, 0) if better else (self.best, self.stale + 1)
         self._track({key: value for key, value in scores.items() if isinstance(value, float)}, done)
@@ -140,6 +139,25 @@ class Record:
             f"stopped after step {done} of {self.total}, whose checkpoint is written; "
             f"to go on, give the same command with --resume",
         )
+
+    def keep_better(self, teacher: PixelNet, scores: dict[str, Any]) -> None:
+        """At the end, keep the model that has taught in place of its pupil if it is the better one on val."""
+        goodness = self._goodness(scores)
+        if not self.main or goodness is None or self.best is None:
+            return
+        theirs, ours = (f"{abs(own):.3f}" for own in (goodness, self.best))
+        pupil = self.best > goodness
+        name = self.model.task.headline[0]
+        told = f"val {name}: {theirs} of the model as it was fitted, {ours} of the network it taught"
+        tqdm.write(f"{told}; the {'network' if pupil else 'fitted model'} is kept", sys.stderr)
+        if not pupil:
+            checkpoint.save(teacher, self.config.out, train=to_dict(self.config))
+
+    def _goodness(self, scores: dict[str, Any]) -> float | None:
+        """The headline's score, the more the better; None where there is none."""
+        name, more_is_better = self.model.task.headline
+        score = scores[name]
+        return None if score is None else float(score if more_is_better else -score)
 
     def close(self) -> None:
         self.bar.close()

@@ -5,41 +5,71 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from pixelnet.config import BACKBONE, TrainConfig
 from pixelnet.errors import InputError
+from pixelnet.model import PixelNet
 from pixelnet.nn.head import FITTED
-from pixelnet.nn.networks import named, parts_of
+from pixelnet.nn.networks import named, network_names, parts_of
 from pixelnet.runs import checkpoint
 from pixelnet.runs.hub import folder_of
 
 # Settings that a model brings with it which a run starts from; without one, those that have a value of their own.
-NETWORK = ("backbone", "taps", "before_relu", "conv7", "magnify", "head", "hidden", "dropout", "image_size")
-DEFAULTS: dict[str, Any] = {"backbone": BACKBONE, "head": "mlp", "before_relu": False, "conv7": False}
+NETWORK = ("backbone", "taps", "before_relu", "conv7", "magnify", "pyramid", "head", "hidden", "dropout", "image_size")
+DEFAULTS: dict[str, Any] = {"backbone": BACKBONE, "pyramid": 32, "head": "mlp", "before_relu": False, "conv7": False}
 CROP = (256, 320)  # of what the network sees
-# Learning rates of the head and of the backbone; and of a model that was fitted, which has little left to learn.
-RATES = {"lr": 1e-3, "backbone_lr": 3e-4}
-REFINING = {"lr": 3e-4, "backbone_lr": 3e-5}
+# Learning rates of the head and of the backbone; of a network without batch norms, whose activations change their scale
+# with its kernels.
+RATES = {"lr": 3e-3, "backbone_lr": 1e-3}
+WITHOUT_NORMS = {"lr": 1e-3, "backbone_lr": 3e-4}
 SHARES = ("warmup", "ema")
 
 
 def with_network(config: TrainConfig) -> TrainConfig:
     """The configuration with all that is settled of its network: defaults, or that of the model that it starts from.
 
-    One network's magnification is `magnify` then, wherever it was said, and crop and rates are numbers.
+    One network's magnification is `magnify` then, wherever it was said, and crop is of numbers.
     """
-    if config.init_from is None:
-        if config.head == FITTED:
-            raise InputError(f"the head {FITTED} is that of a model of pixelnet fit; start from one: --init-from MODEL")
+    if config.head == FITTED:
+        raise InputError(f"the head {FITTED} is that of a model of pixelnet fit; be taught by one: --init-from MODEL")
+    taught = is_fitted(config)
+    if taught:
+        config = _student(config, checkpoint.load_config(folder_of(str(config.init_from))).backbone)
+    if taught or config.init_from is None:
         config = _filled(config, DEFAULTS)
     if config.backbone is not None:
         name, magnify = named(config.backbone, config.magnify)
         config = replace(config, backbone=name, magnify=config.magnify if name == config.backbone else magnify)
-    if config.init_from is not None:
+    if config.init_from is not None and not taught:
         config = _with_theirs(config, folder_of(config.init_from))
     factor = max(own for _, own in parts_of(str(config.backbone))) * (config.magnify or 1)
     crop = (round(CROP[0] / factor), round(CROP[1] / factor)) if config.crop == "auto" else config.crop
-    config = replace(config, crop=crop, magnify=None if config.magnify == 1 else config.magnify)
-    return _filled(config, REFINING if config.head == FITTED else RATES)
+    return replace(config, crop=crop, magnify=None if config.magnify == 1 else config.magnify)
+
+
+def with_rates(config: TrainConfig, model: PixelNet) -> TrainConfig:
+    """The configuration with learning rates that the model bears, where none were given."""
+    learnt = set(model.backbone.added.modules())
+    normed = any(isinstance(own, nn.BatchNorm2d) for own in model.backbone.modules() if own not in learnt)
+    return _filled(config, RATES if normed else WITHOUT_NORMS)
+
+
+def is_fitted(config: TrainConfig) -> bool:
+    """Whether a run starts from a model of `pixelnet fit`, which then teaches a network of its own."""
+    return config.init_from is not None and checkpoint.load_config(folder_of(config.init_from)).head == FITTED
+
+
+def _student(config: TrainConfig, backbone: str) -> TrainConfig:
+    """The configuration with the first network of a fitted model's backbone, if none is asked for."""
+    networks = network_names(backbone)
+    if config.backbone is None and not networks and not (config.pretrained or config.backbone_weights):
+        raise InputError(
+            f"{config.init_from} has no network, only the pixel's own filters, and one would learn from scratch; "
+            "add --pretrained"
+        )
+    ours = config.pretrained or config.backbone_weights or not networks
+    return config if ours else _filled(config, {"backbone": networks[0]})
 
 
 def _filled(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
@@ -73,13 +103,11 @@ def check_settings(config: TrainConfig) -> None:
     for name in ("max_steps", "batch_size", "val_every", "val_images", "checkpoint_every", "patience"):
         if getattr(config, name) is not None and getattr(config, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be at least 1")
-    assert config.lr is not None  # which `with_network` has settled
-    assert config.backbone_lr is not None
-    if min(config.lr, config.backbone_lr, config.weight_decay, config.num_workers) < 0:
+    if min(config.lr or 0, config.backbone_lr or 0, config.weight_decay, config.num_workers) < 0:
         raise InputError("rates, decay and workers cannot be negative")
-    if not config.backbone_lr and not config.freeze:
+    if config.backbone_lr == 0 and not config.freeze:
         raise InputError("--backbone-lr is 0; leave it out and add --freeze, which leaves the backbone as it is")
-    if not config.lr and config.freeze:
+    if config.lr == 0 and config.freeze:
         raise InputError("--lr is 0 and the backbone is frozen, so nothing would learn; give a rate above 0")
     for name, value, fits in (
         ("epochs", config.epochs, lambda value: 0 < value < math.inf),

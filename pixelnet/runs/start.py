@@ -35,7 +35,10 @@ from pixelnet.tasks.task import Loss
 
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
 FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log"}
-STEPS = 1000  # where nothing is said
+SETTLED = ("augment", "lr", "backbone_lr")  # by the data and the model, where nothing is said
+# Where nothing is said of a run's length: so many passes over the data, but no fewer and no more steps than these. The
+# first steps of few images teach as much as those of many; and of many a part shows what all would.
+PASSES, FEWEST_STEPS, MOST_STEPS = 50, 300, 5000
 
 
 @dataclass(frozen=True)
@@ -156,14 +159,18 @@ def anywhere(here: bool, accelerator: Accelerator) -> bool:
 
 
 def total_steps(config: TrainConfig, images: int, state: dict[str, Any] | None = None) -> int | None:
-    """The steps of a run over so many images; of minutes those of its checkpoint, or None where there is none yet."""
+    """The steps of a run over so many images; of minutes those of its checkpoint, or None where there is none yet.
+
+    Where nothing is said they go with the images.
+    """
     if config.epochs is not None and (config.max_steps, config.minutes) != (None, None):
         raise InputError("--epochs says how long the run is, and so does --max-steps or --minutes; give one of them")
     if config.minutes is not None:
         return None if state is None else int(state["total"])
-    if config.epochs is not None:
-        return max(1, math.ceil(config.epochs * images / config.batch_size))
-    return STEPS if config.max_steps is None else config.max_steps
+    if config.max_steps is not None:
+        return config.max_steps
+    steps = math.ceil((config.epochs or PASSES) * images / config.batch_size)
+    return max(1, steps) if config.epochs else min(MOST_STEPS, max(FEWEST_STEPS, steps))
 
 
 def with_augmentation(config: TrainConfig, data: Dataset, resumed: bool) -> TrainConfig:
@@ -214,6 +221,7 @@ def make_model(config: TrainConfig, given: Given, task: Task, data: Dataset, fre
         before_relu=bool(config.before_relu),
         conv7=bool(config.conv7),
         magnify=config.magnify or 1,
+        pyramid=config.pyramid or 0,
         head=config.head,
         hidden=config.hidden,
         dropout=config.dropout,
@@ -302,7 +310,7 @@ def state_to_resume(config: TrainConfig) -> dict[str, Any] | None:
     before = from_dict(TrainConfig, read_json(path).get("train", {}), f"{path}, train")
     # The same images may lie elsewhere by now: `note_images` knows them.
     free = FREE_ON_RESUME | ({"data", "val_data"} if (config.out / IMAGES).is_file() else set())
-    free |= {"augment"} if config.augment is None else set()  # which is then as it was
+    free |= {name for name in SETTLED if getattr(config, name) is None}  # which are then as they were
     changed = [
         f"{name} was {getattr(before, name)} and is {value}"
         for name, value in vars(config).items()

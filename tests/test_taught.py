@@ -1,0 +1,113 @@
+"""A fitted model teaches a network: whose labels count, what the network begins with, and which of the two is kept."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import pixelnet
+from pixelnet import InputError, PixelNet
+from pixelnet.config import read_json
+from pixelnet.data.arrays import Arrays
+from pixelnet.learning.fit import fit
+from pixelnet.learning.taught import ANSWERS, Taught
+
+NAMES = ("dark", "light")
+SHORT: dict[str, Any] = {"task": "segmentation", "max_steps": 2, "val_every": 2, "batch_size": 2, "crop": (32, 32)}
+SHORT |= {"pixels": "40", "hidden": (4,), "pyramid": 4, "num_workers": 0}
+
+
+def halves(count: int, labelled: int = 12) -> Arrays:
+    """Images that are dark on one side, with a few labels each; the last is labelled wholly."""
+    pairs = []
+    for k in range(count):
+        rng = np.random.default_rng(k)
+        light = np.arange(48)[None] >= rng.integers(15, 30) + np.zeros((40, 1), int)
+        image = np.where(light, 180, 60)[..., None] + rng.integers(-20, 20, (40, 48, 3))
+        labels = light.astype(np.uint8)
+        if k + 1 < count:
+            hidden = rng.permutation(labels.size)[2 * labelled :]
+            labels.flat[hidden] = 255
+        pairs.append((image.astype(np.uint8), labels))
+    return Arrays(pairs, "segmentation", NAMES)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("fits") / "edges"
+    fit(halves(4), out, features="edges+filters", strength=0.01)
+    return out
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("fits") / "filters"
+    fit(halves(4), out, features="filters", strength=0.01)
+    return out
+
+
+def test_labels_stay_and_the_teacher_says_the_others(bare: Path, tmp_path: Path) -> None:
+    data, teacher = halves(3), pixelnet.load(bare)
+    taught = Taught(data, teacher, tmp_path)
+    for i in (0, 1):
+        own, found, answers = data.labels(i), taught.labels(i), teacher.predict(data.image(i))
+        assert (found[own != 255] == own[own != 255]).all()
+        assert (found[own == 255] == answers[own == 255]).all()
+        window = (slice(3, 20), slice(40, 48))
+        np.testing.assert_array_equal(taught.labels(i, window), found[window])
+    np.testing.assert_array_equal(taught.labels(2), data.labels(2))
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["000000.png", "000001.png"]
+
+
+def test_answers_that_are_there_are_not_made_again(bare: Path, tmp_path: Path) -> None:
+    teacher = pixelnet.load(bare)
+    first = Taught(halves(2), teacher, tmp_path)
+    teacher.task.write(first.file(0), np.zeros((40, 48), np.uint8))
+    again = Taught(halves(2), teacher, tmp_path)
+    assert not again.labels(0)[halves(2).labels(0) == 255].any()
+
+
+def test_the_network_is_the_first_of_the_fitted_ones_and_begins_as_it_was(fitted: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = {**SHORT, "max_steps": 1, "val_share": 0, "lr": 1e-9, "backbone_lr": 1e-9}
+    model = pixelnet.train(data=halves(4), out=out, init_from=str(fitted), **options)
+    assert (model.config.backbone, model.config.head) == ("tf_efficientnet_lite2", "mlp")
+    theirs = pixelnet.load("edges").backbone.state_dict()
+    kernels = [name for name, tensor in theirs.items() if tensor.ndim > 1 and name not in ("mean", "std")]
+    own = model.backbone.network.state_dict()
+    assert all(torch.allclose(own[name], theirs[name], atol=1e-5) for name in kernels)
+    assert len(list((out / ANSWERS).iterdir())) == 3
+
+
+@pytest.mark.parametrize(("teacher", "kept"), [(0.9, "fitted"), (0.1, "mlp")])
+def test_the_better_one_on_val_is_kept(
+    bare: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    teacher: float,
+    kept: str,
+) -> None:
+    def score(model: PixelNet, *_: Any) -> dict[str, float]:
+        return {"miou": teacher if model.config.head == "fitted" else 0.5}
+
+    monkeypatch.setattr("pixelnet.training.score_model", score)
+    options = {**SHORT, "backbone": "test_resnet", "init_from": str(bare), "val_share": 0.3, "pretrained": False}
+    model = pixelnet.train(data=halves(4), out=tmp_path / "run", **options)
+    assert model.config.head == kept
+    assert f"val miou: {teacher:.3f} of the model as it was fitted, 0.500 of the network" in capsys.readouterr().err
+    assert len(read_json(tmp_path / "run/images.json")["held_out"]) == 1
+
+
+def test_what_cannot_teach_is_refused(bare: Path, tmp_path: Path) -> None:
+    options = {**SHORT, "data": halves(4), "out": tmp_path / "run"}
+    with pytest.raises(InputError, match="only the pixel's own filters, and one would learn from scratch"):
+        pixelnet.train(**options, init_from=str(bare))
+    edges = Arrays([(np.zeros((40, 48, 3), np.uint8), np.zeros((40, 48), np.float32))], "edges")
+    with pytest.raises(InputError, match="was fitted to classes and cannot teach edges"):
+        pixelnet.train(**{**options, "task": "edges", "data": edges, "backbone": "test_resnet"}, init_from=str(bare))
+    PixelNet("segmentation", 2, backbone="test_resnet", head="fitted").save(tmp_path / "made")
+    with pytest.raises(InputError, match="does not say what it was fitted by"):
+        pixelnet.train(**options, init_from=str(tmp_path / "made"))
