@@ -116,6 +116,9 @@ def test_the_order_of_lines_changes_nothing(
     [
         ("a,3,4,x\nc,1,1,x", r"t.csv, line 3: there is no image 'c' in .*photos, nor beside the table"),
         ("far/bb.png,1,1,x", r"line 2: there is no image 'far/bb.png'.*; did you mean 'far/b.png'\?"),
+        (f"{'a' * 300},1,1,x", "line 2: there is no image 'aaa"),
+        (f"{'a' * 300}/b,1,1,x", "line 2: there is no image 'aaa"),
+        ("a\0,1,1,x", "line 2: there is no image"),
         ("a,20,4,x", r"line 2: \(20, 4\) lies outside of a, which is 20x10; x and y are in pixels from 0"),
         ("a,-0.6,4,x", r"line 2: \(-1, 4\) lies outside"),
         ("a,3,4,x\na,4,15,x", r"line 3: \(4, 15\) lies outside of a, which is 20x10; are x and y swapped\?"),

@@ -260,9 +260,10 @@ class _Finder:
     def _file(self, text: str) -> Path | None:
         for base in self.bases:
             whole = Path(os.path.normpath((base / text).absolute()))  # one path, however it is written
-            if whole.exists() and is_image(whole):
+            # Path's own would raise where a name is too long for a file.
+            if os.path.exists(whole) and is_image(whole):  # noqa: PTH110
                 return whole
-            beside = sorted(whole.parent.iterdir()) if whole.parent.is_dir() else []
+            beside = sorted(whole.parent.iterdir()) if os.path.isdir(whole.parent) else []  # noqa: PTH112
             alike = [path for path in beside if path.stem == whole.name and is_image(path)]
             if len(alike) > 1:
                 raise InputError(f"{text} may be {alike[0].name} or {alike[1].name}; write which, with its ending")

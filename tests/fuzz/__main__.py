@@ -17,6 +17,7 @@ TARGETS: dict[str, tuple[Target, int]] = {
     "matlab": (tables.matlab, 10),
     "nyudv2": (tables.nyudv2, 3),
     "points": (tables.points, 6),
+    "labels": (tables.labels, 6),
     "metrics": (tables.metrics, 2),
     "lists": (tables.names, 4),
     "config": (models.config, 6),

@@ -7,17 +7,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image
 from scipy.io import savemat
 
 from pixelnet import open_dataset
 from pixelnet.data.bsds500 import read_annotators
 from pixelnet.data.check import check
+from pixelnet.data.table import PointTable
 from pixelnet.inference.bulk import read_points
 from pixelnet.report.plots import draw_curves
 from tests.fuzz.mutate import array, broken, changed, json_text, value
 
 CELLS = ["1", "2.5", "-3", "x", "y", "", "nan", "inf", "1e400", "1,5", '"', "\x00", " 7 ", "0x10", "\u0661", "1;2"]
+
+IMAGES = [
+    "a",
+    "s",
+    "s.tif[9]",
+    "s[-1]",
+    "a[0]",
+    "..",
+    "/",
+    ".",
+    "labels.csv",
+    "~",
+    "a" * 300,
+    "a\x00",
+    "\udce9",
+    "*",
+    "[1]",
+]
 
 
 def points(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
@@ -27,6 +47,29 @@ def points(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
     path = folder / "points.csv"
     path.write_bytes(broken(rng, text.encode()) if rng.random() < 0.3 else text.encode())
     return lambda: read_points(path)
+
+
+def labels(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
+    """A CSV file of labelled pixels, `--labels`, beside a picture and a stack."""
+    Image.new("RGB", (8, 6)).save(folder / "a.png")
+    tifffile.imwrite(folder / "s.tif", np.zeros((3, 6, 8), np.uint8), metadata={"axes": "ZYX"})
+    mark = str(rng.choice([",", ";", "\t"]))
+    own = [["image", "x", "y", "class"], ["a.png", "1", "2", "sky"], ["s[1]", "3", "4", "road"], ["a", "7.4", "0", "2"]]
+    own += [[str(rng.choice([*IMAGES, *CELLS])) for _ in range(rng.integers(0, 6))] for _ in range(rng.integers(0, 2))]
+    for _ in range(rng.integers(0, 3)):
+        row = own[int(rng.integers(len(own)))]
+        if row:
+            row[int(rng.integers(len(row)))] = str(rng.choice([*IMAGES, *CELLS]))
+    text = "\n".join(map(mark.join, own)).encode(errors="surrogateescape")
+    path = folder / "labels.csv"
+    path.write_bytes(broken(rng, text) if rng.random() < 0.4 else text)
+    classes = ("sky", "road", "2") if rng.random() < 0.3 else ()
+
+    def ask() -> object:
+        data = PointTable(path, folder, class_names=classes)
+        return str(check(data)), [(data.image(i), data.labels(i), data.files(i)) for i in range(len(data))]
+
+    return ask
 
 
 def metrics(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
