@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 import pixelnet
-from pixelnet.config import TrainConfig
+from pixelnet.config import TrainConfig, read_list
 from pixelnet.errors import InputError, printable
 from pixelnet.signals import Stopped, heeded
 
@@ -51,7 +51,8 @@ class Check:
     model: str | None = None
     """List the labels that this model contradicts most surely, the surest first: mislabelled ones are found so."""
     classes: str | None = None
-    """Of a folder: the names of the classes, with commas between them, in the order of their numbers in label maps."""
+    """Of a folder: the names of the classes, in the order of their numbers in label maps, with commas between them;
+    of a name with a comma: '"a, or so",b', or a list in JSON."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Of a folder: a key of dataset.json, as in --set threshold=128 --set 'unlabelled=[0]'."""
     write: bool = False
@@ -71,7 +72,7 @@ class Check:
                 require_writable(path)
         changes = dict(map(parse_change, self.set))
         if self.classes is not None:
-            changes["classes"] = [name.strip() for name in self.classes.split(",")]
+            changes["classes"] = read_list(self.classes, "--classes")
         task = self.task or changes.get("task") or first_task(self.data)
         dataset = open_dataset(self.data, task, self.split or first_split(self.data, task), changes)
         report = check(dataset)
@@ -101,7 +102,8 @@ class Fit:
     labels: Path | None = None
     """A CSV file of image, x, y, class: a labelled pixel in each line, in place of the data's own labels."""
     classes: str | None = None
-    """The classes of --labels in the order of their numbers, with commas between them; if not given, in their own."""
+    """The classes of --labels in the order of their numbers, with commas between them (of a name with a comma:
+    '"a, or so",b', or a list in JSON); if not given, in their own."""
     split: str = "train"
     """Which part of the data."""
     seconds: float = 30.0
@@ -120,7 +122,7 @@ class Fit:
 
         fitted = fit_noted(
             self.data, self.out, self.split, self.seconds, self.features, self.strength, self.priors, self.labels,
-            [name.strip() for name in self.classes.split(",")] if self.classes else (),
+            () if self.classes is None else read_list(self.classes, "--classes"),
         )  # fmt: skip
         print(printable(told(fitted, vars(self))))
         return 0

@@ -1,7 +1,9 @@
 """Configuration: frozen dataclasses, and their way to JSON and back."""
 
+import csv
 import dataclasses
 import difflib
+import io
 import json
 import math
 import types
@@ -272,6 +274,38 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return value
     wanted = hint.__name__ if isinstance(hint, type) else str(hint)
     raise InputError(f"{where} is {value!r}, not {wanted}")
+
+
+def read_list(text: str, option: str) -> list[str]:
+    """The texts that an option lists: a row of CSV, where quotes keep a comma within a name, or a list in JSON.
+
+    Raises InputError for what is neither, and for a text that is empty or there twice.
+    """
+    forms = """a,b or '"a, or so",b' or '["a, or so", "b"]'"""
+    try:
+        if text.lstrip().startswith("["):
+            found = json.loads(text)
+            if not all(isinstance(name, str) for name in found):
+                raise ValueError("not all are texts")
+        else:
+            rows = list(csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True))
+            if len(rows) != 1:
+                raise ValueError(f"it has {len(rows)} lines")
+            (found,) = rows
+    except (csv.Error, ValueError, RecursionError) as error:
+        raise InputError(f"{option} is {text[:200]!r}, which is no list ({error}); give {forms}") from error
+    names = [name.strip() for name in found]
+    if not all(names) or len(set(names)) < len(names):
+        what = "nothing between two commas" if not all(names) else "something twice"
+        raise InputError(f"{option} has {what}: {text[:200]!r}; give each once, as in {forms}")
+    return names
+
+
+def as_list(texts: Sequence[str]) -> str:
+    """What `read_list` reads as these texts."""
+    row = io.StringIO()
+    csv.writer(row).writerow(texts)
+    return json.dumps(list(texts)) if texts[0].lstrip().startswith("[") else row.getvalue().rstrip("\r\n")
 
 
 def read_json(path: str | Path, kind: type = dict, most: int = 2**31) -> Any:

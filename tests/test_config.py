@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pixelnet import InputError
-from pixelnet.config import ModelConfig, TrainConfig, from_dict, read_json, to_dict
+from pixelnet.config import ModelConfig, TrainConfig, as_list, from_dict, read_json, read_list, to_dict
 
 MODELS = [
     ModelConfig("edges"),
@@ -109,3 +111,46 @@ def test_json_that_no_one_can_hold_is_one_message(tmp_path: Path, text: str, mes
     (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=message):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a,b", ["a", "b"]),
+        (" a , b c ", ["a", "b c"]),
+        ('"cell, alive", "cell, dead"', ["cell, alive", "cell, dead"]),
+        ('"say ""a""",b', ['say "a"', "b"]),
+        ('["cell, alive", "b"]', ["cell, alive", "b"]),
+        ('"[a]",b', ["[a]", "b"]),
+    ],
+)
+def test_a_list_is_a_row_of_csv_or_json(text: str, names: list[str]) -> None:
+    assert read_list(text, "--classes") == names
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(str.strip).filter(bool)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+def test_a_list_comes_back(names: list[str]) -> None:
+    assert read_list(as_list(names), "--classes") == names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "which is no list"),
+        ("a,,b", "has nothing between two commas"),
+        ("a,b,a", "has something twice"),
+        ('"a', "which is no list .*; give a,b or '\"a, or so\",b' or"),
+        ('"a"b,c', "which is no list"),
+        ("a\nb", "which is no list"),
+        ('["a", 3]', "not all are texts"),
+        ('["a"', "which is no list"),
+        ("[" * 100000, "which is no list"),
+        ('["a", ""]', "has nothing between"),
+    ],
+)
+def test_what_is_no_list_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_list(text, "--classes")

@@ -222,7 +222,7 @@ def test_a_choice_is_judged_by_choosing_within_the_folds(monkeypatch: pytest.Mon
 def test_a_folder_is_saved_with_the_command_that_fits_it_again(tmp_path: Path) -> None:
     for k in range(3):
         save_png(tmp_path / "slides" / "day 1" / f"{k}.png", image(k))
-    session = pixelnet.Session(tmp_path / "slides", NAMES)
+    session = pixelnet.Session(tmp_path / "slides", ["cell, alive", *NAMES[1:]])
     session.label("day 1/0.png", *drawn(0))
     session.label(tmp_path / "slides" / "day 1" / "1.png", *drawn(1))
     session.label(2, [(70.4, 62.6)], "void")

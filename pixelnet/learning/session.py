@@ -21,6 +21,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from pixelnet.config import as_list
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.learning.assemble import assemble, joined, put, toward
@@ -245,7 +246,7 @@ class Session:
             return None
         strength = ",".join(f"{own:g}" for own in strengths)
         told = ["--data", str(self.images.root), "--labels", str(Path(out) / LABELS), "--features", ",".join(features)]
-        told += ["--classes", ",".join(self.class_names), "--strength", strength, "--priors", self.priors]
+        told += ["--classes", as_list(self.class_names), "--strength", strength, "--priors", self.priors]
         told += ["--seconds", "inf", "--out", f"{out}-again"]
         return shlex.join(["pixelnet", "fit", *told])
 

@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pixelnet.config import TrainConfig, from_dict, read_json
+from pixelnet.config import TrainConfig, from_dict, read_json, read_list
 from pixelnet.data import Dataset
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
@@ -264,12 +264,12 @@ def read_quotas(text: str, classes: tuple[str, ...]) -> str | Mapping[int, int]:
         return text
     ids = {name.lower(): index for index, name in enumerate(classes)}
     quotas = {}
-    for part in text.split(","):
-        name, _, number = (piece.strip() for piece in part.partition("="))
+    for part in read_list(text, "--quotas"):
+        name, _, number = (piece.strip() for piece in part.rpartition("="))
         if name.lower() not in ids:
             raise InputError(f"--quotas: the data has no class {name!r}; it has {', '.join(classes) or 'none'}")
         if not number.isdecimal():
-            raise InputError(f"--quotas: {part.strip()!r} gives no number of points; write sky=10,road=5")
+            raise InputError(f"--quotas: {part!r} gives no number of points; write sky=10,road=5")
         quotas[ids[name.lower()]] = int(number)
     return quotas
 
