@@ -117,12 +117,15 @@ class Fit:
     where most pixels are labelled, else estimated."""
 
     def __call__(self) -> int:
+        begun = time.monotonic()  # loading the libraries takes seconds, too
+
         from pixelnet.learning.fit import fit_noted
         from pixelnet.learning.told import told
 
         fitted = fit_noted(
             self.data, self.out, self.split, self.seconds, self.features, self.strength, self.priors, self.labels,
             () if self.classes is None else read_list(self.classes, "--classes"),
+            begun=begun,
         )  # fmt: skip
         print(printable(told(fitted, vars(self))))
         return 0

@@ -1,6 +1,7 @@
 """The choice by folds, on features that are known: what informs wins, and what is told of it does not flatter."""
 
-from itertools import count
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def table(labels: np.ndarray, informative: float = 2.0, folds: int = 5, seed: in
     def describe(names: tuple[str, ...], points: np.ndarray) -> np.ndarray:
         return np.concatenate([parts[name][points] for name in names], axis=1)
 
-    return Table(describe, labels, np.arange(len(labels)) % folds, int(labels.max()) + 1)
+    return Table(describe, labels, np.arange(len(labels)) % folds, int(labels.max()) + 1, lambda _: 0.0, lambda _: 6)
 
 
 def labels_of(points: int, classes: int = 2, seed: int = 1) -> np.ndarray:
@@ -99,7 +100,7 @@ def test_too_few_labels_leave_the_default(folds: np.ndarray) -> None:
     labels = np.arange(20) % 2
     own = table(labels)
     default = [(("good",), 0.01)]
-    found = choose(Table(own.describe, labels, folds, 2), [(NOISE[0], STRENGTHS)], 100, default)
+    found = choose(replace(own, folds=folds), [(NOISE[0], STRENGTHS)], 100, default)
     assert found == Choice(tuple(default))
     assert found.accuracy == ()
 
@@ -113,7 +114,7 @@ def test_two_folds_choose_and_cannot_tell() -> None:
 def test_a_class_in_one_fold_alone_is_not_held_out() -> None:
     own = table(labels_of(60))
     labels = np.where(own.folds == 4, 2, own.labels)
-    found = choose(Table(own.describe, labels, own.folds, 3), [(("good",), (0.1,))], 100, [])
+    found = choose(replace(own, labels=labels, classes=3), [(("good",), (0.1,))], 100, [])
     assert len(found.accuracy) == 4
     assert not found.trials[0].held[own.folds == 4].any()
 
@@ -124,14 +125,34 @@ def test_without_time_one_candidate_is_tried() -> None:
 
 
 def test_no_candidate_begins_that_would_end_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each question to the clock takes a second here, and so filters one, and a network that sees more pixels four."""
-    clock = count(0, 1)
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    """Describing a pixel takes so many seconds here, and fits take a sixth of one for each of six features."""
+    takes = {("noise0",): 9.0, ("noise1",): 12.0, ("noise2",): 2.0, ("noise3",): 3.0, ("noise4",): 1.0}
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     own = table(labels_of(40))
-    many = Table(lambda parts, points: own.describe(NOISE[0], points), own.labels, own.folds, 2)
-    candidates = [((name,), (0.1,)) for name in ("filters", "edges@2", "edges", "imagenet@2")]
-    found = choose(many, candidates, 5, [])
-    assert {trial.parts for trial in found.trials} == {("filters",), ("edges",)}
+
+    def describe(parts: tuple[str, ...], points: np.ndarray) -> np.ndarray:
+        now[0] += takes[parts]
+        return own.describe(parts, points)
+
+    tried = module._try
+
+    def fitted(*given: Any) -> list[Trial]:
+        now[0] += 1
+        return tried(*given)
+
+    monkeypatch.setattr(module, "_try", fitted)
+    asked = replace(own, describe=describe, seconds=takes.__getitem__)
+    found = choose(asked, [(parts, (0.1,)) for parts in takes], 16, [], most=1)
+    # The first takes 10 in any case; the second would end at 23, the third at 13; the fourth a little after 16, since
+    # what was chosen must be fitted once more; the fifth at 15.
+    assert {trial.parts for trial in found.trials} == {("noise0",), ("noise2",), ("noise4",)}
+    assert found.left == (("noise1",), ("noise3",))
+    assert found.enough == pytest.approx(15 + (12 + 1) + (3 + 1))
+    assert found.again == pytest.approx(1 / 15 / 40)
+    late = choose(asked, [(parts, (0.1,)) for parts in takes], 1, [])
+    assert {trial.parts for trial in late.trials} == {("noise0",)}
+    assert (len(late.left), late.enough) == (4, 0.0)  # nobody asked what they would take
 
 
 def test_a_member_far_behind_is_left_out_unless_it_was_asked_for() -> None:

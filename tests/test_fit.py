@@ -18,7 +18,7 @@ from pixelnet.learning import fit as module
 from pixelnet.learning.assemble import PRIOR, joined, toward
 from pixelnet.learning.choose import Choice
 from pixelnet.learning.fit import fit_noted, labelled_points
-from pixelnet.learning.logistic import Linear
+from pixelnet.learning.logistic import Linear, Problem, balanced
 from pixelnet.learning.parts import Maps
 
 FILTERS: dict[str, Any] = {"features": "filters", "strength": 0.1}
@@ -53,16 +53,14 @@ def test_the_model_says_at_points_what_the_predictor_says_of_their_features() ->
     data, given = items(), {"features": "filters,edges+filters", "strength": [0.1, 0.01]}
     found = fit_noted(data, **given, priors="equal")
     known, _ = labelled_points(Arrays(data, "segmentation"))
-    maps = Maps(lambda i: data[i][0], 3)
+    maps = Maps(lambda i: data[i][0], lambda i: (64, 48), 3)
     labels = np.concatenate(known.ids)
     members = []
     for parts, strength in [(("filters",), 0.1), (("edges", "filters"), 0.01)]:
         table = np.concatenate(
             [np.concatenate([maps.at(i, part, known.points[i]) for part in parts], axis=1) for i in range(3)]
         )
-        problem = module.Table(lambda _, chosen, own=table: own[chosen], labels, labels, 2).problem(
-            (), np.arange(len(labels))
-        )
+        problem = Problem(table, labels, balanced(labels, 2), 2)
         members.append((table, problem.fit(strength)))
     logits = found.choice.warmth * np.mean([linear(table) for table, linear in members], axis=0)
     model = found.model

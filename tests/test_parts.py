@@ -13,6 +13,7 @@ from pixelnet.learning.assemble import assemble
 from pixelnet.learning.described import Described
 from pixelnet.learning.logistic import Linear
 from pixelnet.learning.parts import FILTERS, Maps, known_sources, name_of, open_part, split
+from pixelnet.learning.tiles import Tile
 
 PARTS = ["edges", "edges@2", FILTERS]
 
@@ -22,7 +23,7 @@ def images(count: int = 1, channels: int = 3, shape: tuple[int, int] = (40, 52))
 
 
 def maps_of(pixels: Sequence[np.ndarray], most: int = 2**30) -> Maps:
-    return Maps(lambda i: pixels[i], pixels[0].shape[2], most=most)
+    return Maps(lambda i: pixels[i], lambda i: pixels[i].shape[1::-1], pixels[0].shape[2], most=most)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -48,42 +49,39 @@ def test_ranges_bring_numbers_to_those_of_bytes() -> None:
     (pixels,) = images()
     wide = pixels.astype(np.uint16) * 10 + 100
     points = np.array([[3, 5], [20, 11]])
-    found = Maps(lambda i: wide, 3, ranges=[(100, 2650)] * 3).at(0, "edges", points)
+    found = Maps(lambda i: wide, lambda i: (52, 40), 3, ranges=[(100, 2650)] * 3).at(0, "edges", points)
     np.testing.assert_allclose(found, maps_of([pixels]).at(0, "edges", points), atol=1e-2)
 
 
 def test_no_more_is_kept_than_may_be_and_what_was_dropped_is_made_again() -> None:
     pixels = images(4)
-    free = maps_of(pixels)
-    one = sum(own.numel() * own.element_size() for own in free.of(0, "edges"))
-    assert all(own.dtype == torch.float16 for own in free.of(0, "edges"))
+    free, whole = maps_of(pixels), Tile(0, 40, 0, 52)
+    one = sum(own.numel() * own.element_size() for own in free.of(0, "edges", whole).maps)
+    assert all(own.dtype == torch.float16 for own in free.of(0, "edges", whole).maps)
     asked: list[int] = []
 
     def image(i: int) -> np.ndarray:
         asked.append(i)
         return pixels[i]
 
-    bound = Maps(image, 3, most=2 * one)
-    firsts = [[own.clone() for own in bound.of(i, "edges")] for i in range(4)]
+    bound = Maps(image, lambda i: (52, 40), 3, most=2 * one)
+    firsts = [[own.clone() for own in bound.of(i, "edges", whole).maps] for i in range(4)]
     assert bound._bytes == 2 * one
-    bound.of(3, "edges")
-    assert asked == [0, 1, 2, 3]  # 3 was at hand
+    bound.of(2, "edges", whole)
+    assert asked == [0, 1, 2, 3]  # 2 was at hand
     for i in range(4):
-        assert all(torch.equal(a, b) for a, b in zip(bound.of(i, "edges"), firsts[i], strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(bound.of(i, "edges", whole).maps, firsts[i], strict=True))
         assert bound._bytes <= 2 * one
     assert asked == [0, 1, 2, 3, 0, 1, 2, 3]
-    bound.forget(3)
-    assert bound._bytes == one
-    assert sum(map(len, bound._kept.values())) == 5
-    tiny = Maps(image, 3, most=1)  # one entry is always kept
-    assert tiny.of(2, FILTERS) is tiny.of(2, FILTERS)
-    tiny.of(1, FILTERS)
-    assert list(tiny._kept) == [(1, FILTERS)]
+    tiny = Maps(image, lambda i: (52, 40), 3, most=1)  # one entry is always kept
+    assert tiny.of(2, FILTERS, whole) is tiny.of(2, FILTERS, whole)
+    tiny.of(1, FILTERS, whole)
+    assert list(tiny._kept) == [(1, FILTERS, whole)]
 
 
 def test_numbers_beyond_half_precision_are_cut() -> None:
     bright = np.full((8, 8, 1), 1e6, np.float32)
-    found = Maps(lambda i: bright, 1, ranges=[(0.0, 1e-3)]).at(0, FILTERS, np.array([[4, 4]]))
+    found = Maps(lambda i: bright, lambda i: (8, 8), 1, ranges=[(0.0, 1e-3)]).at(0, FILTERS, np.array([[4, 4]]))
     assert np.isfinite(found).all()
 
 

@@ -131,3 +131,20 @@ def test_eight_candidates_and_eight_classes_are_shown() -> None:
     shown = [line for line in lines if line.startswith("  n")]
     assert [line.split()[0] for line in shown] == [f"n{k}" for k in range(8)]
     assert "  and 3 more" in lines
+
+
+def test_what_no_time_was_for_is_named_with_the_command_that_tries_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "candidates", lambda: [("filters",), ("edges@2", "filters"), ("edges",)])
+    monkeypatch.setattr("pixelnet.learning.parts.pace", lambda part, channels: 1.0 if part == "edges@2" else 1e-9)
+    fitted = fit_noted(folder, seconds=60)
+    assert fitted.choice.left == (("edges@2", "filters"),)
+    (line,) = [line for line in told(fitted, {**OPTIONS, "seconds": 60.0}).splitlines() if "left out" in line]
+    said, command = line.split("; to try them: ")
+    assert said == "left out for time: edges@2+filters"
+    words = shlex.split(command)
+    seconds = float(words[words.index("--seconds") + 1])
+    pixels = 3 * 48 * 64  # of a second each
+    assert pixels / module.FOR_CHOICE < seconds < 1.3 * pixels / module.FOR_CHOICE
+    assert words == ["pixelnet", "fit", "--data", "my data", "--seconds", f"{seconds:g}", "--out", "NEW"]

@@ -14,7 +14,6 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from pixelnet.learning.logistic import Problem, balanced, log_chances, mean
-from pixelnet.nn.networks import FILTERS
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)  # of the prior on standardized features; the weakest last
 MEMBERS = 3  # candidates whose mean is taken
@@ -25,9 +24,6 @@ FOLDS = 5  # at most
 MOST_POINTS = 3000  # that a choice is made on
 WARMEST = 4.0  # logits are at most so many times what they were, or as small a part, when they are set right
 FARTHEST = 1.25, 0.05  # times the best one's log probability, and so much more, that a member's may be
-# What describing a pixel costs, beside filters: a network that sees images as they are, and one that sees them
-# magnified by two, which has four times the pixels. Rough figures, of a CPU.
-PLAIN, MAGNIFIED = 0.7, 3.0
 
 Parts = tuple[str, ...]
 
@@ -37,13 +33,15 @@ class Table:
     """Labelled points, and what describes them.
 
     describe: (parts, which points) -> features (M, D). labels: (M,) class ids. folds: (M,), numbers of what is held out
-    together. classes: K.
+    together. classes: K. seconds: what it will take to describe all points by some parts, about. width: of parts, D.
     """
 
     describe: Callable[[Parts, np.ndarray], np.ndarray]
     labels: np.ndarray
     folds: np.ndarray
     classes: int
+    seconds: Callable[[Parts], float]
+    width: Callable[[Parts], int]
 
     def problem(self, parts: Parts, points: np.ndarray) -> Problem:
         """What is to be fitted on some of the points."""
@@ -77,7 +75,9 @@ class Choice:
     candidates they come to the same, bit for bit. warmth: what their logits are multiplied by. trials: all that was
     tried, the best first. skill: how much better than chance the members are on pixels that they have not seen, 0 to 1.
     accuracy: of the choice on folds that it knew nothing of, each class alike, by fold;
-    () where there were too few labels to tell.
+    () where there were too few labels to tell. left: candidates that no time was for, and enough: seconds in which they
+    would have been tried, too, 0 where that is not known. again: seconds that fitting the members once more takes, for
+    each point.
     """
 
     members: tuple[tuple[Parts, float], ...]
@@ -85,6 +85,9 @@ class Choice:
     skill: float = 0.5
     trials: tuple[Trial, ...] = ()
     accuracy: tuple[float, ...] = ()
+    left: tuple[Parts, ...] = ()
+    enough: float = 0.0
+    again: float = 0.0
 
     @property
     def parts(self) -> Parts:
@@ -107,8 +110,9 @@ def choose(
     """The best few of the candidates, tried in their order while the time lasts; the default if nothing can be judged.
 
     candidates: parts, with the strengths that are tried; the first of them whatever it takes, the others if, by what
-    the first took, there is time. most: members at most; None for all candidates. A fold can be held out if every class
-    of the labels is among the others, too.
+    is known of them and of those before, there is time for them and for fitting what was chosen once more. most:
+    members at most; None for all candidates. A fold can be held out if every class of the labels is among the others,
+    too.
     """
     start = time.monotonic()
     points = np.arange(len(table.labels))
@@ -117,13 +121,26 @@ def choose(
     folds = [int(fold) for fold in np.unique(table.folds[points]) if _leaves_all(table, points, fold)]
     if len(folds) < 2:
         return Choice(tuple(default))
+    fits = len(folds) * (len(folds) + 1) / 2
     trials: list[Trial] = []
-    unit = 0.0  # what filters take
+    left: dict[Parts, float] = {}  # those that no time is for, and what each would take
+    pace = again = (
+        0.0  # seconds that the last one's fits took, for each feature; that one of them takes, for each point
+    )
     for parts, strengths in candidates:
-        if trials and time.monotonic() - start + unit * cost(parts) > seconds:
-            continue
-        trials += _try(table, points, folds, parts, strengths)
-        unit = unit or (time.monotonic() - start) / cost(parts)
+        if trials:
+            late = time.monotonic() - start > seconds
+            takes = np.inf if late else table.seconds(parts) + pace * table.width(parts)
+            last = (most or len(candidates)) * again * len(table.labels)
+            if time.monotonic() - start + takes + last > seconds:
+                left[parts] = takes
+                continue
+        features = table.describe(parts, points)
+        begun = time.monotonic()
+        trials += _try(table, points, folds, parts, strengths, features)
+        pace = (time.monotonic() - begun) / features.shape[1]
+        again = max(again, pace * features.shape[1] / (fits * len(points)))
+    enough = time.monotonic() - start + sum(left.values())
     trials.sort(key=lambda trial: -trial.score)
     labels, weights = table.labels[points], table.weigh(points)
     known = np.isin(table.folds[points], folds)
@@ -137,6 +154,9 @@ def choose(
         max(0.0, (recall(held, labels[known]) - chance) / (1 - chance)),
         tuple(trials),
         _nested(table, points, folds, trials, most),
+        tuple(left),
+        enough if np.isfinite(enough) else 0.0,
+        again * len(best),
     )
 
 
@@ -145,9 +165,16 @@ def _leaves_all(table: Table, points: np.ndarray, fold: int) -> bool:
     return len(np.unique(others)) == len(np.unique(table.labels[points]))
 
 
-def _try(table: Table, points: np.ndarray, folds: list[int], parts: Parts, strengths: Sequence[float]) -> list[Trial]:
-    """A candidate with each strength: every fold held out, and every two of them."""
-    of, features = table.folds[points], table.describe(parts, points)
+def _try(
+    table: Table,
+    points: np.ndarray,
+    folds: list[int],
+    parts: Parts,
+    strengths: Sequence[float],
+    features: np.ndarray,
+) -> list[Trial]:
+    """A candidate, which describes the points by features, with each strength: every fold held out, and every two."""
+    of = table.folds[points]
     held = {strength: np.zeros((len(points), table.classes)) for strength in strengths}
     pairs: dict[float, dict[tuple[int, int], np.ndarray]] = {strength: {} for strength in strengths}
     for out in [(fold,) for fold in folds] + list(combinations(folds, 2)):
@@ -211,11 +238,6 @@ def _nested(
         own = of == fold
         found.append(recall(mean([trial.held for trial in best])[own], labels[own]))
     return tuple(found)
-
-
-def cost(parts: Parts) -> float:
-    """What describing a pixel takes, beside the filters alone."""
-    return 1 + sum(MAGNIFIED if "@" in part else PLAIN for part in parts if part != FILTERS)
 
 
 def behind(parts: Parts) -> float:

@@ -15,7 +15,9 @@ class Reader(Protocol):
 
     def at(self, index: int, part: str, points: np.ndarray) -> np.ndarray: ...
 
-    def forget(self, index: int) -> None: ...
+    def seconds(self, index: int, part: str) -> float: ...
+
+    def width(self, part: str) -> int: ...
 
 
 class Described:
@@ -44,15 +46,28 @@ class Described:
             self._of[part].append(self.maps.at(self.images[index], part, self.points[index]))
         return self._of[part]
 
+    def seconds(self, parts: Parts) -> float:
+        """What describing the points by several parts will take, about, where they are not described yet."""
+        left = [part for part in parts if part not in self._of]
+        return sum(self.maps.seconds(self.images[k], part) for part in left for k in range(len(self.points)))
+
+    def width(self, parts: Parts) -> int:
+        """How many features several parts have side by side."""
+        return sum(map(self.maps.width, parts))
+
     def add_within(self, points: Sequence[np.ndarray], parts: Parts, seconds: float) -> int:
-        """Add the points of further images, described by some parts, while the time lasts; how many images were."""
-        end = time.monotonic() + seconds
+        """Add the points of further images, described by some parts, while the time lasts; how many images were.
+
+        None is begun that would end late if it took as long as the longest before.
+        """
+        start, longest = time.monotonic(), 0.0
         for count, own in enumerate(points):
-            if time.monotonic() > end:
+            begun = time.monotonic()
+            if begun + longest > start + seconds:
                 return count
             self.points.append(own)
             self.sizes.append(len(own))
             for part in parts:
                 self.of(part)
-            self.maps.forget(self.images[len(self.points) - 1])
+            longest = max(longest, time.monotonic() - begun)
         return len(points)

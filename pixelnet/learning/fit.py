@@ -67,7 +67,8 @@ class Fitted:
 
     choice: what was chosen for it. priors, shares: how common it holds its classes to be, and by what. labels: points
     that it has learnt from. images: those that they are of, by number. left: labelled images that no time was for.
-    enough: seconds in which all would have been seen, 0 where that cannot be told. blocks: the folds are of one image.
+    enough: seconds in which all would have been seen, for_all: in which all candidates would have been tried; 0 where
+    that cannot be told. blocks: the folds are of one image.
     """
 
     model: PixelNet
@@ -78,6 +79,7 @@ class Fitted:
     images: tuple[int, ...]
     left: int
     enough: float
+    for_all: float
     blocks: bool
 
 
@@ -144,8 +146,13 @@ def fit_noted(
     labels: str | Path | None = None,
     class_names: Sequence[str] = (),
     maps: Reader | None = None,
+    begun: float | None = None,
 ) -> Fitted:
-    """`fit`, and what it found out on the way. maps: of the images by their number, where they are at hand."""
+    """`fit`, and what it found out on the way.
+
+    maps: of the images by their number, where they are at hand. begun: when, by `time.monotonic`, the seconds began;
+    None for now.
+    """
     if out is not None:
         _require_new(Path(out))
     if not seconds > 0:
@@ -155,10 +162,11 @@ def fit_noted(
     given = _given(features, strength)
     if class_names and labels is None:
         raise InputError("--classes are of --labels; of a folder's own labels, `pixelnet check --classes` names them")
-    start = time.monotonic()
+    start = time.monotonic() if begun is None else begun
     dataset = as_dataset(data, "segmentation", part) if labels is None else PointTable(labels, data, part, class_names)
-    known, dense = labelled_points(dataset, TO_READ * seconds)
-    maps = maps or Maps(dataset.image, len(dataset.channels), dataset.ranges)
+    known, dense = labelled_points(dataset, TO_READ * seconds - (time.monotonic() - start))
+    # Points are described once, so no maps are kept.
+    maps = maps or Maps(dataset.image, dataset.size, len(dataset.channels), dataset.ranges, most=0)
     fitted = _fit(dataset, known, given, seconds, priors or ("labels" if dense else "estimated"), start, maps)
     if out is not None:
         checkpoint.save(fitted.model, Path(out), fit=note(fitted, dataset))
@@ -253,13 +261,15 @@ def _fit(
     places = [np.concatenate([labels.points[i], own]) for i, own in zip(seen, others, strict=True)]
     described = Described(maps, places[: len(first)], seen)
     table = table_of(data, labels, first, described, classes)
-    left = FOR_CHOICE * seconds - (time.monotonic() - start)
+    before = time.monotonic() - start
+    left = FOR_CHOICE * seconds - before
     if given is None:
         choice = choose(table, [(parts, STRENGTHS) for parts in candidates()], left, default())
     else:
         choice = choose(table, [(parts, (own,)) for parts, own in given], np.inf, given, None)
     spent = time.monotonic() - start
-    more = described.add_within(places[len(first) :], choice.parts, seconds - spent)
+    last = choice.again * min(MOST_POINTS, labels.count)  # which the last fits take
+    more = described.add_within(places[len(first) :], choice.parts, seconds - spent - last)
     used = seen[: len(first) + more]
     for_rest = (time.monotonic() - start - spent) / more * (len(rest) + labels.unread) if more else 0.0
     enough = max(spent + for_rest, 0.0 if given else for_rest / (1 - FOR_CHOICE)) if more else 0.0
@@ -288,6 +298,7 @@ def _fit(
         tuple(sorted(used)),
         len(rest) - more + labels.unread,
         enough,
+        (before + choice.enough) / FOR_CHOICE if choice.enough else 0.0,
         len(first) == 1,
     )
 
@@ -321,6 +332,8 @@ def table_of(data: Dataset, labels: Labels, images: list[int], described: Descri
         np.concatenate([labels.ids[i] for i in images]),
         folds_of(data, labels, images),
         classes,
+        described.seconds,
+        described.width,
     )
 
 

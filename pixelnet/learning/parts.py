@@ -2,12 +2,15 @@
 
 A part is written as `edges@2` (the network of the model that ships as `edges`, which sees images magnified by two),
 `imagenet` (the default network with ImageNet's weights) or `filters`; what describes a pixel is one or several,
-as in `edges@2+filters`. An image's maps are made once and kept in half precision, as they are: never upsampled.
+as in `edges@2+filters`. An image's maps are made once, of a large one tile by tile, and kept in half
+precision, as they are: never upsampled.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +20,7 @@ from pixelnet.config import BACKBONE
 from pixelnet.data.images import Ranges
 from pixelnet.data.transforms import to_unit
 from pixelnet.errors import InputError
+from pixelnet.learning.tiles import MARGIN, Tile, reach, tile_numbers, tiles_of
 from pixelnet.model import PixelNet
 from pixelnet.nn.backbone import Backbone
 from pixelnet.nn.fuse import fused
@@ -30,6 +34,7 @@ IMAGENET = "imagenet"
 SOURCES = (IMAGENET, "edges", "pixelnet")  # where networks come from, the best on average first
 MAGNIFICATIONS = ("0.5", "1", "2", "4")
 MOST_BYTES = 2 * 2**30  # of maps that are kept
+TRIED = 256  # pixels, as a network sees them, of a side of what its time is told by
 
 
 def known_sources() -> list[str]:
@@ -77,53 +82,121 @@ def network_of(source: str) -> PixelNet:
     return load(source)
 
 
+class Piece(NamedTuple):
+    """The maps (1, C_l, h_l, w_l) of a tile and of a margin around it, and the pixel that they begin at."""
+
+    maps: list[Tensor]
+    top: int
+    left: int
+
+
 class Maps:
-    """The maps of images, by image and part, made when first asked for.
+    """The maps of images, by image, part and tile, made when first asked for.
 
     Args:
         image: gives the pixels (H, W, C) of image i.
+        size: gives its (width, height).
         channels, ranges: of the images; see `Dataset`.
-        most: bytes that are kept; those that were not asked for the longest are made again when they are.
+        most: bytes that are kept; those that were not asked for the longest are made again when they are. The last is
+            kept in any case.
     """
 
     def __init__(
         self,
         image: Callable[[int], np.ndarray],
+        size: Callable[[int], tuple[int, int]],
         channels: int,
         ranges: Ranges | None = None,
         most: int = MOST_BYTES,
     ) -> None:
-        self.image, self.channels, self.ranges, self.most = image, channels, ranges, most
-        self._kept: OrderedDict[tuple[int, str], list[Tensor]] = OrderedDict()
+        self.image, self.size, self.channels, self.ranges, self.most = image, size, channels, ranges, most
+        self._kept: OrderedDict[tuple[int, str, Tile], Piece] = OrderedDict()
         self._bytes = 0
+        self._last: tuple[int, np.ndarray] | None = None  # the pixels of an image of several tiles
 
-    @torch.inference_mode()
-    def of(self, index: int, part: str) -> list[Tensor]:
-        """Maps (1, C_l, H_l, W_l) of an image, in half precision, shallow to deep."""
-        key = (index, part)
+    def of(self, index: int, part: str, tile: Tile) -> Piece:
+        """Maps of a tile of an image (see `tiles_of`), in half precision, shallow to deep."""
+        key = (index, part, tile)
         if key not in self._kept:
-            pixels = to_unit(torch.from_numpy(np.ascontiguousarray(self.image(index).transpose(2, 0, 1))), self.ranges)
-            backbone = open_part(part, self.channels)
-            padded = backbone.padded(pixels[None]).contiguous(memory_format=memory_format(backbone))
-            made = [features.clamp(-HALF_ENDS, HALF_ENDS).half() for features in fused(backbone, padded)(padded)]
-            self._kept[key] = made
-            self._bytes += _size(made)
+            self._kept[key] = self._made(index, part, tile)
+            self._bytes += _size(self._kept[key].maps)
             while self._bytes > self.most and len(self._kept) > 1:
-                self._bytes -= _size(self._kept.popitem(last=False)[1])
+                self._bytes -= _size(self._kept.popitem(last=False)[1].maps)
         self._kept.move_to_end(key)
         return self._kept[key]
 
+    @torch.inference_mode()
+    def _made(self, index: int, part: str, tile: Tile) -> Piece:
+        size, backbone = self.size(index), open_part(part, self.channels)
+        kept, seen = tile.around(MARGIN, size), self._seen(size, part, tile)
+        window = self._pixels(index)[seen.top : seen.bottom, seen.left : seen.right]
+        pixels = to_unit(torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1))), self.ranges)
+        padded = backbone.padded(pixels[None]).contiguous(memory_format=memory_format(backbone))
+        made = []
+        for features, stride in zip(fused(backbone, padded)(padded), backbone.strides, strict=True):
+            # At an image's end the map goes on, as far as that was padded.
+            rows, columns = (
+                slice(int((first - begun) / stride), None if end == length else int((end - begun) / stride))
+                for first, end, begun, length in (
+                    (kept.top, kept.bottom, seen.top, size[1]),
+                    (kept.left, kept.right, seen.left, size[0]),
+                )
+            )
+            made.append(features[..., rows, columns].clamp(-HALF_ENDS, HALF_ENDS).half())
+        return Piece(made, kept.top, kept.left)
+
+    def _seen(self, size: tuple[int, int], part: str, tile: Tile) -> Tile:
+        """What of an image of that size a part has to see for a tile's maps."""
+        return tile if tile.pixels == size[0] * size[1] else tile.around(MARGIN + reach_of(part, self.channels), size)
+
+    def _pixels(self, index: int) -> np.ndarray:
+        if self._last is None or self._last[0] != index:
+            self._last = None  # which is given back before there is another
+            self._last = index, self.image(index)
+        return self._last[1]
+
     def at(self, index: int, part: str, points: np.ndarray) -> np.ndarray:
         """Hypercolumns of a part at points (P, 2) of an image: float32 (P, D)."""
-        strides = open_part(part, self.channels).strides
-        maps = self.of(index, part)
-        places = torch.from_numpy(points.astype(np.float32))
-        return torch.cat([_read(own[0], places, s) for own, s in zip(maps, strides, strict=True)], dim=1).numpy()
+        size, strides = self.size(index), open_part(part, self.channels).strides
+        tiles, numbers = tiles_of(size), tile_numbers(points, size)
+        found = np.empty((len(points), self.width(part)), np.float32)
+        for number in np.unique(numbers):
+            own = numbers == number
+            maps, top, left = self.of(index, part, tiles[number])
+            places = torch.from_numpy((points[own] - (left, top)).astype(np.float32))
+            read = [_read(one[0], places, s) for one, s in zip(maps, strides, strict=True)]
+            found[own] = torch.cat(read, dim=1).numpy()
+        return found
 
-    def forget(self, index: int) -> None:
-        """Drop what is kept of an image."""
-        for key in [key for key in self._kept if key[0] == index]:
-            self._bytes -= _size(self._kept.pop(key))
+    def seconds(self, index: int, part: str) -> float:
+        """What it will take to see an image, of which nothing is kept yet, about."""
+        size = self.size(index)
+        pixels = sum(self._seen(size, part, tile).pixels for tile in tiles_of(size))
+        return pixels * pace(part, self.channels)
+
+    def width(self, part: str) -> int:
+        """How many features a part has."""
+        return sum(open_part(part, self.channels).channels)
+
+
+@lru_cache(maxsize=16)
+def reach_of(part: str, channels: int) -> int:
+    """How far a part looks; see `tiles.reach`."""
+    return reach(open_part(part, channels))
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode()
+def pace(part: str, channels: int) -> float:
+    """The seconds that a part takes to see a pixel of an image, by a small one."""
+    backbone = open_part(part, channels)
+    side = int(TRIED / backbone.magnification)
+    image = torch.rand(1, channels, side, side).contiguous(memory_format=memory_format(backbone))
+    network = fused(backbone, image)
+    network(image)  # the first time takes longer
+    start = time.monotonic()
+    network(image)
+    return (time.monotonic() - start) / side**2
 
 
 HALF_ENDS = torch.finfo(torch.float16).max

@@ -42,6 +42,7 @@ from pixelnet.learning.fit import (
 from pixelnet.learning.logistic import Linear
 from pixelnet.learning.parts import MOST_BYTES, Maps
 from pixelnet.learning.strokes import Given, Images, Labelled, Strokes
+from pixelnet.learning.tiles import Tile, tiles_of
 from pixelnet.learning.warm import refit
 from pixelnet.metrics.intervals import reach_of_mean
 from pixelnet.model import FeatureMaps, PixelNet
@@ -110,7 +111,8 @@ class Session:
         if priors not in get_args(Priors):
             raise InputError(f"priors are {priors!r}; give estimated, labels or equal")
         self.images, self.priors = Images(images), priors
-        self.maps = Maps(self.images.__getitem__, len(self.images.channels), self.images.ranges, memory)
+        images, sizes = self.images, self.images.sizes
+        self.maps = Maps(images.__getitem__, sizes.__getitem__, len(images.channels), images.ranges, memory)
         self.strokes = Strokes(self.images, self.maps, self.class_names)
         self._choice = Choice(tuple(default()))
         self._tried: list[tuple[Parts, Sequence[float]]] = []  # what was chosen from
@@ -209,14 +211,23 @@ class Session:
         given = (slice(None), slice(None)) if window is None else window
         (top, bottom), (left, right) = _ends(given[0], height), _ends(given[1], width)
         parts, model = self._model
-        maps = [features for part in parts for features in self.maps.of(index, part)]
-        found = []
-        rows = max(1, STRIP // (right - left))
-        for start in range(top, bottom, rows):
-            logits = _logits(model, maps, (start, min(start + rows, bottom)), (left, right))
-            chances, labels = logits.softmax(dim=-1).max(dim=-1)
-            found.append((labels.to(torch.uint8).numpy(), chances.numpy()))
-        return np.concatenate([labels for labels, _ in found]), np.concatenate([chances for _, chances in found])
+        labels = np.empty((bottom - top, right - left), np.uint8)
+        confidence = np.empty(labels.shape, np.float32)
+        for tile in tiles_of((width, height)):
+            asked = tile.within(Tile(top, bottom, left, right))
+            if not asked.pixels:
+                continue
+            pieces = [self.maps.of(index, part, tile) for part in parts]
+            maps = [features for piece in pieces for features in piece.maps]
+            columns = asked.left - pieces[0].left, asked.right - pieces[0].left
+            rows = max(1, STRIP // (asked.right - asked.left))
+            for start in range(asked.top, asked.bottom, rows):
+                end = min(start + rows, asked.bottom)
+                logits = _logits(model, maps, (start - pieces[0].top, end - pieces[0].top), columns)
+                chances, found = logits.softmax(dim=-1).max(dim=-1)
+                place = slice(start - top, end - top), slice(asked.left - left, asked.right - left)
+                labels[place], confidence[place] = found.to(torch.uint8).numpy(), chances.numpy()
+        return labels, confidence
 
     def save(self, out: str | Path) -> str | None:
         """Fit once more, from nothing and in a fixed order, and write the model with the labels beside it.
@@ -277,8 +288,15 @@ class Session:
             features = np.concatenate(of_parts, axis=1)
             return features if len(chosen) == len(features) else features[chosen]
 
+        def seconds(parts: Parts) -> float:
+            new = [(i, part) for i in images for part in parts if not self.strokes.read(data.numbers[i], part)]
+            return sum(data.seconds(i, part) for i, part in new)
+
+        def width(parts: Parts) -> int:
+            return sum(map(data.width, parts))
+
         ids = np.concatenate([labels.ids[i] for i in images])
-        return Table(describe, ids, folds_of(data, labels, images), len(self.class_names))
+        return Table(describe, ids, folds_of(data, labels, images), len(self.class_names), seconds, width)
 
     def _table_for_choice(self) -> Table:
         data, labels = self._labels()

@@ -196,6 +196,10 @@ class Strokes:
             self._read[index, part] = pixels, rows
         return rows
 
+    def read(self, index: int, part: str) -> bool:
+        """Whether a part describes some of an image's labelled pixels already, so that its maps may be at hand."""
+        return (index, part) in self._read
+
     def _points(self, index: int, pixels: np.ndarray) -> np.ndarray:
         rows, columns = np.divmod(pixels, self.images.sizes[index][0])
         return np.stack([columns, rows], axis=1)
@@ -264,5 +268,10 @@ class Labelled(Dataset):
         """Features (P, D) of a part at points of an image, by the session's maps; see `described.Reader`."""
         return self.strokes.maps.at(self.numbers[index], part, points)
 
-    def forget(self, index: int) -> None:
-        """The session keeps its maps, within its own bound."""
+    def seconds(self, index: int, part: str) -> float:
+        """What it will take to see an image, about."""
+        return self.strokes.maps.seconds(self.numbers[index], part)
+
+    def width(self, part: str) -> int:
+        """How many features a part has."""
+        return self.strokes.maps.width(part)

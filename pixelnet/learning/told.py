@@ -26,6 +26,10 @@ def told(fitted: Fitted, options: Mapping[str, object]) -> str:
         enough = f"--seconds {_rounded_up(fitted.enough):g} would see all" if fitted.enough else "more time sees more"
         lines.append(f"{images} of {images + fitted.left} images were used within {options['seconds']:g} s; {enough}")
     lines += _tried(choice)
+    if choice.left:
+        names = ", ".join("+".join(parts) for parts in choice.left)
+        given = {**options, "seconds": _rounded_up(fitted.for_all)} if fitted.for_all else {}
+        lines.append(f"left out for time: {names}; to try them: {_command(given) if given else 'more --seconds'}")
     taken = ", ".join(f"{'+'.join(parts)} with strength {strength:g}" for parts, strength in choice.members)
     lines.append(f"taken: {taken}" if len(choice.members) == 1 else f"taken, their mean: {taken}")
     lines.append(f"on your labels: {judged(choice, fitted.blocks)}")
@@ -75,12 +79,17 @@ def _shares(fitted: Fitted) -> str:
 
 def _again(choice: Choice, options: Mapping[str, object]) -> str:
     """The command that comes to the same model without a choice."""
+    features = ",".join("+".join(parts) for parts, _ in choice.members)
+    return _command({**options, "features": features, "strength": ",".join(f"{own!r}" for _, own in choice.members)})
+
+
+def _command(options: Mapping[str, object]) -> str:
+    """The command that fits a new model by these options, but for those that have their default."""
     given = {name: options[name] for name in ("data", "labels", "classes", "split", "seconds", "priors")}
     defaults = {"labels": None, "classes": None, "split": "train", "seconds": 30.0, "priors": None}
     kept = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
     kept["out"] = "NEW"
-    kept["features"] = ",".join("+".join(parts) for parts, _ in choice.members)
-    kept["strength"] = ",".join(f"{strength!r}" for _, strength in choice.members)
+    kept |= {name: options[name] for name in ("features", "strength") if options[name] is not None}
     said = [
         f"--{name} {shlex.quote(f'{value:g}' if name == 'seconds' else str(value))}" for name, value in kept.items()
     ]

@@ -1,0 +1,90 @@
+"""What of a large image is seen at once: tiles, each with as much around it as its maps hang on.
+
+Maps of a whole photograph of 24 megapixels would take many gigabytes. Tiles with a halo as wide as a network's
+receptive field have the same maps, to rounding, in bounded memory; the halo is what that costs, in time.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from pixelnet.nn.backbone import Backbone
+from pixelnet.nn.fuse import fused
+
+SIDE = 768  # of a tile, in pixels
+WHOLE = 2 * 2**20  # pixels of an image that is seen at once; a network that magnifies it by two then takes 2 GB
+MARGIN = 64  # pixels around a tile whose maps are kept: a cell of the coarsest, and tiles begin where such cells do
+FARTHEST = 2048  # pixels that a reach is looked for within
+
+
+class Tile(NamedTuple):
+    """The rows and columns of an image that a tile answers for."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def around(self, margin: int, size: tuple[int, int]) -> "Tile":
+        """The tile with so much around it, within an image of size (width, height)."""
+        width, height = size
+        return Tile(
+            max(0, self.top - margin),
+            min(height, self.bottom + margin),
+            max(0, self.left - margin),
+            min(width, self.right + margin),
+        )
+
+    def within(self, other: "Tile") -> "Tile":
+        """What both have; nothing if its rows or columns end before they begin."""
+        return Tile(
+            max(self.top, other.top),
+            min(self.bottom, other.bottom),
+            max(self.left, other.left),
+            min(self.right, other.right),
+        )
+
+    @property
+    def pixels(self) -> int:
+        return max(0, self.bottom - self.top) * max(0, self.right - self.left)
+
+
+def tiles_of(size: tuple[int, int]) -> list[Tile]:
+    """The tiles of an image of size (width, height), row by row: one if it may be seen as a whole."""
+    width, height = size
+    if width * height <= WHOLE:
+        return [Tile(0, height, 0, width)]
+    return [
+        Tile(top, min(top + SIDE, height), left, min(left + SIDE, width))
+        for top in range(0, height, SIDE)
+        for left in range(0, width, SIDE)
+    ]
+
+
+def tile_numbers(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which of the tiles of an image of size (width, height) answers for each point (P, 2): (P,)."""
+    width, height = size
+    if width * height <= WHOLE:
+        return np.zeros(len(points), np.int64)
+    columns, rows = (np.clip(points, 0, (width - 1, height - 1)) // SIDE).astype(np.int64).T
+    return rows * -(-width // SIDE) + columns
+
+
+@torch.inference_mode()
+def reach(backbone: Backbone) -> int:
+    """How far from a pixel its maps hang on the image, in pixels, a multiple of the network's own.
+
+    It is seen, not computed: NaN spreads as far as a layer looks. A network that looks at the whole image has none.
+    """
+    middle = FARTHEST
+    strip = torch.zeros(1, backbone.mean.shape[1], math.lcm(backbone.multiple, 32), 2 * FARTHEST)
+    network = fused(backbone, strip)
+    strip[..., middle] = math.nan
+    farthest = 0.0
+    for features, stride in zip(network(strip), backbone.strides, strict=True):
+        cells = features.isnan().any(dim=2).any(dim=1)[0].nonzero()[:, 0]
+        farthest = max(farthest, middle - int(cells[0]) * stride, (int(cells[-1]) + 1) * stride - middle)
+    assert farthest < FARTHEST, "a network that looks at all of an image cannot see it in tiles"
+    return math.ceil(farthest / backbone.multiple) * backbone.multiple
