@@ -152,7 +152,8 @@ def test_no_candidate_begins_that_would_end_late(monkeypatch: pytest.MonkeyPatch
     assert found.again == pytest.approx(1 / 15 / 40)
     late = choose(asked, [(parts, (0.1,)) for parts in takes], 1, [])
     assert {trial.parts for trial in late.trials} == {("noise0",)}
-    assert (len(late.left), late.enough) == (4, 0.0)  # nobody asked what they would take
+    assert late.left == tuple(takes)[1:]
+    assert late.enough == pytest.approx(10 + (12 + 1) + (2 + 1) + (3 + 1) + (1 + 1))
 
 
 def test_a_member_far_behind_is_left_out_unless_it_was_asked_for() -> None:

@@ -108,8 +108,8 @@ def test_an_image_of_several_tiles_is_read_once(monkeypatch: pytest.MonkeyPatch)
 
 def test_seconds_grow_with_what_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixelnet.learning.parts.pace", lambda part, channels: 1e-6)
-    sizes = [(1000, 1000), (1000, 2000), (6000, 4000)]
+    sizes = [(1000, 1000), (1000, 1500), (6000, 4000)]
     maps = Maps(lambda _: np.zeros(0), sizes.__getitem__, 3)
-    small, double, large = (maps.seconds(k, "edges@2") for k in range(3))
-    assert (small, double) == pytest.approx((1, 2))
+    small, more, large = (maps.seconds(k, "edges@2") for k in range(3))
+    assert (small, more) == pytest.approx((1, 1.5))
     assert 24 * 2 < large < 24 * 4  # halos are seen, too

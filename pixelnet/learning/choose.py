@@ -76,7 +76,7 @@ class Choice:
     tried, the best first. skill: how much better than chance the members are on pixels that they have not seen, 0 to 1.
     accuracy: of the choice on folds that it knew nothing of, each class alike, by fold;
     () where there were too few labels to tell. left: candidates that no time was for, and enough: seconds in which they
-    would have been tried, too, 0 where that is not known. again: seconds that fitting the members once more takes, for
+    would have been tried, too, 0 if there are none. again: seconds that fitting the members once more takes, for
     each point.
     """
 
@@ -129,8 +129,7 @@ def choose(
     )
     for parts, strengths in candidates:
         if trials:
-            late = time.monotonic() - start > seconds
-            takes = np.inf if late else table.seconds(parts) + pace * table.width(parts)
+            takes = table.seconds(parts) + pace * table.width(parts)
             last = (most or len(candidates)) * again * len(table.labels)
             if time.monotonic() - start + takes + last > seconds:
                 left[parts] = takes
@@ -140,7 +139,7 @@ def choose(
         trials += _try(table, points, folds, parts, strengths, features)
         pace = (time.monotonic() - begun) / features.shape[1]
         again = max(again, pace * features.shape[1] / (fits * len(points)))
-    enough = time.monotonic() - start + sum(left.values())
+    enough = time.monotonic() - start + sum(left.values()) if left else 0.0
     trials.sort(key=lambda trial: -trial.score)
     labels, weights = table.labels[points], table.weigh(points)
     known = np.isin(table.folds[points], folds)
@@ -155,7 +154,7 @@ def choose(
         tuple(trials),
         _nested(table, points, folds, trials, most),
         tuple(left),
-        enough if np.isfinite(enough) else 0.0,
+        enough,
         again * len(best),
     )
 

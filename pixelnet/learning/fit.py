@@ -298,7 +298,7 @@ def _fit(
         tuple(sorted(used)),
         len(rest) - more + labels.unread,
         enough,
-        (before + choice.enough) / FOR_CHOICE if choice.enough else 0.0,
+        (before + choice.enough) / FOR_CHOICE if choice.left else 0.0,
         len(first) == 1,
     )
 

@@ -13,8 +13,8 @@ import torch
 from pixelnet.nn.backbone import Backbone
 from pixelnet.nn.fuse import fused
 
-SIDE = 768  # of a tile, in pixels
-WHOLE = 2 * 2**20  # pixels of an image that is seen at once; a network that magnifies it by two then takes 2 GB
+SIDE = 704  # of a tile, in pixels
+WHOLE = 7 * 2**18  # pixels of an image that is seen at once; a network that magnifies it by two then takes 2 GB
 MARGIN = 64  # pixels around a tile whose maps are kept: a cell of the coarsest, and tiles begin where such cells do
 FARTHEST = 2048  # pixels that a reach is looked for within
 

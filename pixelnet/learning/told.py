@@ -28,8 +28,8 @@ def told(fitted: Fitted, options: Mapping[str, object]) -> str:
     lines += _tried(choice)
     if choice.left:
         names = ", ".join("+".join(parts) for parts in choice.left)
-        given = {**options, "seconds": _rounded_up(fitted.for_all)} if fitted.for_all else {}
-        lines.append(f"left out for time: {names}; to try them: {_command(given) if given else 'more --seconds'}")
+        longer = _command({**options, "seconds": _rounded_up(fitted.for_all)})
+        lines.append(f"left out for time: {names}; to try them: {longer}")
     taken = ", ".join(f"{'+'.join(parts)} with strength {strength:g}" for parts, strength in choice.members)
     lines.append(f"taken: {taken}" if len(choice.members) == 1 else f"taken, their mean: {taken}")
     lines.append(f"on your labels: {judged(choice, fitted.blocks)}")
