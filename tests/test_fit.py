@@ -277,7 +277,7 @@ def test_the_same_call_and_the_choice_given_back_give_the_same_bytes(
     monkeypatch.setattr(module, "candidates", lambda: own)
     monkeypatch.setattr(module, "STRENGTHS", (0.003, 0.1))
     for name in ("one", "two"):
-        pixelnet.fit(folder, tmp_path / name, seconds=100)
+        pixelnet.fit(folder, tmp_path / name, seconds=1000)
     note = json.loads((tmp_path / "one" / "config.json").read_text())["fit"]
     assert note["features"] == ["filters", "edges@0.5"]
     given = {"features": ",".join(note["features"]), "strength": note["strength"]}

@@ -200,7 +200,7 @@ def test_a_choice_is_judged_by_choosing_within_the_folds(monkeypatch: pytest.Mon
     tried = [("filters",), ("edges", "filters")]
     monkeypatch.setattr(module, "candidates", lambda: tried)
     session = made(3)
-    session.choose(60)
+    session.choose(1000)
     assert {parts for parts, _ in session._choice.members} == set(tried)
     calls = []
     choose = module.choose

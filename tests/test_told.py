@@ -33,7 +33,8 @@ def test_the_command_that_is_printed_repeats_the_fit(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "candidates", lambda: [("filters",), ("edges@0.5", "filters")])
-    assert main(["fit", "--data", str(folder), "--out", str(tmp_path / "m"), "--priors", "labels"]) == 0
+    options = ["--priors", "labels", "--seconds", "1000"]  # so that nothing is left out
+    assert main(["fit", "--data", str(folder), "--out", str(tmp_path / "m"), *options]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("learnt from ")
     assert printed[1].startswith("tried, each with its best strength")
@@ -138,9 +139,9 @@ def test_what_no_time_was_for_is_named_with_the_command_that_tries_it(
 ) -> None:
     monkeypatch.setattr(module, "candidates", lambda: [("filters",), ("edges@2", "filters"), ("edges",)])
     monkeypatch.setattr("pixelnet.learning.parts.pace", lambda part, channels: 1.0 if part == "edges@2" else 1e-9)
-    fitted = fit_noted(folder, seconds=60)
+    fitted = fit_noted(folder, seconds=1000)
     assert fitted.choice.left == (("edges@2", "filters"),)
-    (line,) = [line for line in told(fitted, {**OPTIONS, "seconds": 60.0}).splitlines() if "left out" in line]
+    (line,) = [line for line in told(fitted, {**OPTIONS, "seconds": 1000.0}).splitlines() if "left out" in line]
     said, command = line.split("; to try them: ")
     assert said == "left out for time: edges@2+filters"
     words = shlex.split(command)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from pixelnet.learning.logistic import Problem, balanced, log_chances, mean
+from pixelnet.nn.networks import FILTERS
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)  # of the prior on standardized features; the weakest last
 MEMBERS = 3  # candidates whose mean is taken
@@ -24,6 +25,9 @@ FOLDS = 5  # at most
 MOST_POINTS = 3000  # that a choice is made on
 WARMEST = 4.0  # logits are at most so many times what they were, or as small a part, when they are set right
 FARTHEST = 1.25, 0.05  # times the best one's log probability, and so much more, that a member's may be
+# What describing a pixel costs, beside filters: a network that sees images as they are, and one that sees them
+# magnified by two, which has four times the pixels. Rough figures, of a CPU, for what no time is left to find out.
+PLAIN, MAGNIFIED = 0.7, 3.0
 
 Parts = tuple[str, ...]
 
@@ -123,13 +127,14 @@ def choose(
         return Choice(tuple(default))
     fits = len(folds) * (len(folds) + 1) / 2
     trials: list[Trial] = []
+    unit = 0.0  # what filters take
     left: dict[Parts, float] = {}  # those that no time is for, and what each would take
-    pace = again = (
-        0.0  # seconds that the last one's fits took, for each feature; that one of them takes, for each point
-    )
+    # Seconds that the last one's fits took, for each feature; and that one of them takes, for each point.
+    pace = again = 0.0
     for parts, strengths in candidates:
         if trials:
-            takes = table.seconds(parts) + pace * table.width(parts)
+            late = time.monotonic() - start > seconds
+            takes = unit * cost(parts) if late else table.seconds(parts) + pace * table.width(parts)
             last = (most or len(candidates)) * again * len(table.labels)
             if time.monotonic() - start + takes + last > seconds:
                 left[parts] = takes
@@ -138,6 +143,7 @@ def choose(
         begun = time.monotonic()
         trials += _try(table, points, folds, parts, strengths, features)
         pace = (time.monotonic() - begun) / features.shape[1]
+        unit = unit or (time.monotonic() - start) / cost(parts)
         again = max(again, pace * features.shape[1] / (fits * len(points)))
     enough = time.monotonic() - start + sum(left.values()) if left else 0.0
     trials.sort(key=lambda trial: -trial.score)
@@ -237,6 +243,11 @@ def _nested(
         own = of == fold
         found.append(recall(mean([trial.held for trial in best])[own], labels[own]))
     return tuple(found)
+
+
+def cost(parts: Parts) -> float:
+    """What describing a pixel takes, beside the filters alone; a rough figure."""
+    return 1 + sum(MAGNIFIED if "@" in part else PLAIN for part in parts if part != FILTERS)
 
 
 def behind(parts: Parts) -> float:

@@ -111,8 +111,8 @@ class Session:
         if priors not in get_args(Priors):
             raise InputError(f"priors are {priors!r}; give estimated, labels or equal")
         self.images, self.priors = Images(images), priors
-        images, sizes = self.images, self.images.sizes
-        self.maps = Maps(images.__getitem__, sizes.__getitem__, len(images.channels), images.ranges, memory)
+        own = self.images
+        self.maps = Maps(own.__getitem__, own.sizes.__getitem__, len(own.channels), own.ranges, memory)
         self.strokes = Strokes(self.images, self.maps, self.class_names)
         self._choice = Choice(tuple(default()))
         self._tried: list[tuple[Parts, Sequence[float]]] = []  # what was chosen from
