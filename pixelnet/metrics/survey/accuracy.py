@@ -1,0 +1,97 @@
+"""Scores of a map of classes, estimated from the classes found at a sample of its pixels.
+
+Every score is a function of totals over all pixels: how many are of a class and called so (hits), of it, called it, and
+all. By its derivatives a sample's own part in the score is known, its influence, and the score's variance is that of
+the total of influences (Taylor linearization; Saerndal et al. 1992, section 5.5). Of ratios this is Cochran (1977),
+section 6.13; with the map's classes as strata it is Olofsson et al. (2014), equations 4 to 11, and with any strata
+Stehman (2014).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+NAMES = ("overall", "miou", "iou", "dice", "area", "users", "producers")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores and their influences.
+
+    names: (Q,), each with its class, or None of all classes. values: (..., Q), shares in 0..1; NaN where a class is
+    neither found nor mapped. influences: (..., n, Q), whose variance as totals is the values'.
+    """
+
+    names: tuple[tuple[str, int | None], ...]
+    values: np.ndarray
+    influences: np.ndarray
+
+
+def counted(mapped: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
+    """What each sample adds to the totals: (..., n, 3 K + 1), hits, of the class, called it, and 1.
+
+    mapped, truth: (..., n) ids from 0 to K - 1.
+    """
+    ids = np.arange(classes)
+    called, true = mapped[..., None] == ids, truth[..., None] == ids
+    return _stacked(called & true, true, called)
+
+
+def expected(mapped: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The same as a model expects it: (..., n, 3 K + 1). probabilities: (..., n, K)."""
+    called = mapped[..., None] == np.arange(probabilities.shape[-1])
+    return _stacked(called * probabilities, probabilities, called)
+
+
+def _stacked(hits: np.ndarray, true: np.ndarray, called: np.ndarray) -> np.ndarray:
+    ones = np.ones((*hits.shape[:-1], 1))
+    return np.concatenate([hits, true, called, ones], axis=-1, dtype=np.float64)
+
+
+def scores(
+    totals: np.ndarray, values: np.ndarray, names: Sequence[str] = NAMES, averaged: np.ndarray | None = None
+) -> Scores:
+    """Scores of totals (..., 3 K + 1), with the influences of values (..., n, 3 K + 1).
+
+    overall: the share of pixels that are right. iou, dice, area (the share of pixels that are of a class), users (the
+    share of what is called it that is: precision) and producers (the share of it that is called so: recall) are of each
+    class. miou: the mean IoU of `averaged`, (K,) bool; None for the classes that were found or mapped.
+    """
+    classes = (totals.shape[-1] - 1) // 3
+    hits, true, called = (totals[..., k * classes : (k + 1) * classes] for k in range(3))
+    own_hits, own_true, own_called = (values[..., k * classes : (k + 1) * classes] for k in range(3))
+    every, own = totals[..., -1:], values[..., -1:]
+    union = true + called - hits
+    parts = {
+        "overall": _ratio(hits.sum(-1, keepdims=True), every, own_hits.sum(-1, keepdims=True), own),
+        "iou": _ratio(hits, union, own_hits, own_true + own_called - own_hits),
+        "dice": _ratio(2 * hits, true + called, 2 * own_hits, own_true + own_called),
+        "area": _ratio(true, every, own_true, own),
+        "users": _ratio(hits, called, own_hits, own_called),
+        "producers": _ratio(hits, true, own_hits, own_true),
+    }
+    if "miou" in names:
+        parts["miou"] = _mean(*parts["iou"], (union > 0) if averaged is None else (union > 0) & averaged)
+    found = [parts[name] for name in names]
+    labels = [
+        (name, None if name in ("overall", "miou") else k) for name in names for k in range(parts[name][0].shape[-1])
+    ]
+    return Scores(tuple(labels), *(np.concatenate([one[side] for one in found], axis=-1) for side in range(2)))
+
+
+def _ratio(y: np.ndarray, x: np.ndarray, own_y: np.ndarray, own_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """y / x, NaN where x is 0, and the influences (y_i - R x_i) / x."""
+    there = x > 0
+    below = np.where(there, x, 1)
+    value = y / below
+    influence = (own_y - value[..., None, :] * own_x) / below[..., None, :]
+    return np.where(there, value, np.nan), np.where(there[..., None, :], influence, 0)
+
+
+def _mean(values: np.ndarray, influences: np.ndarray, taken: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean over the classes that are taken, and its influences: the joint (delta) form."""
+    number = taken.sum(axis=-1, keepdims=True)
+    share = taken / np.maximum(number, 1)
+    mean = (np.where(taken, values, 0) * share).sum(axis=-1, keepdims=True)
+    return np.where(number > 0, mean, np.nan), (influences * share[..., None, :]).sum(axis=-1, keepdims=True)

@@ -1,0 +1,44 @@
+"""Intervals of an estimated share: a value, its variance, and how many samples know of it -> low and high."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import t as student
+
+LEVEL = 0.95
+
+
+def wald(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """value +- t s, cut at 0 and 1."""
+    reach = _times(freedom) * np.sqrt(variance)
+    return np.clip(value - reach, 0, 1), np.clip(value + reach, 0, 1)
+
+
+def logistic(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same on the scale log(p / (1 - p)), which has no ends; where the value is at an end it is Wilson's."""
+    inside = (value > 0) & (value < 1)
+    safe = np.where(inside, value, 0.5)
+    reach = _times(freedom) * np.sqrt(variance) / (safe * (1 - safe))
+    low, high = expit(logit(safe) - reach), expit(logit(safe) + reach)
+    ends = wilson(value, variance, freedom)
+    return np.where(inside, low, ends[0]), np.where(inside, high, ends[1])
+
+
+def wilson(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's (1927), of as many independent draws as would have that variance (Kish's effective size)."""
+    value = np.clip(value, 0, 1)
+    spread = value * (1 - value)
+    effective = np.divide(spread, variance, out=np.array(freedom, np.float64) + 1, where=(variance > 0) & (spread > 0))
+    z2 = _times(freedom) ** 2
+    middle = (value + z2 / (2 * effective)) / (1 + z2 / effective)
+    reach = np.sqrt(z2 * (spread / effective + z2 / (4 * effective**2))) / (1 + z2 / effective)
+    return np.clip(middle - reach, 0, 1), np.clip(middle + reach, 0, 1)
+
+
+def _times(freedom: np.ndarray) -> np.ndarray:
+    return student.ppf((1 + LEVEL) / 2, np.maximum(freedom, 1))
+
+
+Interval = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+INTERVALS: dict[str, Interval] = {"wald": wald, "logit": logistic, "wilson": wilson}
