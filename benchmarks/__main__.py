@@ -10,8 +10,9 @@
     growth     with the image, the pixels sampled, the channels -> docs/results/speed.png
 
 Seconds to a given mean IoU take hours and have a command of their own, `python -m benchmarks.accuracy`; so have scores
-learnt from few labels, and from all in a given time, beside peers: `python -m benchmarks learner --help`. `python -m
-recipes results` writes the table in docs/results.md. Nothing else should run on the machine meanwhile.
+learnt from few labels, and from all in a given time, beside peers: `python -m benchmarks learner --help`; and the
+surveys of `pixelnet measure`: `python -m benchmarks measure --help`. `python -m recipes results` writes the table in
+docs/results.md. Nothing else should run on the machine meanwhile.
 """
 
 import sys
@@ -26,6 +27,7 @@ from benchmarks.adaptive import adaptive
 from benchmarks.dense import dense
 from benchmarks.growth import growth
 from benchmarks.learner.command import main as learner
+from benchmarks.measure.command import main as surveys
 from benchmarks.memory import memory
 from benchmarks.networks import NETWORKS
 from benchmarks.reading import reading
@@ -85,6 +87,8 @@ def measure(arguments: Arguments) -> None:
 def main() -> int:
     if sys.argv[1:2] == ["learner"]:
         return learner(sys.argv[2:])
+    if sys.argv[1:2] == ["measure"]:
+        return surveys(sys.argv[2:])
     arguments = tyro.cli(Arguments, description=__doc__)
     return as_command(lambda: measure(arguments))
 
