@@ -16,6 +16,7 @@ import tyro
 import pixelnet
 from pixelnet.config import TrainConfig, read_list
 from pixelnet.errors import InputError, printable
+from pixelnet.measure.command import Measure
 from pixelnet.signals import Stopped, heeded
 
 Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.py, which is not loaded for --help
@@ -301,6 +302,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": Evaluate,
     "predict": Predict,
     "models": Models,
+    "measure": Measure,
 }
 
 

@@ -95,6 +95,8 @@ def results() -> None:
 
 
 def _body(row: dict[str, Any]) -> str:
+    if "page" in row:  # thousands of rows, which a page of their own sums up
+        return f"{row['what']} They are summed up in [{row['page']}]({row['page']}). `{row['command']}`\n\n"
     return _experiment(row) if "runs" in row else _table(row) if "rows" in row else _run(row)
 
 

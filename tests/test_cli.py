@@ -160,7 +160,7 @@ def test_arguments_that_make_no_command_exit_with_2(arguments: list[str]) -> Non
     assert stopped.value.code == 2
 
 
-@pytest.mark.parametrize("command", ["demo", "check", "fit", "train", "evaluate", "predict", "models"])
+@pytest.mark.parametrize("command", ["demo", "check", "fit", "train", "evaluate", "predict", "models", "measure"])
 def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
@@ -172,6 +172,7 @@ def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str
         "train": "--checkpoint-every",
         "evaluate": "--json",
         "models": "card",
+        "measure": "--target-class",
     }
     assert options.get(command, "--points") in capsys.readouterr().out
 

@@ -31,6 +31,7 @@ ORDER = [
     {"label_errors"},
     {"learning"},
     {"training"},
+    {"measure"},
     {"demo"},
     {"cli"},
     {"__main__"},
@@ -42,7 +43,7 @@ DOORS = {("model", "encode"): "inference.encoded", ("model", "save"): "runs.chec
 FREE_OF_TORCH = ("dataset", "folder/__init__", "camvid", "scenes/__init__")
 OWNERS = {
     "timm": {"nn"},
-    "tyro": {"cli"},
+    "tyro": {"cli", "measure.command"},
     "accelerate": {"training", "evaluation", "runs"},
     "matplotlib": {"report"},
     "safetensors": {"nn.pretrained", "runs.checkpoint"},

@@ -65,7 +65,7 @@ def keep(found: Sequence[Row], name: str, arguments: Arguments) -> None:
         "name": "measure",
         "what": WHAT,
         "command": "python -m benchmarks measure",
-        "surveys": arguments.surveys,
+        "page": "measure.md",
         "picture": "coverage of the intervals, and how many times as many pixels uniform sampling takes",
     }
     lines = ",\n".join(json.dumps(row) for row in every)

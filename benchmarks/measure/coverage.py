@@ -11,11 +11,12 @@ from benchmarks.measure.simulate import (
     Estimates,
     Frame,
     Sample,
+    answers,
     estimate,
     two_stage,
 )
 from pixelnet.errors import InputError
-from pixelnet.metrics.survey.accuracy import counted, expected, scores
+from pixelnet.metrics.survey.accuracy import scores
 from pixelnet.metrics.survey.assisted import residuals
 from pixelnet.metrics.survey.bounds import INTERVALS, LEVEL
 from pixelnet.metrics.survey.designs import Stratified
@@ -45,31 +46,46 @@ def rows_of(frame: Frame, budget: int, design: str, surveys: int, population: st
         strata = frame.stratified("uniform" if staged else design, budget)
     except InputError:
         return []
-    averaged = strata.expected >= ENOUGH
+    common = strata.expected >= ENOUGH
     if staged:
         samples = two_stage(frame, budget, surveys, rng, of_images)
     else:
         samples = (strata.samples_of_images if of_images else strata.samples)(surveys, rng)
-    ways = ["direct"] if staged else list(ASSISTED)
+    ways = ["direct"] if staged else list(ASSISTED)[: 2 if of_images else 3]
+    told = {how: frame.union > 0 if (design, how) == DEFAULT[:2] else common for how in ways}
     found: dict[str, list[Estimates]] = {how: [] for how in ways}
     drawn: list[tuple[np.ndarray, np.ndarray]] = []
     for sample in samples:
         for how in ways:
-            found[how].append(estimate(frame, sample, how, averaged, of_images))
+            found[how].append(estimate(frame, sample, how, told[how], common, of_images))
         if design == DEFAULT[0] and not of_images:
-            drawn.append(bootstrap(frame, sample, averaged, rng))
-    uniform = curve(frame, budget, averaged)
+            drawn.append(bootstrap(frame, sample, common, rng))
+    uniform = None if of_images else curve(frame, budget, common)
     about = {"data": frame.population.name, "population": population, "design": design, "budget": budget}
     result = []
     for how, parts in found.items():
         bounds = {
             name: _joined([interval(own.values, *rest) for own, *rest in parts]) for name, interval in listed(design)
         }
-        if drawn and how == DEFAULT[1]:
-            bounds["bootstrap"] = _joined(drawn)
         values = np.concatenate([own.values for own, *_ in parts])
-        result += _rows(frame, about, how, parts[0][0].names, values, bounds, averaged, uniform)
+        result += _rows(frame, about, how, (told[how], common), values, bounds, uniform)
+        if drawn and how == DEFAULT[1]:
+            ends = {"bootstrap": _joined(drawn)}
+            kept = _columns(told[how], common)
+            result += _rows(frame, about, how, (common, common), values[:, kept], ends, uniform)
     return result
+
+
+def _columns(told: np.ndarray, common: np.ndarray) -> list[int]:
+    """Where the quantities of the common classes are among those of the classes that are told."""
+    every = quantities(told)
+    return [every.index(one) for one in quantities(common)]
+
+
+def quantities(told: np.ndarray) -> list[tuple[str, int | None]]:
+    """The columns of scores of these classes, the last, of all others, among them as class K."""
+    classes = [*np.flatnonzero(told).tolist(), len(told)]
+    return [("overall", None), ("miou", None), *(("iou", k) for k in classes), *(("area", k) for k in classes)]
 
 
 def listed(design: str) -> list[tuple[str, Any]]:
@@ -86,61 +102,69 @@ def _rows(
     frame: Frame,
     about: Row,
     how: str,
-    names: Sequence[tuple[str, int | None]],
+    told: tuple[np.ndarray, np.ndarray],
     values: np.ndarray,
     bounds: dict[str, tuple[np.ndarray, np.ndarray]],
-    averaged: np.ndarray,
-    uniform: tuple[np.ndarray, np.ndarray],
+    uniform: tuple[np.ndarray, np.ndarray] | None,
 ) -> list[Row]:
-    truth = scores(frame.truth, np.zeros((1, len(frame.truth))), QUANTITIES, averaged).values
-    result = []
+    """told: the classes that values are of, and the common ones among them, which alone have a mean IoU."""
+    names, result = quantities(told[0]), []
+    truth = _truth(frame, told[1])
     for q, (name, k) in enumerate(names):
-        if np.isnan(truth[q]):
+        if k == frame.classes or np.isnan(truth[name, k]):
             continue
-        own = values[:, q]
-        error = float(np.sqrt(np.nanmean((own - truth[q]) ** 2))) if np.isfinite(own).any() else np.nan
-        saved = _saved(error, uniform[1][:, q], uniform[0]) / about["budget"]
+        own, real = values[:, q], truth[name, k]
+        error = float(np.sqrt(np.nanmean((own - real) ** 2)))
         for interval, (low, high) in bounds.items():
-            held = (low[:, q] <= truth[q] + 1e-12) & (truth[q] - 1e-12 <= high[:, q])
+            held = (low[:, q] <= real + 1e-12) & (real - 1e-12 <= high[:, q])
+            saved = None if uniform is None or (k is not None and not told[1][k]) else _saved(error, uniform, (name, k))
             row = about | {
                 "estimator": f"{how}, {interval}",
                 "default": (about["design"], how, interval) == DEFAULT,
                 "quantity": name if k is None else f"{name} of {frame.population.class_names[k]}",
-                "rare": bool(k is not None and not averaged[k]),
+                "rare": bool(k is not None and not told[1][k]),
                 "coverage": round(float(held.mean()), 4),
-                "half_width": _short(
-                    np.nanmean(high[:, q] - low[:, q]) / 2 if np.isfinite(low[:, q]).any() else np.nan
-                ),
+                "half_width": _short(np.nanmean(high[:, q] - low[:, q]) / 2),
                 "rmse": _short(error),
-                "saved": None if about["population"] == IMAGES else _short(saved),
+                "saved": None if saved is None else _short(saved / about["budget"]),
+                "surveys": len(own),
             }
             result.append(row)
     return result
+
+
+def _truth(frame: Frame, common: np.ndarray) -> dict[tuple[str, int | None], float]:
+    found = scores(frame.truth, np.zeros((1, len(frame.truth))), QUANTITIES, common)
+    return dict(zip(found.names, found.values.tolist(), strict=True))
 
 
 def _short(value: float) -> float | None:
     return float(f"{value:.3g}") if np.isfinite(value) else None
 
 
-def curve(frame: Frame, budget: int, averaged: np.ndarray, surveys: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """(G,) budgets and (G, Q) the true errors of uniform sampling with them: scores of the sampled confusion matrix."""
+Curve = tuple[np.ndarray, dict[tuple[str, int | None], np.ndarray]]
+
+
+def curve(frame: Frame, budget: int, common: np.ndarray, surveys: int = 500) -> Curve:
+    """(G,) budgets and, by quantity, (G,) the true errors of uniform sampling: of the sampled confusion matrix."""
     rng, classes = np.random.default_rng(budget), frame.classes
-    truth = scores(frame.truth, np.zeros((1, len(frame.truth))), QUANTITIES, averaged).values
+    truth = np.array(list(_truth(frame, common).values()))
     budgets = np.unique(np.maximum(2, np.round(TIMES * budget).astype(int)))
     chances, errors = frame.confusion.ravel() / frame.confusion.sum(), []
     for number in budgets:
         found = rng.multinomial(number, chances, size=surveys).reshape(surveys, classes, classes).astype(np.float64)
         hits = np.einsum("skk->sk", found)
         totals = np.concatenate([hits, found.sum(2), found.sum(1), np.full((surveys, 1), float(number))], axis=1)
-        own = scores(totals, np.zeros((surveys, 1, totals.shape[1])), QUANTITIES, averaged).values
-        square = (own - truth) ** 2
+        own = scores(totals, np.zeros((surveys, 1, totals.shape[1])), QUANTITIES, common)
+        square = (own.values - truth) ** 2
         known = np.isfinite(square).sum(axis=0)
         errors.append(np.sqrt(np.where(known > 0, np.nansum(square, axis=0) / np.maximum(known, 1), np.nan)))
-    return budgets, np.stack(errors)
+    return budgets, dict(zip(own.names, np.stack(errors, axis=1), strict=True))
 
 
-def _saved(error: float, errors: np.ndarray, budgets: np.ndarray) -> float:
+def _saved(error: float, uniform: Curve, name: tuple[str, int | None]) -> float:
     """How many samples uniform sampling takes for that error, within what was tried."""
+    budgets, errors = uniform[0], uniform[1][name]
     if not (error > 0 and np.isfinite(errors).all() and (errors > 0).all()):
         return np.nan
     falling = np.minimum.accumulate(errors)
@@ -148,25 +172,24 @@ def _saved(error: float, errors: np.ndarray, budgets: np.ndarray) -> float:
 
 
 def bootstrap(
-    frame: Frame, sample: Sample, averaged: np.ndarray, rng: np.random.Generator
+    frame: Frame, sample: Sample, told: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """The percentile interval of the stratified bootstrap, of n_h - 1 draws a stratum (Rao and Wu 1988)."""
     assert isinstance(sample.design, Stratified)
-    found, design = frame.population, sample.design
-    values = counted(found.mapped[sample.pixels], found.truth[sample.pixels], frame.classes)
-    foreseen = expected(found.mapped[sample.pixels], found.probabilities[sample.pixels].astype(np.float64))
-    _, left = residuals(values, foreseen, sample.foreseen, design)
+    design = sample.design
+    values, foreseen, over_all = answers(frame, sample, told)
+    _, left = residuals(values, foreseen, over_all, design)
     times = np.concatenate(
         [
-            rng.multinomial(count - 1, np.full(count, 1 / count), RESAMPLES) * (count / (count - 1))
+            rng.multinomial(count - 1, np.full(count, 1 / count), RESAMPLES) * (count / max(1, count - 1))
             for count in design.counts
         ],
         axis=1,
     )
     weights = (times * design.weights).astype(np.float32)
-    low, high = [], []
+    averaged, low, high = np.arange(told.sum() + 1) < told.sum(), [], []
     for own in left:
-        totals = sample.foreseen + weights @ own.astype(np.float32)
+        totals = over_all + weights @ own.astype(np.float32)
         drawn = scores(totals, np.zeros((RESAMPLES, 1, totals.shape[1])), QUANTITIES, averaged).values
         ends = np.quantile(np.nan_to_num(drawn, nan=0.5), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         low.append(ends[0])

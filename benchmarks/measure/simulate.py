@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from benchmarks.measure.populations import Population
-from pixelnet.metrics.survey.accuracy import Scores, counted, expected, scores
+from pixelnet.metrics.survey.accuracy import Scores, counted, doubts, expected, scores
 from pixelnet.metrics.survey.allocation import allocate
 from pixelnet.metrics.survey.assisted import residuals
 from pixelnet.metrics.survey.designs import ENDLESS, Design, Stratified, TwoStage, between_images, draw
-from pixelnet.metrics.survey.strata import Cells, cell_of, cells, planned
+from pixelnet.metrics.survey.strata import UNSURE, Cells, cell_of, cells, mistrusted, planned
 
 QUANTITIES = ("overall", "miou", "iou", "area")
 BATCH = 3_000_000  # numbers of an array
@@ -152,18 +153,29 @@ def batches(surveys: int, samples: int, classes: int) -> Iterator[int]:
         yield min(most, surveys - start)
 
 
-def estimate(frame: Frame, sample: Sample, how: str, averaged: np.ndarray, of_images: bool = False) -> Estimates:
-    """Scores by an estimator, their variance and its degrees of freedom."""
-    found = frame.population
-    values = counted(found.mapped[sample.pixels], found.truth[sample.pixels], frame.classes)
+def estimate(
+    frame: Frame, sample: Sample, how: str, told: np.ndarray, common: np.ndarray, of_images: bool = False
+) -> Estimates:
+    """Scores by an estimator, their variance and its degrees of freedom.
+
+    told: (K,) bool, the classes that scores are of; the others are added up into one more, which saves most of the time
+    where they are many. common: (K,) bool, those of them that mean IoU is of.
+    """
+    values, foreseen, over_all = answers(frame, sample, told)
     totals, left = sample.design.total(values), values
     tuned = ASSISTED[how]
     if tuned is not None:
         assert isinstance(sample.design, Stratified)
-        foreseen = expected(found.mapped[sample.pixels], found.probabilities[sample.pixels].astype(np.float64))
-        totals, left = residuals(values, foreseen, sample.foreseen, sample.design, tuned)
+        totals, left = residuals(values, foreseen, over_all, sample.design, tuned)
+    averaged = np.append(common[told], False)
     own = scores(totals, left, QUANTITIES, averaged)
-    variance, freedom = sample.design.variance(own.influences), sample.design.freedom(own.influences)
+    unsure = None
+    if isinstance(sample.design, Stratified):
+        one = together(told)[: frame.classes, : told.sum() + 1]
+        said = one.argmax(axis=1)[frame.population.mapped[sample.pixels]]
+        chances = frame.population.probabilities[sample.pixels].astype(np.float64) @ one
+        unsure = doubts(totals, said, mistrusted(chances, over_all[..., None, :], UNSURE), QUANTITIES, averaged)
+    variance, freedom = sample.design.variance(own.influences, unsure), sample.design.freedom(own.influences, unsure)
     if of_images and isinstance(sample.design, Stratified):
         assert sample.image is not None
         whole = scores(totals, values, QUANTITIES, averaged)
@@ -173,3 +185,18 @@ def estimate(frame: Frame, sample: Sample, how: str, averaged: np.ndarray, of_im
         freedom = np.divide(both**2, parts, out=np.array(freedom), where=parts > 0)
         variance = both
     return own, variance, freedom
+
+
+def answers(frame: Frame, sample: Sample, told: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What was found at the samples, what the model foresaw there, and of all: (S, n, 3 J + 1) and (..., 3 J + 1)."""
+    found, into = frame.population, together(told)
+    values = counted(found.mapped[sample.pixels], found.truth[sample.pixels], frame.classes)
+    foreseen = expected(found.mapped[sample.pixels], found.probabilities[sample.pixels].astype(np.float64))
+    return values @ into, foreseen @ into, sample.foreseen @ into
+
+
+def together(told: np.ndarray) -> np.ndarray:
+    """(3 K + 1, 3 J + 1): classes (K,) that are told each for itself, all others as one more, the last of J."""
+    places = np.where(told, np.cumsum(told) - 1, told.sum())
+    one = (places[:, None] == np.arange(told.sum() + 1)).astype(np.float64)
+    return block_diag(one, one, one, 1)

@@ -80,6 +80,37 @@ def scores(
     return Scores(tuple(labels), *(np.concatenate([one[side] for one in found], axis=-1) for side in range(2)))
 
 
+def doubts(
+    totals: np.ndarray,
+    mapped: np.ndarray,
+    chances: np.ndarray,
+    names: Sequence[str] = NAMES,
+    averaged: np.ndarray | None = None,
+) -> np.ndarray:
+    """What the variance of each influence would be, were the class drawn by chances: (..., n, Q), as of `scores`.
+
+    mapped: (..., n). chances: (..., n, K), of each class at each sample.
+    """
+    classes = chances.shape[-1]
+    called = mapped[..., None] == np.arange(classes)
+    # An influence is linear in what is counted: this is how far it moves where a pixel turns out to be of a class.
+    turned = _stacked(called, np.ones_like(chances), np.zeros_like(chances))
+    turned[..., -1] = 0
+    own = chances * (1 - chances)
+    said = np.take_along_axis(own, mapped[..., None], axis=-1)
+    parts = []
+    for name in names:
+        moved = scores(totals, turned, ("iou",) if name == "miou" else (name,), averaged).influences
+        if name == "miou":
+            taken = np.ones(classes, bool) if averaged is None else averaged
+            moved = moved * taken / max(1, taken.sum())
+            mean = (chances * moved).sum(axis=-1, keepdims=True)
+            parts.append((chances * moved**2).sum(axis=-1, keepdims=True) - mean**2)
+        else:
+            parts.append((said if name == "overall" else own) * moved**2)
+    return np.concatenate(parts, axis=-1)
+
+
 def _ratio(y: np.ndarray, x: np.ndarray, own_y: np.ndarray, own_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """y / x, NaN where x is 0, and the influences (y_i - R x_i) / x."""
     there = x > 0

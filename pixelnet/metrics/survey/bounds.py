@@ -9,10 +9,16 @@ from scipy.stats import t as student
 LEVEL = 0.95
 
 
-def wald(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """value +- t s, cut at 0 and 1."""
+def plain(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """value +- t s, for what is no share."""
     reach = _times(freedom) * np.sqrt(variance)
-    return np.clip(value - reach, 0, 1), np.clip(value + reach, 0, 1)
+    return value - reach, value + reach
+
+
+def wald(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, cut at 0 and 1."""
+    low, high = plain(value, variance, freedom)
+    return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
 def logistic(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,10 +21,13 @@ class Design(Protocol):
     def total(self, values: np.ndarray) -> np.ndarray:
         """(..., Q): their sum over all N pixels, estimated without bias."""
 
-    def variance(self, values: np.ndarray) -> np.ndarray:
-        """(..., Q): the variance of that estimate over draws of this design, estimated."""
+    def variance(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
+        """(..., Q): the variance of that estimate over draws of this design, estimated.
 
-    def freedom(self, values: np.ndarray) -> np.ndarray:
+        doubts: (..., n, Q), what the variance of each value would be, were a model right; see `Stratified.spread`.
+        """
+
+    def freedom(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
         """(..., Q): how many degrees of freedom that variance has (Satterthwaite 1946)."""
 
 
@@ -72,18 +75,26 @@ class Stratified:
     def total(self, values: np.ndarray) -> np.ndarray:
         return np.einsum("...n,...nq->...q", self.weights, values)
 
-    def spread(self, values: np.ndarray) -> np.ndarray:
-        """(..., H, Q): the variance within each stratum, n - 1 in its denominator."""
-        means = self.sums(values) / self.counts[:, None]
-        off = values - means[..., self.stratum, :]
-        return self.sums(off**2) / np.maximum(self.counts - 1, 1)[:, None]
+    def spread(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
+        """(..., H, Q): the variance within each stratum, n - 1 in its denominator.
 
-    def variance(self, values: np.ndarray) -> np.ndarray:
-        return np.einsum("...h,...hq->...q", self.factors, self.spread(values))
+        With doubts one observation more: that a model expects such a spread. Five samples that are all right do not
+        prove that the stratum is; without it their variance would be 0, and the interval too short.
+        """
+        counts = self.counts[:, None]
+        off = values - (self.sums(values) / counts)[..., self.stratum, :]
+        squares = self.sums(off**2)
+        if doubts is None:
+            return squares / np.maximum(counts - 1, 1)
+        return (squares + self.sums(doubts) / counts) / counts
 
-    def freedom(self, values: np.ndarray) -> np.ndarray:
-        parts = self.factors[..., None] * self.spread(values)
-        below = (parts**2 / np.maximum(self.counts - 1, 1)[:, None]).sum(axis=-2)
+    def variance(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
+        return np.einsum("...h,...hq->...q", self.factors, self.spread(values, doubts))
+
+    def freedom(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
+        parts = self.factors[..., None] * self.spread(values, doubts)
+        free = np.maximum(self.counts - (doubts is None), 1)[:, None]
+        below = (parts**2 / free).sum(axis=-2)
         most = np.full(below.shape, float(max(1, len(self.stratum) - self.sizes.shape[-1])))
         return np.divide(parts.sum(axis=-2) ** 2, below, out=most, where=below > 0)
 
@@ -116,13 +127,13 @@ class TwoStage:
     def total(self, values: np.ndarray) -> np.ndarray:
         return np.einsum("...n,...nq->...q", self.weights, values)
 
-    def variance(self, values: np.ndarray) -> np.ndarray:
+    def variance(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
         drawn = self.sizes.shape[-1]
         each = self.within.sums(self.within.weights[..., None] * values)
         between = self.images**2 * (1 - drawn / self.images) / drawn * each.var(axis=-2, ddof=1)
-        return between + self.images / drawn * self.within.variance(values)
+        return between + self.images / drawn * self.within.variance(values, doubts)
 
-    def freedom(self, values: np.ndarray) -> np.ndarray:
+    def freedom(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
         return np.full(values.shape[:-2] + values.shape[-1:], float(self.sizes.shape[-1] - 1))
 
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pixelnet.errors import InputError
 from pixelnet.metrics.survey.allocation import allocate
 
 DOUBTS = 2.0 ** -np.arange(0.5, 12.5, 0.5)  # the cells' limits, from the most doubt down
 OVERALL = 0.2  # what overall accuracy counts for, beside mean IoU
-MISTRUST = 0.03  # of a model's word: the share of pixels that are taken to be of any class
+MISTRUST = 0.05  # of a model's word: the share of pixels that are taken to be of any class
+UNSURE = 0.01  # the same where it widens intervals: what a model that is never wrong is still not believed
+Z = 1.96  # standard errors in half of a 95 % interval
 PER_STRATUM = 5  # samples
 ENOUGH = 20  # samples that a class is to have, in truth or map, for its scores to be told
 
@@ -77,6 +80,42 @@ def samples_expected(found: Cells, of_cell: np.ndarray, chances: np.ndarray) -> 
     return called + of_class - np.einsum("kbk,kb->k", found.expected, each)
 
 
+def needed(found: Cells, half_width: float, of: int | None = None) -> int:
+    """How many samples give a 95 % interval of this half-width, for overall accuracy or the IoU of class `of`.
+
+    Olofsson et al. (2014), equation 13, with cells of class and doubt as strata, and the model's own probabilities in
+    place of a guess: it is right if these are, and if samples are allocated for this score alone.
+    """
+    chances = _chances(found)
+    if of is None:
+        hits = np.einsum("kbk->kb", chances)
+        part = hits * (1 - hits)
+    else:
+        total = (chances * found.number[..., None]).sum(axis=(0, 1))[of]
+        right = (chances[of, :, of] * found.number[of]).sum()
+        union = total + found.number[of].sum() - right
+        if union <= 0:
+            raise InputError("the class is neither mapped nor expected anywhere, so its IoU has no sample size")
+        own = chances[..., of] * (1 - chances[..., of]) * (right / union) ** 2
+        own[of] = chances[of, :, of] * (1 - chances[of, :, of])
+        part = own * (found.number.sum() / union) ** 2
+    shares = found.number / found.number.sum()
+    return int(np.ceil(((shares * np.sqrt(part)).sum() / (half_width / Z)) ** 2))
+
+
+def _chances(found: Cells) -> np.ndarray:
+    """(K, B, K): the mean probabilities in each cell, with some mistrust."""
+    return mistrusted(found.expected / np.maximum(found.number, 1)[..., None], found.foreseen)
+
+
+def mistrusted(probabilities: np.ndarray, foreseen: np.ndarray, mistrust: float = MISTRUST) -> np.ndarray:
+    """Probabilities (..., K) with some mistrust: any pixel may be of any class, by its share. foreseen: (3 K + 1,)."""
+    classes = probabilities.shape[-1]
+    shares = foreseen[..., 2 * classes : -1] / foreseen[..., -1:]
+    known = np.maximum(probabilities.sum(-1, keepdims=True), 1e-9)
+    return (1 - mistrust) * probabilities / known + mistrust * shares
+
+
 def anticipated(found: Cells, averaged: np.ndarray) -> np.ndarray:
     """(K, B): the standard deviation of a pixel's part in the scores, as the model expects it.
 
@@ -84,10 +123,7 @@ def anticipated(found: Cells, averaged: np.ndarray) -> np.ndarray:
     (K,) bool, the classes that mean IoU is of.
     """
     classes = len(found.number)
-    number = np.maximum(found.number, 1)[..., None]
-    shares = found.number.sum(axis=1) / found.number.sum()
-    chances = found.expected / number
-    chances = (1 - MISTRUST) * chances / np.maximum(chances.sum(-1, keepdims=True), 1e-9) + MISTRUST * shares
+    chances = _chances(found)
     total = (chances * found.number[..., None]).sum(axis=(0, 1))
     hits = (np.einsum("kbk->kb", chances) * found.number).sum(axis=1)
     union = total + found.number.sum(axis=1) - hits

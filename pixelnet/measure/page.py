@@ -1,0 +1,159 @@
+"""What a survey found, in words: lines for a terminal, and a page."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pixelnet.measure.estimate import IMAGES, MAPS, SIGNED, Known
+from pixelnet.measure.labelling import next_sample
+from pixelnet.measure.survey import CROPS, SAMPLES, Survey, read_survey
+from pixelnet.report.page import Picture, Score, figures, page, paragraph, score_table, section
+
+WORDS = {
+    "overall": "pixels that are right", "miou": "mean IoU", "iou": "IoU", "dice": "Dice", "area": "area",
+    "users": "user's accuracy", "producers": "producer's accuracy", "rmse": "root mean square error",
+    "bias": "bias (map less reference)", "within": "within the tolerance",
+}  # fmt: skip
+SHOWN = 12  # samples where the map is wrong
+LISTED = 12  # strata
+WIDE = 26  # letters of a score's name
+
+
+def told(found: dict[str, Any]) -> str:
+    """What `report` returns, as lines for people: what is to be read first, then the scores, worst classes first."""
+    lines = list(found["notes"])
+    asked = f"{found['labelled']} labelled pixels"
+    lines += [f"{asked}, {found['design']} design, {found['estimator']} estimates; intervals are 95 %", ""]
+    lines.append(f"{'':<{WIDE}} {'value':>8}   {'these maps':<18}   images like these")
+    lines += [_line(row) for row in ordered(found)]
+    if found.get("calibration"):
+        lines += ["", "confidence less accuracy", *map(_calibration, found["calibration"])]
+    if found.get("differences"):
+        lines += ["", f"less {found['against']}", *map(_difference, found["differences"])]
+    return "\n".join([*lines, "", more(found)])
+
+
+def ordered(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The scores in the order of reading: of all pixels, then the IoU of each class, worst first, then the others."""
+    rows = found["scores"]
+    first = [row for row in rows if row["class"] is None]
+    worst = sorted((row for row in rows if row["name"] == "iou"), key=lambda row: row["value"])
+    names = [row["class"] for row in worst]
+    rest = [row for row in rows if row["class"] is not None and row["name"] in ("area", "users", "producers")]
+    order = ["area", "users", "producers"]
+    rest.sort(key=lambda row: (order.index(row["name"]), names.index(row["class"]) if row["class"] in names else 999))
+    return [*first, *worst, *rest]
+
+
+def more(found: dict[str, Any]) -> str:
+    """What more labels would buy: half-widths fall with the root of their number."""
+    row = next(row for row in found["scores"] if row["name"] in ("miou", "overall", "rmse"))
+    half = (row[MAPS][1] - row[MAPS][0]) / 2
+    number = found["labelled"]
+    return (
+        f"{WORDS[row['name']]} is known to +-{half:.3g}; twice as many labels would make it about "
+        f"+-{half / 2**0.5:.2g}, and half of it takes some {4 * number} (pixelnet measure plan --add {3 * number})"
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    name = WORDS[row["name"]] + (f", {row['class']}" if row["class"] else "")
+    areas = ""
+    if row.get("hectares"):
+        value, low, high = row["hectares"]
+        areas = f"   {value:,.1f} ha ({low:,.1f} .. {high:,.1f})"
+    return f"{name:<{WIDE}} {_number(row, row['value']):>8}   {_range(row, MAPS):<18}   {_range(row, IMAGES)}{areas}"
+
+
+def _number(row: dict[str, Any], value: float) -> str:
+    return f"{value:.4g}" if row["name"] in SIGNED else f"{value:.3f}"
+
+
+def _range(row: dict[str, Any], who: str) -> str:
+    return "too few images" if row[who] is None else " .. ".join(_number(row, end) for end in row[who])
+
+
+def _calibration(row: dict[str, Any]) -> str:
+    low, high = row[MAPS]
+    return f"{row['confidence']:<{WIDE}} {row['overconfidence']:+8.3f}   {low:+.3f} .. {high:+.3f}"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    low, high = row[MAPS]
+    name = WORDS[row["name"]] + (f", {row['class']}" if row["class"] else "")
+    return f"{name:<{WIDE}} {row['difference']:+8.3f}   {low:+.3f} .. {high:+.3f}"
+
+
+def survey_page(survey: Survey, found: Known, result: dict[str, Any]) -> str:
+    """The page: notes, scores with both intervals, and samples where the map is wrong."""
+    table = [
+        Score(
+            WORDS[row["name"]] + (f", {row['class']}" if row["class"] else ""),
+            f"{_number(row, row['value'])} ({_range(row, MAPS)})",
+            f"images like these: {_range(row, IMAGES)}"
+            + (f"; {row['hectares'][0]:,.1f} ha" if row.get("hectares") else ""),
+        )
+        for row in ordered(result)
+    ]
+    parts = [
+        section("Before the scores", *map(paragraph, result["notes"])),
+        section(
+            "Scores of these maps, with 95 % intervals", score_table(table, "Beyond them"), paragraph(more(result))
+        ),
+    ]
+    wrong = _wrong(survey, found)
+    if wrong:
+        parts.append(section("Where the maps are wrong", figures(wrong)))
+    lead = f"{result['labelled']} labelled pixels of {len(survey.plan['images'])} images; {result['design']} design."
+    return page("How good is the map?", lead, parts)
+
+
+def _wrong(survey: Survey, found: Known) -> Sequence[Picture]:
+    if survey.plan["task"] == "regression":
+        return []
+    rows = found.rows[found.mapped != found.values][:SHOWN]
+    names, pictures = survey.class_names, []
+    for k in rows.tolist():
+        path = survey.crop(k + 1)
+        if path.is_file():
+            with Image.open(path) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            said = f"{survey.samples[k].answer}; the map says {names[survey.drawn.mapped[k]]}"
+            pictures.append(Picture(pixels, f"{survey.samples[k].image}: {said}", "photo"))
+    return pictures
+
+
+def planned(survey: Survey) -> str:
+    """What a plan came to, and how to go on."""
+    plan, lines = survey.plan, []
+    pixels = f"{sum(one['pixels'] for one in plan['strata']):,} pixels"
+    lines.append(f"{len(survey.samples)} of {pixels} of {len(plan['images'])} images, {plan['design']} design")
+    lines += [f"  {one['name']}: {one['samples']} of {one['pixels']:,}" for one in plan["strata"][:LISTED]]
+    if len(plan["strata"]) > LISTED:
+        lines.append(f"  and {len(plan['strata']) - LISTED} strata more, all in plan.json")
+    few = [name for name, enough in zip(plan["classes"], plan["told"], strict=False) if not enough]
+    if few:
+        lines.append(f"too few of them for scores of their own will be of: {', '.join(few)} (a larger --budget)")
+    return "\n".join([*lines, f"go on: pixelnet measure label {survey.folder}"])
+
+
+def to_label(folder: str) -> str:
+    """How a survey is labelled, and which sample is next."""
+    survey, asked = read_survey(folder), next_sample(folder)
+    done = f"{sum(bool(one.answer) for one in survey.samples)} of {len(survey.samples)} samples have an answer"
+    if asked is None:
+        return f"{done}; go on: pixelnet measure report {folder}"
+    choices = f"one of {', '.join(survey.class_names)}" if survey.class_names else "the value"
+    return "\n".join(
+        [
+            done,
+            f"In {survey.folder / SAMPLES}, write in the column {survey.column}, in each line, what is in the middle "
+            f"of the ring in {survey.folder / CROPS}/NUMBER.png: {choices}, or ? where nobody could tell. Go from the "
+            "top down, do not look at the map, and leave the other columns as they are; any spreadsheet will do. Or, "
+            "one at a time:",
+            f"  pixelnet measure label {folder} --sample {asked.number} --answer CLASS",
+            f"next: sample {asked.number}, {asked.image}, x {asked.x}, y {asked.y}: {asked.crop}",
+        ]
+    )
