@@ -45,17 +45,17 @@ class Reservoir:
 
 
 def look(
-    maps: Maps, cell: Callable[[Answer], np.ndarray], number: int, most: int, seed: int
+    maps: Maps, cell: Callable[[Answer], np.ndarray] | None, number: int, most: int, seed: int
 ) -> tuple[Reservoir, Cells | None, list[int]]:
     """One pass over all maps: the reservoir, what the model says of all in cells of class and doubt, pixels an image.
 
-    cell: an answer -> the cell of each of its pixels (N,), 0 .. number - 1. seed: of the keys.
+    cell: an answer -> the cell of each of its pixels (N,), 0 .. number - 1; None: each image is one. seed: of the keys.
     """
     reservoir, found, pixels = Reservoir(most, number), None, []
     for i in tqdm(range(len(maps)), unit="image", desc="look", leave=False):
         answer = maps(i)
         said, width = answer.said.ravel(), answer.said.shape[1]
-        own = np.where(said, cell(answer), -1)
+        own = np.where(said, i if cell is None else cell(answer), -1)
         keys = np.random.default_rng((seed, i)).random(len(said))
         pixels.append(int(said.sum()))
         taken = reservoir.wanted(own, keys)

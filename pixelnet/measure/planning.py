@@ -12,7 +12,7 @@ from pixelnet.errors import InputError
 from pixelnet.files import require_writable
 from pixelnet.measure.crops import write_crops
 from pixelnet.measure.design import Design, cells_of, for_target, numbers, stratified, stratum_names, told_classes
-from pixelnet.measure.drawing import alike, look, smallest
+from pixelnet.measure.drawing import look, smallest
 from pixelnet.measure.maps import FileMaps, Maps, ModelMaps
 from pixelnet.measure.survey import (
     FORMAT,
@@ -29,7 +29,6 @@ from pixelnet.metrics.survey.allocation import allocate
 from pixelnet.model import PixelNet
 
 PER_IMAGE = 10  # samples, in two stages
-MOST = 20_000  # samples that a target may take
 
 
 def plan(
@@ -124,11 +123,9 @@ def _in_strata(
 ) -> tuple[Drawn, dict[str, Any]]:
     """The draw of a design in one stage, and what plan.json says of its strata."""
     cell, number = cells_of(design, len(maps.class_names))
-    reservoir, found, pixels = look(maps, cell, number, budget if target is None else MOST, seed)
-    if target is not None:
-        budget = for_target(maps.class_names, found, target, target_class)
-        if budget > MOST:
-            raise InputError(f"+-{target:g} takes {budget} labelled pixels; aim at a wider interval, or give --budget")
+    if target is not None:  # which takes a pass more: how many pixels are to be kept is not known before
+        budget = for_target(maps.class_names, look(maps, cell, number, 1, seed)[1], target, target_class)
+    reservoir, found, pixels = look(maps, cell, number, budget, seed)
     if budget > sum(pixels):
         raise InputError(f"the budget is {budget}, and there are {sum(pixels)} pixels with a map; take fewer")
     of_cell, counts, told = stratified(design, found, number, budget, sum(pixels))
@@ -152,12 +149,11 @@ def _in_two_stages(maps: Maps, budget: int, seed: int) -> tuple[Drawn, dict[str,
     chosen = np.sort(rng.choice(len(maps), count, replace=False))
     sub = _Some(maps, chosen)
     each = budget // count
-    reservoir, found, pixels = look(sub, alike, 1, 10**9, seed)
+    reservoir, found, pixels = look(sub, None, count, each, seed)  # an image is a stratum of the second stage
     if min(pixels) < each:
         raise InputError(
             f"{maps.names[chosen[int(np.argmin(pixels))]]} has {min(pixels)} pixels with a map; take fewer"
         )
-    reservoir.rows["cell"] = reservoir.rows["image"]  # an image is a stratum of the second stage
     rows = smallest(reservoir, np.arange(count), np.full(count, each))
     rows["image"] = chosen[rows["image"]]
     strata = [
