@@ -186,7 +186,7 @@ class PixelNet(nn.Module):
         if points is not None:
             return self.read_head(maps, points)
         height, width = images.shape[-2:]
-        return torch.cat(list(self.bands(maps, height, width)), dim=1).permute(0, 3, 1, 2)
+        return torch.cat(list(self.bands(maps, range(height), range(width))), dim=1).permute(0, 3, 1, 2)
 
     def by_definition(self, images: Tensor, points: Tensor | None = None) -> Tensor:
         """What `forward` computes, as the paper has it: the hypercolumns at the points, and the head on each.
@@ -221,17 +221,17 @@ class PixelNet(nn.Module):
             return FeatureMaps(tuple(fused(self.backbone, padded)(padded)), zoom, for_prediction=True)
         return FeatureMaps(tuple(self.norms(self.backbone(padded))), zoom)
 
-    def bands(self, maps: FeatureMaps, height: int, width: int) -> Iterator[Tensor]:
-        """Dense logits from the top down, a few rows at a time: (N, rows, W, K) each.
+    def bands(self, maps: FeatureMaps, rows: range, columns: range) -> Iterator[Tensor]:
+        """Dense logits of those rows and columns from the top down, a few rows h at a time: (N, h, W, K) each.
 
         No more than a band's hypercolumns exist at once, whatever the size of the image.
         """
-        for band in Band(0, height, width).split(max(1, BAND // width)):
-            first = self.project(maps, count_points(band), band.rows)
+        for band in Band(rows, columns).split(max(1, BAND // len(columns))):
+            first = self.project(maps, count_points(band), band.rows, columns)
             # Gradients are of a band's whole table, so they are taken once for all of it.
-            pieces = [band] if torch.is_grad_enabled() else band.split(max(1, PIECE // width))
-            logits = [self.rest(maps, first(piece)).view(len(maps), -1, width, self.task.outputs) for piece in pieces]
-            yield torch.cat(logits, dim=1)
+            pieces = [band] if torch.is_grad_enabled() else band.split(max(1, PIECE // len(columns)))
+            outputs = [self.rest(maps, first(p)).view(len(maps), -1, len(columns), self.task.outputs) for p in pieces]
+            yield torch.cat(outputs, dim=1)
 
     def read_head(self, maps: FeatureMaps, points: Tensor) -> Tensor:
         """Logits (N, P, K) at points (N, P, 2) of images whose maps are known: many cheap questions of one image."""
@@ -239,15 +239,16 @@ class PixelNet(nn.Module):
         logits = self.rest(maps, self.project(maps, points.shape[1])(points))
         return logits.view(*points.shape[:2], self.task.outputs)
 
-    def project(self, maps: FeatureMaps, points: int, rows: range | None = None) -> Projection:
+    def project(
+        self, maps: FeatureMaps, points: int, rows: range | None = None, columns: range | None = None
+    ) -> Projection:
         """The head's first layer, ready to be read at so many points of each image; see `Projection`."""
-        first = self.head.first
-        weight: Tensor = first.weight
-        bias: Tensor = first.bias
+        first: Any = self.head.first
+        weight, bias = first.weight, first.bias
         if maps.for_prediction and isinstance(self.norms, Norms):
             weight, bias = self.norms.within(first)
         strides = [stride / maps.zoom for stride in self.backbone.strides]
-        return Projection(maps.features, strides, weight, bias, points, rows)
+        return Projection(maps.features, strides, weight, bias, points, rows, columns)
 
     def rest(self, maps: FeatureMaps, features: Tensor) -> Tensor:
         """The head's layers after the first, whose output is (..., D'): logits (..., K)."""

@@ -95,7 +95,7 @@ def test_bands_do_not_show(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, images = small(), torch.rand(2, 3, 23, 21)
     whole = model(images)
     monkeypatch.setattr(pixelnet.model, "BAND", band)
-    assert sum(logits.shape[1] for logits in model.bands(model.maps(images), 23, 21)) == 23
+    assert sum(logits.shape[1] for logits in model.bands(model.maps(images), range(23), range(21))) == 23
     torch.testing.assert_close(model(images), whole)
 
 

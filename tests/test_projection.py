@@ -11,7 +11,6 @@ from test_hypercolumn import (
     REAL_STRIDES,
     STRIDES,
     ReadingContract,
-    every_pixel,
     random_map,
     random_points,
     read_by_loop,
@@ -108,14 +107,15 @@ def same_with_gradients(outputs: list[Tensor], leaves: list[Tensor]) -> None:
 
 def pixels_of(band: Band, count: int) -> Tensor:
     """(N, P, 2), row by row."""
-    return every_pixel(band.width, band.bottom)[:, band.top * band.width :].expand(count, -1, -1)
+    y, x = torch.meshgrid(*(torch.arange(along.start, along.stop).double() for along in band), indexing="ij")
+    return torch.stack([x, y], dim=-1).flatten(0, 1).expand(count, -1, -1)
 
 
 @given(
     read_cost=st.sampled_from([-(10**9), 0, 10**9]),
     count=st.integers(1, 2),
     seed=st.integers(0, 2**16),
-    points=st.sampled_from([1, 9, 40, 500, Band(3, 11, 37)]),
+    points=st.sampled_from([1, 9, 40, 500, Band(range(3, 11), range(2, 37))]),
     some=st.booleans(),
     zoom=ZOOMS,
 )
@@ -124,20 +124,20 @@ def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients
     read_cost: int, count: int, seed: int, points: int | Band, some: bool, zoom: float
 ) -> None:
     """All maps are multiplied first, or those that have fewer cells than there are points, or none; read from all of a
-    map's rows or from those that are needed only."""
+    map's rows and columns or from those that are needed only."""
     maps, strides = three_maps(seed, count, zoom)
     weight, bias = random_map(seed + 5, (4, 15)).requires_grad_(), random_map(seed + 6, (4,)).requires_grad_()
     if isinstance(points, Band):
-        asked, at, rows = points, pixels_of(points, count), points.rows
+        asked, at, needed = points, pixels_of(points, count), tuple(points)
     else:
         asked = at = random_points(seed, count, points, 40, 40, beyond=0.1)
-        rows = None
-        if some:  # pixels of some rows only
-            rows = range(11, 30)
-            asked = at = torch.stack([at[..., 0], at[..., 1].clamp(11, 29)], dim=-1)
+        needed = ()
+        if some:  # pixels of some rows and columns only
+            needed = range(11, 30), range(3, 21)
+            asked = at = torch.stack([at[..., 0].clamp(3, 20), at[..., 1].clamp(11, 29)], dim=-1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(projection, "READ_COST", read_cost)
-        found = Projection(maps, strides, weight, bias, count_points(asked), rows)(asked)
+        found = Projection(maps, strides, weight, bias, count_points(asked), *needed)(asked)
     found = found.view(count, count_points(asked), 4)
     same_with_gradients([F.linear(hypercolumns(maps, at, strides), weight, bias), found], [*maps, weight, bias])
     columns = [read_by_loop(m.detach().numpy(), at.numpy(), s) for m, s in zip(maps, strides, strict=True)]
@@ -149,13 +149,13 @@ def test_multiplied_before_or_after_reading_is_the_same_and_so_are_the_gradients
     count=st.integers(1, 2),
     seed=st.integers(0, 2**16),
     rows=st.tuples(st.integers(0, 39), st.integers(1, 40)),
-    width=st.integers(1, 40),
+    columns=st.tuples(st.integers(0, 39), st.integers(1, 40)),
     zoom=ZOOMS,
 )
 @settings(max_examples=40)
-def test_a_band_is_its_pixels_row_by_row(count, seed, rows, width, zoom) -> None:
+def test_a_band_is_its_pixels_row_by_row(count, seed, rows, columns, zoom) -> None:
     maps, strides = three_maps(seed, count, zoom)
-    band = Band(rows[0], min(40, rows[0] + rows[1]), width)
+    band = Band(*(range(first, min(40, first + length)) for first, length in (rows, columns)))
     pixels = pixels_of(band, count)
     assert count_points(band) == count_points(pixels)
     together = [read(m, at, s) for at in (pixels, band) for m, s in zip(maps, strides, strict=True)]
@@ -168,9 +168,9 @@ def test_a_band_is_its_pixels_row_by_row(count, seed, rows, width, zoom) -> None
 def test_a_bands_pixels_are_counted_on_maps_of_half() -> None:
     features = torch.zeros(1, 1, 1, 4096, dtype=torch.bfloat16)
     features[..., 2001] = 1
-    assert read(features, Band(0, 1, 4096), 1)[0, :, 0].nonzero().tolist() == [[2001]]
+    assert read(features, Band(range(1), range(4096)), 1)[0, :, 0].nonzero().tolist() == [[2001]]
 
 
 def test_a_band_is_split_from_the_top_down() -> None:
-    assert Band(3, 11, 37).split(3) == [Band(3, 6, 37), Band(6, 9, 37), Band(9, 11, 37)]
-    assert Band(3, 11, 37).rows == range(3, 11)
+    tops = [range(3, 6), range(6, 9), range(9, 11)]
+    assert Band(range(3, 11), range(37)).split(3) == [Band(rows, range(37)) for rows in tops]

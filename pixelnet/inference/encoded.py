@@ -110,7 +110,7 @@ class Encoded:
         elif adaptive is not None:
             yield from adaptive_strips(self.model, maps, self.height, self.width, adaptive)
         else:
-            yield from (band[0] for band in self.model.bands(maps, self.height, self.width))
+            yield from (band[0] for band in self.model.bands(maps, range(self.height), range(self.width)))
 
     def _points(self, points: np.ndarray | Sequence) -> Tensor:
         array = points_inside(points, self.width, self.height)

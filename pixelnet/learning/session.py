@@ -355,8 +355,8 @@ def _logits(model: PixelNet, maps: list[torch.Tensor], rows: tuple[int, int], co
         down = slice(int(above / stride), math.ceil(below / stride))
         across = slice(int(before / stride), math.ceil(behind / stride))
         crops.append(features[:, :, down, across].float())
-    bands = model.bands(FeatureMaps(tuple(crops), for_prediction=True), bottom - above, right - before)
-    return torch.cat(list(bands), dim=1)[0, top - above :, left - before :]
+    window = range(top - above, bottom - above), range(left - before, right - before)
+    return torch.cat(list(model.bands(FeatureMaps(tuple(crops), for_prediction=True), *window)), dim=1)[0]
 
 
 def _rows(data: Labelled) -> str:

@@ -4,7 +4,7 @@ A dense prediction asks for all pixels of a band of rows, and a linear layer on 
 before or after it is read, whichever costs less. What is read is what `pixelnet.hypercolumn` reads.
 
     maps      list of (N, C_l, H_l, W_l), one per tap; map l has stride s_l: H_l = H / s_l exactly
-    points    (N, P, 2) as (x, y) in pixels of the image; or a Band: all pixels of some of its rows
+    points    (N, P, 2) as (x, y) in pixels of the image; or a Band: all pixels of some of its rows and columns
 """
 
 import math
@@ -23,20 +23,14 @@ READ_COST = 10
 
 
 class Band(NamedTuple):
-    """All pixels of rows `top` to `bottom` - 1 of an image that is `width` wide: a grid of points, row by row."""
+    """All pixels of some rows and columns of an image: a grid of points, row by row."""
 
-    top: int
-    bottom: int
-    width: int
-
-    @property
-    def rows(self) -> range:
-        return range(self.top, self.bottom)
+    rows: range
+    columns: range
 
     def split(self, rows: int) -> "list[Band]":
         """The band from the top down, in bands of so many rows; the last may have fewer."""
-        tops = range(self.top, self.bottom, rows)
-        return [Band(top, min(top + rows, self.bottom), self.width) for top in tops]
+        return [Band(self.rows[first : first + rows], self.columns) for first in range(0, len(self.rows), rows)]
 
 
 Points = Tensor | Band
@@ -44,7 +38,7 @@ Points = Tensor | Band
 
 def count_points(points: Points) -> int:
     """P: how many points of each image."""
-    return (points.bottom - points.top) * points.width if isinstance(points, Band) else points.shape[1]
+    return len(points.rows) * len(points.columns) if isinstance(points, Band) else points.shape[1]
 
 
 class Cells(NamedTuple):
@@ -53,15 +47,22 @@ class Cells(NamedTuple):
     values: Tensor  # (N, h, w, C)
     stride: float
     rows: range  # of the map, h of them
+    columns: range  # of the map, w of them
 
 
-def cells_below(features: Tensor, stride: float, image_rows: range | None) -> Cells:
-    """The cells of a map (N, C, H_l, W_l) that pixels of those rows of the image are read from; None for all."""
-    rows = range(features.shape[2])
-    if image_rows is not None:
-        first, last = (math.floor((row + 0.5) / stride - 0.5) for row in (image_rows[0], image_rows[-1]))
-        rows = range(max(first, 0), min(last + 2, len(rows)))
-    return Cells(features[:, :, rows.start : rows.stop].permute(0, 2, 3, 1), stride, rows)
+def cells_below(features: Tensor, stride: float, rows: range | None = None, columns: range | None = None) -> Cells:
+    """The cells of a map (N, C, H_l, W_l) that pixels of such rows and columns of the image are read from; None: all."""
+    down, across = _between(rows, stride, features.shape[2]), _between(columns, stride, features.shape[3])
+    values = features[:, :, down.start : down.stop, across.start : across.stop]
+    return Cells(values.permute(0, 2, 3, 1), stride, down, across)
+
+
+def _between(pixels: range | None, stride: float, length: int) -> range:
+    """Along one axis, the cells that those pixels are read from, of so many that there are."""
+    if pixels is None:
+        return range(length)
+    first, last = (math.floor((at + 0.5) / stride - 0.5) for at in (pixels[0], pixels[-1]))
+    return range(max(first, 0), min(last + 2, length))
 
 
 def neighbors(at: Tensor, stride: float, cells: range) -> tuple[Tensor, Tensor]:
@@ -124,7 +125,7 @@ class Projection:
         weight: (D, sum C_l), its columns in the order of the taps.
         bias: (D,).
         points: how many points of each image will be asked for in all, which decides the order for each map.
-        image_rows: those that hold all the points; None for all.
+        image_rows, image_columns: those that hold all the points; None for all.
     """
 
     def __init__(
@@ -135,12 +136,13 @@ class Projection:
         bias: Tensor,
         points: int,
         image_rows: range | None = None,
+        image_columns: range | None = None,
     ):
         projected: list[Cells] = []
         self.unprojected: list[Table] = []
         columns = []
         for features, stride, own in zip(maps, strides, weight.split([m.shape[1] for m in maps], dim=1), strict=True):
-            cells = cells_below(features, stride, image_rows)
+            cells = cells_below(features, stride, image_rows, image_columns)
             _, height, width, channels = cells.values.shape
             # Multiplications and reads for each output: of the cells, then of what came out; or of the points.
             before = channels * height * width + READ_COST * points
@@ -178,7 +180,7 @@ class Table:
     def __init__(self, maps: Sequence[Cells], image_rows: range | None):
         self.count = len(maps[0].values)
         self.values = torch.cat([cells.values.flatten(0, 2) for cells in maps])
-        self.maps = [(cells.stride, cells.rows, cells.values.shape[2]) for cells in maps]
+        self.maps = [(cells.stride, cells.rows, cells.columns) for cells in maps]
         self.image_rows = image_rows
         self.grid: _Grid | None = None
 
@@ -192,9 +194,12 @@ class Table:
         """The four cells of each map around N P points: rows of the table (N P, 4 L), and their shares."""
         x, y = points.unbind(-1)
         corners, shares, first = [], [], 0
-        for stride, rows, width in self.maps:
+        for stride, rows, columns in self.maps:
+            width = len(columns)
             starts = _starts(self.count, len(rows) * width, first, x)[:, None, None]
-            (left, right), (left_share, right_share) = (p.unbind(-1) for p in neighbors(x, stride, range(width)))
+            column, column_share = neighbors(x, stride, columns)
+            left, right = (column - columns.start).unbind(-1)
+            left_share, right_share = column_share.unbind(-1)
             row, row_share = neighbors(y, stride, rows)
             above, below = (starts + (row - rows.start) * width).unbind(-1)
             above_share, below_share = row_share.unbind(-1)
@@ -211,10 +216,10 @@ class Table:
         which is small, before it is brought to the band's width: some 12 table rows for a pixel of 5 maps, not 20.
         """
         image_rows = self.image_rows or band.rows
-        if self.grid is None or (self.grid.image_rows, len(self.grid.columns)) != (image_rows, band.width):
-            self.grid = self._lay_grid(image_rows, band.width)
-        grid, height = self.grid, band.bottom - band.top
-        here = slice(band.top - image_rows.start, band.bottom - image_rows.start)
+        if self.grid is None or (self.grid.image_rows, self.grid.image_columns) != (image_rows, band.columns):
+            self.grid = self._lay_grid(image_rows, band.columns)
+        grid, height = self.grid, len(band.rows)
+        here = slice(band.rows.start - image_rows.start, band.rows.stop - image_rows.start)
         cells, shares = grid.cells[:, here], grid.shares[here].expand(self.count, -1, -1, -1)
         # A row of the next table is a column of some map, at one row of the band; all maps stand side by side.
         table = _WeightedRows.apply(self.values, cells.reshape(-1, 2), shares.reshape(-1, 2))
@@ -222,32 +227,36 @@ class Table:
         shares = grid.column_shares.expand(self.count * height, -1, -1)
         return _WeightedRows.apply(table, (starts + grid.columns).flatten(0, 1), shares.flatten(0, 1))
 
-    def _lay_grid(self, image_rows: range, width: int) -> "_Grid":
+    def _lay_grid(self, image_rows: range, image_columns: range) -> "_Grid":
         device = self.values.device
         # Half precision cannot count pixels.
         precision = torch.float64 if self.values.dtype == torch.float64 else torch.float32
-        x = torch.arange(width, device=device, dtype=precision)
-        y = torch.arange(image_rows.start, image_rows.stop, device=device, dtype=precision)
+        x, y = (
+            torch.arange(along.start, along.stop, device=device, dtype=precision)
+            for along in (image_columns, image_rows)
+        )
         cells, shares, columns, column_shares, first, wide = [], [], [], [], 0, 0
-        for stride, rows, own_width in self.maps:
+        for stride, rows, own in self.maps:
+            own_width = len(own)
             row, share = neighbors(y, stride, rows)  # (H, 2)
             starts = _starts(self.count, len(rows) * own_width, first, x)[:, None, None]
             starts = starts + (row - rows.start) * own_width  # (N, H, 2)
             along = torch.arange(own_width, device=device, dtype=torch.int32)
             cells.append(torch.stack([start[..., None] + along for start in starts.unbind(-1)], dim=-1))
             shares.append(share[:, None].expand(-1, own_width, -1))
-            column, share = neighbors(x, stride, range(own_width))
-            columns.append(column + wide)
+            column, share = neighbors(x, stride, own)
+            columns.append(column - own.start + wide)
             column_shares.append(share)
             first, wide = first + self.count * len(rows) * own_width, wide + own_width
         along_y = torch.cat(cells, dim=2), torch.cat(shares, dim=1)
-        return _Grid(image_rows, *along_y, torch.cat(columns, dim=1), torch.cat(column_shares, dim=1))
+        return _Grid(image_rows, image_columns, *along_y, torch.cat(columns, dim=1), torch.cat(column_shares, dim=1))
 
 
 class _Grid(NamedTuple):
-    """Where the pixels of H rows of the image, W wide, are read in a table of L maps, whose widths add up to V."""
+    """Where the pixels of H rows and W columns of the image are read in a table of L maps, whose widths add up to V."""
 
     image_rows: range
+    image_columns: range
     cells: Tensor  # (N, H, V, 2) rows of the table, for each row and each column of each map
     shares: Tensor  # (H, V, 2)
     columns: Tensor  # (W, 2 L) of the V, for each pixel of a row
