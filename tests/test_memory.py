@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from pixelnet.memory import USUAL, free_bytes, resident_bytes, usual_bytes
+
 COUNT = """
 import resource
 import numpy as np
@@ -34,3 +36,14 @@ def test_memory_that_was_freed_is_used_again() -> None:
     if without < 20:
         pytest.skip("this system's allocator keeps memory by itself")
     assert kept < without / 10
+
+
+def test_what_is_free_and_what_is_held_are_sizes_of_this_machine() -> None:
+    held, usual = resident_bytes(), usual_bytes()
+    assert 2**24 < held < 2**40
+    assert usual <= max(USUAL, held)
+    free = free_bytes()
+    assert free is None or 0 <= free < 2**44
+    kept = bytearray(2**26)
+    kept[::4096] = b"1" * len(kept[::4096])
+    assert resident_bytes() - held > 2**25

@@ -92,7 +92,11 @@ def known_type(image: np.ndarray, what: str = "an image array", ranges: Ranges |
 def _read(path: str | Path, channels: Sequence[str], page: int | None, axes: str | None) -> np.ndarray:
     header = read_header(path, axes)
     chosen = match_channels(header, channels, path)
-    pixels = read_pixels(path, page, channels=chosen, axes=axes)
+    return as_many(read_pixels(path, page, channels=chosen, axes=axes), channels)
+
+
+def as_many(pixels: np.ndarray, channels: Sequence[str]) -> np.ndarray:
+    """What was read of the channels that `match_channels` chose, (h, w, C): gray repeated where color is wanted."""
     return np.repeat(pixels, len(channels), axis=2) if pixels.shape[2] < len(channels) else pixels
 
 

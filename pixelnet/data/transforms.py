@@ -10,6 +10,7 @@ A model that works at one size sees training views and, in prediction, whole ima
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -197,22 +198,50 @@ def _planes(pixels: np.ndarray, ranges: Ranges | None) -> Tensor:
 def bring_to(image: np.ndarray, size: int | None, ranges: Ranges | None = None) -> tuple[Tensor, float]:
     """An image (H, W, C) with its longer side brought to `size`, and the factor: one, of both axes.
 
-    So a pixel's center p goes to (p + 0.5) factor - 0.5. The shorter side is seldom a whole number of pixels then: the
-    image is repeated beyond its last row or column as far as the last of them reaches.
     Returns float (C, h, w) in 0..1, by `ranges` as in `to_unit`, and exactly 1 for a size of None and for an image of
-    that size, which is not resized.
+    that size, which is not resized. Bytes are rounded to bytes, as those of training views are.
     """
-    planes = _planes(image, ranges)
-    longer = max(image.shape[:2])
+    planes, longer = _planes(image, ranges), max(image.shape[:2])
     if size is None or size == longer:
         return to_unit(planes), 1.0
-    lengths = [-(-length * size // longer) for length in image.shape[:2]]
-    needed = [-(-length * longer // size) for length in lengths]
-    below, right = (more - length for more, length in zip(needed, image.shape[:2], strict=True))
-    padded = np.pad(planes.numpy(), ((0, 0), (0, below), (0, right)), mode="edge")
-    box = (0, 0, lengths[1] * longer / size, lengths[0] * longer / size)  # of the image, not of whole pixels
-    resized = [PIL.Image.fromarray(plane).resize(lengths[::-1], PIL.Image.Resampling.BILINEAR, box) for plane in padded]
-    return to_unit(torch.from_numpy(np.stack([np.asarray(plane) for plane in resized]))), size / longer
+    whole = range(image.shape[0]), range(image.shape[1])
+    return to_unit(_resized(planes, Fraction(size, longer), *whole)), size / longer
+
+
+def magnified(image: np.ndarray, scale: Fraction, rows: range, columns: range, ranges: Ranges | None = None) -> Tensor:
+    """A part of an image (H, W, C), magnified by one factor along both axes: float (C, h, w) in 0..1, not rounded.
+
+    It is the part of the whole image magnified, if that begins where whole pixels are on both sides, and if `margin`
+    pixels of the image are around it. ranges: as in `to_unit`.
+    """
+    planes = to_unit(_planes(image, ranges))
+    if scale == 1:
+        return planes[:, rows.start : rows.stop, columns.start : columns.stop]
+    return _resized(planes, scale, rows, columns)
+
+
+def _resized(planes: Tensor, scale: Fraction, rows: range, columns: range) -> Tensor:
+    """Rows and columns of planes (C, H, W), magnified.
+
+    A pixel's center p goes to (p + 0.5) scale - 0.5. A side is seldom a whole number of pixels then: the image is
+    repeated beyond its last row or column as far as the last of them reaches.
+    """
+    lengths = [math.ceil(len(own) * scale) for own in (rows, columns)]
+    top, left = rows.start, columns.start
+    bottom, right = (  # of the image, not of whole pixels
+        own.start + length * scale.denominator / scale.numerator
+        for own, length in zip((rows, columns), lengths, strict=True)
+    )
+    beyond = [max(0, math.ceil(end) - length) for end, length in zip((bottom, right), planes.shape[1:], strict=True)]
+    padded = np.pad(planes.numpy(), ((0, 0), (0, beyond[0]), (0, beyond[1])), mode="edge")
+    size, box = (lengths[1], lengths[0]), (left, top, right, bottom)
+    resized = [PIL.Image.fromarray(plane).resize(size, PIL.Image.Resampling.BILINEAR, box) for plane in padded]
+    return torch.from_numpy(np.stack([np.asarray(plane) for plane in resized]))
+
+
+def margin(scale: Fraction) -> int:
+    """How many pixels around a part of an image `magnified` needs, so that it is the part of the whole magnified."""
+    return 0 if scale == 1 else math.ceil(max(Fraction(1), 1 / scale)) + 1
 
 
 def _slice(length: int, wanted: int, scale: float, rng: np.random.Generator) -> tuple[slice, int]:

@@ -1,9 +1,12 @@
-"""Encode once, ask often: an image that the backbone has seen, and what it shows wherever it is asked."""
+"""Encode once, ask often: an image that the backbone has seen, and what it shows wherever it is asked.
 
-from collections.abc import Iterator, Sequence
+A part of a larger image is encoded in the same way, with the pixels around it: see `pixelnet.inference.windows`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -18,22 +21,44 @@ from pixelnet.inference.adaptive import adaptive_strips
 from pixelnet.metrics.boundaries import binarize
 from pixelnet.model import FeatureMaps, PixelNet
 from pixelnet.nn.head import Norms
+from pixelnet.tasks import Task
 
 Image = str | Path | PIL.Image.Image | np.ndarray | Tensor
+
+
+class View(NamedTuple):
+    """What a model is to see, and where in it it is asked.
+
+    seen: (C, h, w), floats in 0..1. zoom: the factor by which it is magnified. rows, columns: of what is seen, in
+    pixels before that.
+    """
+
+    seen: Tensor
+    zoom: float
+    rows: range
+    columns: range
+
+
+class Side(NamedTuple):
+    """The maps of an image or of its mirror image, and the rows and columns of it that are asked for."""
+
+    maps: FeatureMaps
+    rows: range
+    columns: range
 
 
 @dataclass(frozen=True)
 class Encoded:
     """An image that a model has seen. It answers as the model was then, as long as nobody trains it on.
 
-    model: which saw it. width, height: of the image, in its own pixels. sides: its maps, and those of its mirror image
-    where that was asked for.
+    model: which saw it. width, height: of the image, in its own pixels; of a part of one, those that are asked for.
+    sides: its maps, and those of its mirror image where that was asked for.
     """
 
     model: PixelNet
     width: int
     height: int
-    sides: tuple[FeatureMaps, ...]
+    sides: tuple[Side, ...]
 
     def at(
         self,
@@ -57,7 +82,7 @@ class Encoded:
 
         Of the image itself, not of its mirror image. They are features for any other program, a random forest say.
         """
-        wanted, maps = self._points(points), self.sides[0]
+        wanted, maps = self._points(points), self.sides[0].maps
         strides = [stride / maps.zoom for stride in self.model.backbone.strides]
         found = hypercolumns(maps.features, wanted, strides)[0]
         if isinstance(self.model.norms, Norms):
@@ -75,15 +100,7 @@ class Encoded:
     ) -> dict[str, np.ndarray]:
         """What `at` and `dense` give, as a dict by task, of one task as of several."""
         wanted = None if points is None else self._points(points)
-        parts: dict[str, list[np.ndarray]] = {}
-        for band in self._logits(wanted, adaptive):
-            for name, answer in self.model.task.answers(band.float(), probabilities).items():
-                values = answer.cpu().numpy()
-                # Class ids, a band at a time: an image of 64-bit integers never exists.
-                parts.setdefault(name, []).append(
-                    values.astype(np.uint8) if np.issubdtype(values.dtype, np.integer) else values
-                )
-        found = {name: np.concatenate(values) for name, values in parts.items()}
+        found = decoded(self.model.task, self.logits(wanted, adaptive), probabilities)
         if binary:
             assert self.model.config.threshold is not None
             found["edges"] = binarize(found["edges"], self.model.config.threshold)
@@ -92,7 +109,7 @@ class Encoded:
     def _unpacked(self, answers: dict[str, np.ndarray]) -> Any:
         return answers if len(answers) > 1 else next(iter(answers.values()))
 
-    def _logits(self, points: Tensor | None, adaptive: float | None) -> Iterator[Tensor]:
+    def logits(self, points: Tensor | None = None, adaptive: float | None = None) -> Iterator[Tensor]:
         """At points (1, P, 2), (P, K) in one part; of all pixels, (rows, W, K) from the top down."""
         if len(self.sides) == 1:
             yield from self._logits_of(self.sides[0], points, adaptive)
@@ -100,21 +117,35 @@ class Encoded:
         across = points
         if points is not None:  # where the points lie in the mirror image
             across = torch.stack([self.width - 1 - points[..., 0], points[..., 1]], dim=-1)
-        sides = (self._logits_of(maps, own, None) for maps, own in zip(self.sides, (points, across), strict=True))
+        sides = (self._logits_of(side, own, None) for side, own in zip(self.sides, (points, across), strict=True))
         for own, other in zip(*sides, strict=True):
             yield self.model.task.with_mirror(own, other if points is not None else other.flip(1))
 
-    def _logits_of(self, maps: FeatureMaps, points: Tensor | None, adaptive: float | None) -> Iterator[Tensor]:
+    def _logits_of(self, side: Side, points: Tensor | None, adaptive: float | None) -> Iterator[Tensor]:
+        maps, rows, columns = side
         if points is not None:
-            yield self.model.read_head(maps, points)[0]
+            yield self.model.read_head(maps, points + points.new_tensor([columns.start, rows.start]))[0]
         elif adaptive is not None:
             yield from adaptive_strips(self.model, maps, self.height, self.width, adaptive)
         else:
-            yield from (band[0] for band in self.model.bands(maps, range(self.height), range(self.width)))
+            yield from (band[0] for band in self.model.bands(maps, rows, columns))
 
     def _points(self, points: np.ndarray | Sequence) -> Tensor:
         array = points_inside(points, self.width, self.height)
         return torch.tensor(array, device=self.model.backbone.mean.device)[None]
+
+
+def decoded(task: Task, logits: Iterable[Tensor], probabilities: bool) -> dict[str, np.ndarray]:
+    """What logits (..., K) say, by task, one part below the other."""
+    parts: dict[str, list[np.ndarray]] = {}
+    for band in logits:
+        for name, answer in task.answers(band.float(), probabilities).items():
+            values = answer.cpu().numpy()
+            # Class ids, a band at a time: an image of 64-bit integers never exists.
+            parts.setdefault(name, []).append(
+                values.astype(np.uint8) if np.issubdtype(values.dtype, np.integer) else values
+            )
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
 def points_inside(points: Any, width: int, height: int, dtype: type[np.floating] = np.float32) -> np.ndarray:
@@ -140,7 +171,6 @@ def check_inside(points: np.ndarray, width: int, height: int) -> None:
     )
 
 
-@torch.inference_mode()
 def encode(model: PixelNet, image: Image, flip: bool = False) -> Encoded:
     """See `PixelNet.encode`.
 
@@ -149,10 +179,20 @@ def encode(model: PixelNet, image: Image, flip: bool = False) -> Encoded:
     """
     pixels = to_array(image, model.channels, model.config.ranges)
     sides = (pixels, np.ascontiguousarray(pixels[:, ::-1])) if flip else (pixels,)
-    return Encoded(model, pixels.shape[1], pixels.shape[0], tuple(_maps(model, side) for side in sides))
+    return encode_views(model, [whole_view(model, side) for side in sides])
 
 
-def _maps(model: PixelNet, pixels: np.ndarray) -> FeatureMaps:
+def whole_view(model: PixelNet, pixels: np.ndarray) -> View:
+    """A whole image (H, W, C) as a model sees it: at its working size, if it has one."""
     seen, zoom = bring_to(pixels, model.config.image_size, model.config.ranges)
-    mean = model.backbone.mean
-    return model.maps(seen[None].to(mean.device, mean.dtype), for_prediction=True, zoom=zoom)
+    return View(seen, zoom, range(pixels.shape[0]), range(pixels.shape[1]))
+
+
+@torch.inference_mode()
+def encode_views(model: PixelNet, views: Sequence[View]) -> Encoded:
+    """What a model sees of an image and, where there are two views, of its mirror image."""
+    mean, sides = model.backbone.mean, []
+    for view in views:
+        maps = model.maps(view.seen[None].to(mean.device, mean.dtype), for_prediction=True, zoom=view.zoom)
+        sides.append(Side(maps, view.rows, view.columns))
+    return Encoded(model, len(views[0].columns), len(views[0].rows), tuple(sides))

@@ -48,6 +48,11 @@ class Backbone(nn.Module):
         """What the height and the width of images must be multiples of."""
         return math.lcm(*(int(stride) for stride in self.strides if stride > 1))
 
+    @property
+    def step(self) -> int:
+        """What a part of an image begins at a multiple of, so that its cells are the whole image's."""
+        return self.multiple
+
     def padded(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) of any size, padded right and below to what `forward` takes."""
         below, right = (-length % self.multiple for length in images.shape[-2:])

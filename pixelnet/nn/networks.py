@@ -1,6 +1,7 @@
 """What a backbone's name stands for, and several networks that see one image together."""
 
 import copy
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +36,10 @@ class Joined(Backbone):
     @property
     def multiple(self) -> int:
         return 1  # each of them pads for itself
+
+    @property
+    def step(self) -> int:
+        return math.lcm(*(member.step for member in cast("list[Backbone]", list(self.members))))
 
     def magnified(self, factor: float) -> "Backbone":
         """Raises InputError: each member is magnified by itself."""

@@ -51,7 +51,7 @@ class Cells(NamedTuple):
 
 
 def cells_below(features: Tensor, stride: float, rows: range | None = None, columns: range | None = None) -> Cells:
-    """The cells of a map (N, C, H_l, W_l) that pixels of such rows and columns of the image are read from; None: all."""
+    """The cells of a map (N, C, H_l, W_l) that pixels of those rows and columns are read from; None for all."""
     down, across = _between(rows, stride, features.shape[2]), _between(columns, stride, features.shape[3])
     values = features[:, :, down.start : down.stop, across.start : across.stop]
     return Cells(values.permute(0, 2, 3, 1), stride, down, across)

@@ -19,9 +19,9 @@ from pixelnet.rasters.pictures import Picture, read_numbers, read_picture, read_
 from pixelnet.rasters.tiff import MAGIC, as_picture, open_tiff
 
 __all__ = [
-    "IMAGE_EXTENSIONS", "LABEL_EXTENSIONS", "LOSSY_EXTENSIONS", "MAX_PIXELS", "VARIABLE", "Header", "Stored",
-    "channel_indices", "check_axes", "decoding", "describe", "is_image", "one_channel", "read_header", "read_pixels",
-    "read_size", "read_stored", "reading",
+    "IMAGE_EXTENSIONS", "LABEL_EXTENSIONS", "LOSSY_EXTENSIONS", "MAX_PIXELS", "VARIABLE", "Header", "OpenPixels",
+    "Stored", "channel_indices", "check_axes", "decoding", "describe", "is_image", "one_channel", "read_header",
+    "read_pixels", "read_size", "read_stored", "reading",
 ]  # fmt: skip
 
 IMAGE_EXTENSIONS = (
@@ -199,25 +199,79 @@ def read_pixels(
             pages and none chosen; axes that nobody says.
     """
     with _open(path) as source:
-        layout, header = _header(source, axes, path)
-        page = _page(path, page, header.pages)
-        chosen = None if channels is None else channel_indices(header, channels, path)
-        if source.read is None:
-            assert source.picture is not None
-            pixels = read_picture(path, source.picture, page, upright)
-            if upright and not layout.picture:
-                pixels = turn(pixels, layout.orientation)
-            return _cut(pixels, window, chosen)
-        turned = upright and layout.orientation != 1
-        if window is None or turned:
-            check_size(path, layout.size, layout.channels if chosen is None else len(chosen))
-        inner = None if turned or window is None else _bounded(window, layout.size)
-        values = take(source.read, layout, page, None if layout.picture else chosen, inner)
-        if layout.picture:
-            values = as_picture(values, layout)
-        if turned:
-            values = turn(values, layout.orientation)
-        return _cut(values, window if turned else None, chosen if layout.picture else None)
+        return _read(source, path, axes, page, window, channels, upright)
+
+
+class OpenPixels:
+    """An image of a file that stays open, to be read window by window, as `read_pixels` reads it.
+
+    header: of the file. in_parts: no more is read than is asked for; otherwise the whole is read once, and kept.
+    Close it, or use it as a context. Raises InputError as `read_pixels`.
+    """
+
+    def __init__(self, path: str | Path, page: int | None = None, axes: str | None = None) -> None:
+        self.path, self.page, self.axes = path, page, axes
+        self._open = ExitStack()
+        self._source = self._open.enter_context(_open(path))
+        try:
+            with decoding(path):
+                layout, self.header = _header(self._source, axes, path)
+                _page(path, page, self.header.pages)
+        except BaseException:
+            self.close()
+            raise
+        self.in_parts = self._source.read is not None and layout.orientation == 1
+        self._whole: np.ndarray | None = None
+
+    def read(self, window: Window, channels: Sequence[int | str] | None = None) -> np.ndarray:
+        """Rows and columns of it, (h, w, C)."""
+        with decoding(self.path):
+            if self.in_parts:
+                return _read(self._source, self.path, self.axes, self.page, window, channels, True)
+            if self._whole is None:
+                self._whole = _read(self._source, self.path, self.axes, self.page, None, None, True)
+            indices = None if channels is None else channel_indices(self.header, channels, self.path)
+            return _cut(self._whole, window, indices)
+
+    def close(self) -> None:
+        self._open.close()
+
+    def __enter__(self) -> "OpenPixels":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _read(
+    source: Source,
+    path: str | Path,
+    axes: str | None,
+    page: int | None,
+    window: Window | None,
+    channels: Sequence[int | str] | None,
+    upright: bool,
+) -> np.ndarray:
+    """See `read_pixels`."""
+    layout, header = _header(source, axes, path)
+    page = _page(path, page, header.pages)
+    chosen = None if channels is None else channel_indices(header, channels, path)
+    if source.read is None:
+        assert source.picture is not None
+        pixels = read_picture(path, source.picture, page, upright)
+        if upright and not layout.picture:
+            pixels = turn(pixels, layout.orientation)
+        return _cut(pixels, window, chosen)
+    turned = upright and layout.orientation != 1
+    if window is None or turned:
+        check_size(path, layout.size, layout.channels if chosen is None else len(chosen))
+    inner = None if turned or window is None else _bounded(window, layout.size)
+    values = take(source.read, layout, page, None if layout.picture else chosen, inner)
+    if layout.picture:
+        values = as_picture(values, layout)
+    if turned:
+        values = turn(values, layout.orientation)
+    return _cut(values, window if turned else None, chosen if layout.picture else None)
 
 
 def _bounded(window: Window, size: tuple[int, int]) -> Window:
