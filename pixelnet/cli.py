@@ -231,9 +231,19 @@ class Predict:
     axes: str | None = None
     """Of stacks and arrays that do not say so themselves: what their axes are, a letter each: ZYX for a stack of gray
     images, CYX for one image of many channels, ZCYX."""
+    probabilities: bool = False
+    """Write the classes' probabilities, 16 bits each, in place of classes."""
+    scale: float | None = None
+    """By how much images are seen magnified: 1 for their own pixels; if not given, the model's working size, if any."""
+    memory: str | None = None
+    """What the process may come to, as in 2GB: larger images are answered in windows. 4GB, or half of what is free."""
+    exact: bool = False
+    """Windows show all that an answer depends on, not only what moves it by a thousandth."""
+    cog: bool = False
+    """Write GeoTIFF as cloud-optimized GeoTIFF."""
 
     def __call__(self) -> int:
-        from pixelnet.inference.bulk import Unanswered, image_files, predict_files
+        from pixelnet.inference.bulk import Unanswered, image_files, model_and_images, predict_files
         from pixelnet.runs.hub import default, folder_of, load
 
         name, images = model_and_images(self.inputs)
@@ -246,7 +256,8 @@ class Predict:
         try:
             written = predict_files(
                 model, images, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip,
-                self.axes, keep,
+                self.axes, keep, probabilities=self.probabilities, scale=self.scale, memory=self.memory,
+                exact=self.exact, cog=self.cog,
             )  # fmt: skip
         except Unanswered as error:
             print(f"pixelnet: {error}", file=sys.stderr)
@@ -257,27 +268,6 @@ class Predict:
         rate = f"{counted} in {seconds:.2f} s, {number / seconds:.2f} images a second"
         print(f"{rate}: {len(written)} files in {self.out}")
         return code
-
-
-def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    """What `predict` is given: a model, or None where none is named, and the images.
-
-    The first is a model if it is a model's folder, or has the name of one that ships and images follow it (a folder
-    of images of that name is ./NAME). If it is something else on disk, or is called as an image is, it is an image; if
-    it is neither, the name of a model.
-    """
-    from pixelnet.rasters import IMAGE_EXTENSIONS
-    from pixelnet.runs.checkpoint import is_model
-    from pixelnet.runs.hub import shipped
-
-    if not inputs:
-        return None, inputs
-    first = Path(inputs[0])
-    a_model = is_model(first) or (len(inputs) > 1 and inputs[0] in shipped())
-    an_image = first.exists() or first.suffix.lower() in IMAGE_EXTENSIONS
-    if an_image and not a_model:
-        return None, inputs
-    return inputs[0], inputs[1:]
 
 
 @dataclass(frozen=True)

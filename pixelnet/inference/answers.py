@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pixelnet.files import inside, write_atomic, write_png
+from pixelnet.files import inside, write_atomic, write_npy, write_png
 from pixelnet.geometry import convert_normals
 from pixelnet.tasks import Task
 from pixelnet.tasks.task import RGB
@@ -28,14 +28,24 @@ def write_dense(folder: Path, name: PurePath, image: np.ndarray, answers: Answer
     """
     written = []
     for own, answer in answers.items():
-        part = task.parts[own]
-        path = place_in(folder, own, name, part.suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write(path, convert_normals(answer, axes) if own == "normals" else answer)
-        written.append(path)
+        values = convert_normals(answer, axes) if own == "normals" else answer
+        written.append(write_answer(folder, own, name, task.parts[own], values))
     view = place_in(folder, VIEW, name, ".png")
     write_png(view, overview(image, answers, task) if len(answers) > 1 else task.paint(*answers.values()))
     return [*written, view]
+
+
+def write_answer(folder: Path, own: str, name: PurePath, task: Task, answer: np.ndarray) -> Path:
+    """Write a task's answer (H, W) or (H, W, L) into FOLDER/OWN, as the task writes it; probabilities as .npy."""
+    distribution = task.categorical and answer.ndim == 3
+    path = place_in(folder, own, name, ".npy" if distribution else task.suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if distribution:
+        write_npy(path, answer.astype(np.float16))
+    else:
+        # A picture has no number for what is not known.
+        task.write(path, np.nan_to_num(answer) if task.suffix == ".png" and answer.dtype.kind == "f" else answer)
+    return path
 
 
 def place_in(folder: Path, kind: str, name: PurePath, suffix: str) -> Path:
@@ -66,6 +76,7 @@ def overview(image: np.ndarray, answers: Answers, task: Task) -> np.ndarray:
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     font = ImageFont.load_default(16)
     sheet_width = (1 + len(answers)) * (size[0] + GAP) - GAP
+    answers = {own: likeliest(task.parts[own], answer) for own, answer in answers.items()}
     entries = [entry for own, answer in answers.items() for entry in task.parts[own].legend(answer)]
     rows = _rows(entries, font, sheet_width)
     sheet = Image.new("RGB", (sheet_width, size[1] + LINE * (1 + len(rows))), "white")
@@ -85,6 +96,11 @@ def overview(image: np.ndarray, answers: Answers, task: Task) -> np.ndarray:
             pen.rectangle((left, top + 6, left + 16, top + 22), color)
             pen.text((left + 22, top + 5), name, "black", font)
     return np.asarray(sheet)
+
+
+def likeliest(task: Task, answer: np.ndarray) -> np.ndarray:
+    """Class ids (H, W) of an answer that is a distribution (H, W, K); any other as it is."""
+    return answer.argmax(axis=2).astype(np.uint8) if task.categorical and answer.ndim == 3 else answer
 
 
 def _rows(

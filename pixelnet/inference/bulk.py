@@ -4,22 +4,23 @@ import csv
 import io
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from pixelnet.data.images import to_array, view_of
 from pixelnet.errors import InputError
 from pixelnet.files import read_text, write_atomic
 from pixelnet.geometry import convert_normals
-from pixelnet.inference.answers import POINTS, VIEW, place_in, write_dense, write_table
+from pixelnet.inference.answerer import Answerer, Asked, Item
+from pixelnet.inference.answers import POINTS, VIEW
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.rasters import IMAGE_EXTENSIONS, check_axes, is_image, read_header
-from pixelnet.runs.hub import folder_of, load
+from pixelnet.runs.checkpoint import is_model
+from pixelnet.runs.hub import folder_of, load, shipped
 
 STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold many images
 FAILURES = "failures.csv"
@@ -59,14 +60,6 @@ class Unanswered(InputError):
         )
 
 
-class Item(NamedTuple):
-    """One image to be answered: what its answers are called, the file, and which of the file's images it is."""
-
-    name: PurePath
-    path: Path
-    page: int
-
-
 def predict_files(
     model: PixelNet | str | Path,
     inputs: str | Path | Iterable[str | Path],
@@ -78,8 +71,18 @@ def predict_files(
     flip: bool = False,
     axes: str | None = None,
     keep: Iterable[str | Path] = (),
+    *,
+    probabilities: bool = False,
+    scale: float | None = None,
+    memory: str | int | None = None,
+    exact: bool = False,
+    cog: bool = False,
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
+
+    An image that does not fit the memory is answered in windows (see `pixelnet.inference.scene`), and if that is
+    stopped, the next call goes on from the last whole block. Answers are of the kind that the image is: GeoTIFF for
+    GeoTIFF and for TIFF of many windows, with its place, 255 or NaN where nothing was measured, and overviews.
 
     Args:
         model: a model, its folder or its name.
@@ -94,6 +97,13 @@ def predict_files(
         adaptive, binary, flip: see `PixelNet.predict`.
         axes: of files that do not say what theirs are: a letter each, such as "ZYX"; see `rasters.read_header`.
         keep: files that no answer may replace; so are the images, and the model's where it is not given as an object.
+        probabilities: write distributions (.npy or bands of a GeoTIFF, 16 bits) in place of classes.
+        scale: by how much the network sees images magnified, 1 for their own pixels; None for the model's working size,
+            or 1 where it has none.
+        memory: bytes that the process may come to, or as text, "2GB"; None for 4 GB, or half of what is free.
+        exact: windows show all that an answer depends on. Where that is more than 128 pixels around it, by default
+            they show so much less that no logit is moved by more than a thousandth of the largest.
+        cog: write cloud-optimized GeoTIFF.
 
     Returns:
         The files written.
@@ -111,40 +121,49 @@ def predict_files(
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
-    model.check_options(points, False, adaptive, binary, flip)
-    keep_freed_memory()
+    model.check_options(points, probabilities, adaptive, binary, flip)
     convention = normals or "pixelnet"
     convert_normals(np.zeros(3), convention)  # an unknown name is refused before anything is written
+    asked = Asked(convention, adaptive, binary, flip, axes, probabilities, scale, memory, exact, cog)
+    answerer = Answerer(model, Path(out), None if points is None else read_points(Path(points)), asked)
+    keep_freed_memory()
     folder = Path(out)
     images = image_files(inputs, [folder / name for name in (*model.task.parts, VIEW, POINTS)])
     items, failures = find_pages(images, axes)
     alone = len(inputs) == 1 and len(images) == 1 and list(images.values()) == [Path(inputs[0])]
     if alone and failures:
         raise InputError(failures[0].reason)
-    wanted = None if points is None else read_points(Path(points))
-    spare_files(folder, items, model, wanted is not None, [*images.values(), *keep, *([points] if points else [])])
+    spare_files(folder, items, model, points is not None, [*images.values(), *keep, *([points] if points else [])])
     written: list[Path] = []
     for item in tqdm(items, bar_format=PROGRESS, unit=" image", disable=len(items) < 2):
         try:
-            image = to_array(item.path, model.channels, model.config.ranges, item.page, axes)
-            encoded = model.encode(image, flip)
-            answers = encoded.answers(wanted, adaptive=adaptive, binary=binary)
+            written += answerer(item)
         except InputError as error:
             if alone and len(items) == 1:
                 raise
             reason = str(error) if str(item.path) in str(error) else f"{item.path}: {error}"
             failures.append(Failure(str(item.name), item.path, reason))
-            continue
-        if wanted is not None:
-            table = place_in(folder, POINTS, item.name, ".csv")
-            written.append(write_table(table, wanted, answers, model.task, convention))
-        else:
-            shown = view_of(image, model.config.ranges)
-            written += write_dense(folder, item.name, shown, answers, model.task, convention)
     if failures:
-        asked = len(items) + len({*images.values()} - {item.path for item in items})
-        raise Unanswered(written, failures, asked, write_failures(folder / FAILURES, failures))
+        count = len(items) + len({*images.values()} - {item.path for item in items})
+        raise Unanswered(written, failures, count, write_failures(folder / FAILURES, failures))
     return written
+
+
+def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """What `predict` is given: a model, or None where none is named, and the images.
+
+    The first is a model if it is a model's folder, or has the name of one that ships and images follow it (a folder
+    of images of that name is ./NAME). If it is something else on disk, or is called as an image is, it is an image; if
+    it is neither, the name of a model.
+    """
+    if not inputs:
+        return None, inputs
+    first = Path(inputs[0])
+    a_model = is_model(first) or (len(inputs) > 1 and inputs[0] in shipped())
+    an_image = first.exists() or first.suffix.lower() in IMAGE_EXTENSIONS
+    if an_image and not a_model:
+        return None, inputs
+    return inputs[0], inputs[1:]
 
 
 def find_pages(images: Mapping[PurePath, Path], axes: str | None) -> tuple[list[Item], list[Failure]]:

@@ -1,0 +1,145 @@
+"""Where answers go: as the kind of file that the image came from. GeoTIFF to GeoTIFF, with its place; photo to PNG.
+
+An image of many windows is answered into parts, block by block, and its files are written from them once all are there:
+they are the same files however often the work was stopped.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from fractions import Fraction
+from hashlib import blake2b
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pixelnet.config import to_dict
+from pixelnet.data.images import view_of
+from pixelnet.files import write_png
+from pixelnet.geometry import convert_normals
+from pixelnet.inference.answers import VIEW, likeliest, overview, place_in, write_answer
+from pixelnet.inference.parts import Parts
+from pixelnet.inference.scene import Plan, ahead, answered
+from pixelnet.inference.source import FileSource
+from pixelnet.inference.windows import Block, Tiling
+from pixelnet.model import PixelNet
+from pixelnet.rasters.geotiff import Map, Place, write_geotiff
+from pixelnet.tasks import Task
+
+PREVIEW = 2000  # pixels, the longer side of a scene's picture for people, at most
+STRIP = 256  # rows that are in memory at once
+TIFF = (".tif", ".tiff")
+HALF = ("edges", "normals")  # tasks whose values need no more than 16 bits
+
+
+def fingerprint(model: PixelNet) -> str:
+    """A hash of a model's weights and configuration."""
+    found = blake2b(repr(sorted(to_dict(model.config).items())).encode(), digest_size=16)
+    for name, tensor in model.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().double().numpy().tobytes())
+    return found.hexdigest()
+
+
+def open_parts(folder: Path, source: FileSource, model: str, options: Mapping[str, Any]) -> Parts:
+    """The parts of an image's answers, those of before if they are of the same file, model and options.
+
+    model: its fingerprint.
+    """
+    stat = source.path.stat()
+    image = [str(source.path.resolve()), source.page, stat.st_size, stat.st_mtime_ns]
+    return Parts(folder, {"image": image, "model": model, "options": dict(options)})
+
+
+def begun_plan(parts: Parts) -> Plan | None:
+    """How the image of some parts was cut, when they were begun."""
+    if parts.begun is None:
+        return None
+    known = dict(parts.begun)
+    scale = known.pop("scale")
+    return Plan(Tiling(**known.pop("tiling")), None if scale is None else Fraction(scale), **known)
+
+
+def answer_into(parts: Parts, model: PixelNet, source: FileSource, plan: Plan, convention: str) -> None:
+    """Answer for the blocks that are missing among the parts; says on the way how many pixels are done."""
+    scale = None if plan.scale is None else str(plan.scale)
+    parts.begin(plan.tiling, asdict(plan) | {"scale": scale})
+    missing = parts.missing()
+    left = sum(plan.tiling.block(number).size for number in missing)
+    pixels = plan.tiling.height * plan.tiling.width
+
+    def put(found: tuple[Block, dict[str, np.ndarray]]) -> Block:
+        block, answers = found
+        parts.put(block.number, {name: _stored(name, own, convention) for name, own in answers.items()})
+        return block
+
+    with tqdm(total=pixels, initial=pixels - left, unit=" pixels", unit_scale=True, disable=plan.whole) as bar:
+        for block in ahead(put, answered(model, source, plan, missing)):
+            bar.update(block.size)
+
+
+def _stored(name: str, answer: np.ndarray, convention: str) -> np.ndarray:
+    """An answer as parts and files hold it: probabilities, strengths and normals in 16 bits."""
+    values = convert_normals(answer, convention) if name == "normals" else answer
+    half = name in HALF or (values.ndim == 3 and values.dtype == np.float32)
+    return values.astype(np.float16) if half else values
+
+
+def write_scene(
+    parts: Parts, folder: Path, name: PurePath, task: Task, source: FileSource, place: Place | None, convention: str,
+    cog: bool,
+) -> list[Path]:  # fmt: skip
+    """Write what the parts hold: FOLDER/TASK/NAME.tif of a TIFF file, else the task's own form; FOLDER/view/NAME.png.
+
+    place: where a TIFF's image lies. convention: of normals. cog: a cloud-optimized GeoTIFF. Returns the files.
+    """
+    written = []
+    for own, part in task.parts.items():
+        if source.path.suffix.lower() in TIFF:
+            path = place_in(folder, own, name, ".tif")
+            write_geotiff(path, _map(parts, own, part), place, cog)
+            written.append(path)
+        else:
+            whole = parts.read(own, range(parts.tiling.height))
+            whole = whole.astype(np.float32) if whole.dtype == np.float16 else whole
+            written.append(write_answer(folder, own, name, part, whole))
+    view = place_in(folder, VIEW, name, ".png")
+    write_png(view, _preview(parts, task, source, convention))
+    parts.remove()
+    return [*written, view]
+
+
+def _map(parts: Parts, own: str, part: Task) -> Map:
+    sample = parts.read(own, range(1))
+    bands = sample.shape[2] if sample.ndim == 3 else 1
+    labels = part.categorical and sample.ndim == 2
+    nodata = 255 if labels else None if own == "normals" else math.nan
+    titles = part.columns() if own == "normals" else part.class_names if sample.ndim == 3 else ()
+    colors = getattr(part, "palette", ()) if labels else ()
+
+    def read(rows: range, band: int) -> np.ndarray:
+        return parts.read(own, rows, band)
+
+    tiling = parts.tiling
+    names = part.class_names if labels else ()
+    return Map(tiling.height, tiling.width, bands, sample.dtype, read, nodata, names, colors, titles)
+
+
+def _preview(parts: Parts, task: Task, source: FileSource, convention: str) -> np.ndarray:
+    """A picture for people: of every n-th pixel of every n-th row."""
+    height, width = parts.tiling.height, parts.tiling.width
+    every = -(-max(height, width) // PREVIEW)
+    tops = range(0, height, every * max(1, STRIP // every))
+    strips = [range(top, min(top + tops.step, height)) for top in tops]
+    answers = {}
+    for name, part in task.parts.items():
+        found = np.concatenate([parts.read(name, rows)[::every, ::every] for rows in strips])
+        # Every convention is a change of signs, and so undoes itself.
+        found = convert_normals(found.astype(np.float32), convention) if name == "normals" else found
+        answers[name] = likeliest(part, found)
+    if len(answers) == 1:
+        return task.paint(*answers.values())
+    image = np.concatenate([source.read(rows, range(width))[::every, ::every] for rows in strips])
+    return overview(view_of(image), answers, task)

@@ -1,0 +1,160 @@
+"""Scenes on the ground: where an image lies, and maps written as GeoTIFF (the extra geo).
+
+Files are tiled and compressed, with overviews, as GIS programs read them: the CRS, the transform or the ground control
+points of the image, its number for no data, and of classes names and colors.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from pixelnet.errors import InputError
+from pixelnet.files import write_atomic
+from pixelnet.rasters.guard import reading
+
+TILE = 512  # pixels, the side of the tiles of files
+CACHE = 64  # megabytes that GDAL may keep of a file
+SMALLEST = 256  # pixels, the longer side of the smallest overview, at most
+KEYS = (33550, 33922, 34264, 34735)  # tags of TIFF that place an image on the ground
+
+
+class Place(NamedTuple):
+    """Where an image lies: its CRS, the affine transform of (column, row) to (x, y), or ground control points."""
+
+    crs: Any
+    transform: Any
+    gcps: tuple[Any, ...] = ()
+
+    @property
+    def pixel_area(self) -> float | None:
+        """Square meters of a pixel; None where the CRS counts in degrees, or nothing says."""
+        if self.crs is None or not self.crs.is_projected or self.gcps:
+            return None
+        return float(abs(self.transform.determinant) * self.crs.linear_units_factor[1] ** 2)
+
+
+class Map(NamedTuple):
+    """What is to be written: a map of so many rows and columns, or several.
+
+    read: (rows, band from 0) -> (h, W). names, colors: of classes, (); titles: of bands, ().
+    """
+
+    height: int
+    width: int
+    bands: int
+    dtype: np.dtype
+    read: Callable[[range, int], np.ndarray]
+    nodata: float | None = None
+    names: Sequence[str] = ()
+    colors: Sequence[tuple[int, int, int]] = ()
+    titles: Sequence[str] = ()
+
+
+def rasterio() -> Any:
+    """The package. Raises InputError where it is not installed."""
+    try:
+        import rasterio
+    except ImportError as error:
+        raise InputError("GeoTIFF is written by the package rasterio; pip install pixelnet[geo]") from error
+    return rasterio
+
+
+def is_placed(path: str | Path) -> bool:
+    """Whether a TIFF file says where on the ground it lies; needs no package."""
+    from tifffile import TiffFile
+
+    with reading(path), TiffFile(path) as file:
+        return any(key in file.pages.first.tags for key in KEYS)
+
+
+def read_place(path: str | Path) -> Place:
+    """Where a file's image lies. Raises InputError for a file that cannot be read, or without rasterio."""
+    package = rasterio()
+    with reading(path), quiet(), package.open(path) as file:
+        points, crs = file.gcps
+        return Place(crs if points else file.crs, file.transform, tuple(points))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, GDAL keeps little in memory, and says nothing of files without a place."""
+    import warnings
+
+    package = rasterio()
+    with package.Env(GDAL_CACHEMAX=CACHE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", package.errors.NotGeoreferencedWarning)
+        yield
+
+
+def write_geotiff(path: Path, given: Map, place: Place | None, cog: bool = False) -> None:
+    """Write a map whole or not at all, from the top down; float16 as it is, which rasterio reads as float32.
+
+    cog: as a cloud-optimized GeoTIFF. Names of classes are in the first band's tags as JSON, and in PATH.aux.xml, where
+    GDAL and QGIS look for them.
+    """
+    package = rasterio()
+    real = given.dtype.kind == "f"
+    profile: dict[str, Any] = {
+        "driver": "GTiff", "height": given.height, "width": given.width, "count": given.bands,
+        "dtype": "float32" if real else given.dtype.name, "nodata": given.nodata, "tiled": True, "blockxsize": TILE,
+        "blockysize": TILE, "compress": "deflate", "predictor": 3 if real else 2, "interleave": "band",
+        "bigtiff": "if_safer",
+    }  # fmt: skip
+    if given.dtype == np.float16:
+        profile |= {"nbits": 16, "predictor": 2}
+    if place is not None and place.crs is not None:
+        profile |= {"crs": place.crs} | ({"gcps": place.gcps} if place.gcps else {"transform": place.transform})
+    elif place is not None:
+        profile |= {"transform": place.transform}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.tmp.tif")
+    try:
+        with quiet():
+            _write(package, part, profile, given)
+            if cog:
+                from rasterio.shutil import copy
+
+                copied = path.with_name(f".{path.stem}.cog.tif")
+                copy(part, copied, driver="COG", compress="deflate", overviews="force_use_existing")
+                copied.replace(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    if given.names:
+        write_atomic(path.with_name(f"{path.name}.aux.xml"), _categories(given.names).encode())
+
+
+def _write(package: Any, path: Path, profile: dict[str, Any], given: Map) -> None:
+    from rasterio.enums import ColorInterp, Resampling
+    from rasterio.windows import Window
+
+    with package.open(path, "w", **profile) as file:
+        for band, title in enumerate(given.titles, start=1):
+            file.set_band_description(band, title)
+        if given.names:
+            file.update_tags(1, classes=json.dumps(list(given.names), ensure_ascii=False))
+        if given.colors:
+            file.write_colormap(1, {k: (*color, 255) for k, color in enumerate(given.colors)})
+            file.colorinterp = [ColorInterp.palette]
+        for top in range(0, given.height, TILE):
+            rows = range(top, min(top + TILE, given.height))
+            for band in range(given.bands):
+                values = given.read(rows, band)
+                file.write(values.astype(profile["dtype"]), band + 1, window=Window(0, top, given.width, len(rows)))
+    factors: list[int] = []
+    while max(given.height, given.width) / 2 ** len(factors) > SMALLEST:
+        factors.append(2 ** (len(factors) + 1))
+    if factors:
+        with package.open(path, "r+") as file:
+            file.build_overviews(factors, Resampling.nearest if given.dtype.kind != "f" else Resampling.average)
+
+
+def _categories(names: Sequence[str]) -> str:
+    inner = "".join(f"<Category>{escape(name)}</Category>" for name in names)
+    band = f'<PAMRasterBand band="1"><CategoryNames>{inner}</CategoryNames></PAMRasterBand>'
+    return f"<PAMDataset>{band}</PAMDataset>\n"
