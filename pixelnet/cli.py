@@ -241,8 +241,13 @@ class Predict:
     """Windows show all that an answer depends on, not only what moves it by a thousandth."""
     cog: bool = False
     """Write GeoTIFF as cloud-optimized GeoTIFF."""
+    polygons: bool = False
+    """Of classes: their areas as GeoJSON, too, OUT/polygons/NAME.geojson."""
+    objects: bool = False
+    """Of classes: a table of connected objects, too, OUT/objects/NAME.csv."""
 
     def __call__(self) -> int:
+        from pixelnet.inference.answers import POINTS, VIEW
         from pixelnet.inference.bulk import Unanswered, image_files, model_and_images, predict_files
         from pixelnet.runs.hub import default, folder_of, load
 
@@ -257,13 +262,13 @@ class Predict:
             written = predict_files(
                 model, images, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip,
                 self.axes, keep, probabilities=self.probabilities, scale=self.scale, memory=self.memory,
-                exact=self.exact, cog=self.cog,
+                exact=self.exact, cog=self.cog, polygons=self.polygons, objects=self.objects,
             )  # fmt: skip
         except Unanswered as error:
             print(f"pixelnet: {error}", file=sys.stderr)
             written, code = error.written, 3
         seconds = time.perf_counter() - start
-        number = len(written) if self.points else len(written) // (1 + len(model.task.parts))
+        number = sum(path.relative_to(self.out).parts[0] in (POINTS, VIEW) for path in written)
         counted = "1 image" if number == 1 else f"{number} images"
         rate = f"{counted} in {seconds:.2f} s, {number / seconds:.2f} images a second"
         print(f"{rate}: {len(written)} files in {self.out}")

@@ -1,5 +1,6 @@
 """One image from its file to its answers' files: source -> windows -> model -> sink."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from pixelnet.errors import InputError
 from pixelnet.inference.answers import POINTS, place_in, write_dense, write_table
 from pixelnet.inference.budget import parse_bytes
 from pixelnet.inference.encoded import encode_views, points_inside
+from pixelnet.inference.objects import OBJECTS, POLYGONS, maps_of_classes, write_objects, write_polygons
 from pixelnet.inference.parts import HOME
 from pixelnet.inference.scene import Plan, Planner, answer_points, look, without
 from pixelnet.inference.sinks import TIFF, answer_into, begun_plan, fingerprint, open_parts, write_scene
@@ -43,6 +45,8 @@ class Asked:
     memory: str | int | None = None
     exact: bool = False
     cog: bool = False
+    polygons: bool = False
+    objects: bool = False
 
 
 class Answerer:
@@ -58,15 +62,17 @@ class Answerer:
         """Returns the files written. Raises InputError for an image that cannot be answered."""
         with FileSource(item.path, self.model, item.page, self.asked.axes) as source:
             placed = item.path.suffix.lower() in TIFF and is_placed(item.path)
-            if placed:
+            if placed or self.asked.polygons:
                 rasterio()  # before the work for what only it can write
             if self.points is not None:
                 return [self._answer_points(item, source, self._plan(source, placed))]
             parts = place_in(self.folder, HOME, item.name, "")
             plan = None if parts.exists() else self._plan(source, placed)
             if plan is not None and plan.whole and not placed:
-                return self._photo(item, source, plan)
-            return self._scene(item, source, placed, parts, plan)
+                written = self._photo(item, source, plan)
+            else:
+                written = self._scene(item, source, placed, parts, plan)
+            return [*written, *self._objects(item, source, placed, written)]
 
     def _plan(self, source: FileSource, placed: bool) -> Plan:
         return self._planner.plan(
@@ -93,6 +99,16 @@ class Answerer:
         answer_into(parts, self.model, source, plan, asked.convention)
         place = read_place(item.path) if placed else None
         return write_scene(parts, self.folder, item.name, self.model.task, source, place, asked.convention, asked.cog)
+
+    def _objects(self, item: Item, source: FileSource, placed: bool, written: list[Path]) -> Iterator[Path]:
+        """Of the maps of classes that were written, what else is asked for."""
+        for task, path in maps_of_classes(written, self.folder, self.model.task):
+            if self.asked.polygons:
+                yield write_polygons(place_in(self.folder, POLYGONS, item.name, ".geojson"), path, task)
+            if self.asked.objects:
+                place = read_place(item.path) if placed else None
+                labels = task.read(path)
+                yield write_objects(place_in(self.folder, OBJECTS, item.name, ".csv"), labels, task, source, place)
 
     def _photo(self, item: Item, source: FileSource, plan: Plan) -> list[Path]:
         """At once: what is one window."""

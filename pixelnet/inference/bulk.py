@@ -16,6 +16,7 @@ from pixelnet.files import read_text, write_atomic
 from pixelnet.geometry import convert_normals
 from pixelnet.inference.answerer import Answerer, Asked, Item
 from pixelnet.inference.answers import POINTS, VIEW
+from pixelnet.inference.objects import OBJECTS, POLYGONS
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.rasters import IMAGE_EXTENSIONS, check_axes, is_image, read_header
@@ -77,6 +78,8 @@ def predict_files(
     memory: str | int | None = None,
     exact: bool = False,
     cog: bool = False,
+    polygons: bool = False,
+    objects: bool = False,
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -104,6 +107,8 @@ def predict_files(
         exact: windows show all that an answer depends on. Where that is more than 128 pixels around it, by default
             they show so much less that no logit is moved by more than a thousandth of the largest.
         cog: write cloud-optimized GeoTIFF.
+        polygons: of segmentation, write OUT/polygons/NAME.geojson as well; see `objects.write_polygons`.
+        objects: of segmentation, write OUT/objects/NAME.csv as well; see `objects.write_objects`.
 
     Returns:
         The files written.
@@ -122,13 +127,15 @@ def predict_files(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
     model.check_options(points, probabilities, adaptive, binary, flip)
+    if (polygons or objects) and (probabilities or points is not None or "segmentation" not in model.task.parts):
+        raise InputError("polygons and objects are of maps of classes; leave them, or what is in their place, out")
     convention = normals or "pixelnet"
     convert_normals(np.zeros(3), convention)  # an unknown name is refused before anything is written
-    asked = Asked(convention, adaptive, binary, flip, axes, probabilities, scale, memory, exact, cog)
+    asked = Asked(convention, adaptive, binary, flip, axes, probabilities, scale, memory, exact, cog, polygons, objects)
     answerer = Answerer(model, Path(out), None if points is None else read_points(Path(points)), asked)
     keep_freed_memory()
     folder = Path(out)
-    images = image_files(inputs, [folder / name for name in (*model.task.parts, VIEW, POINTS)])
+    images = image_files(inputs, [folder / name for name in (*model.task.parts, VIEW, POINTS, POLYGONS, OBJECTS)])
     items, failures = find_pages(images, axes)
     alone = len(inputs) == 1 and len(images) == 1 and list(images.values()) == [Path(inputs[0])]
     if alone and failures:
@@ -198,7 +205,7 @@ def spare_files(folder: Path, items: list[Item], model: PixelNet, table: bool, k
     """Raise InputError for answers that would replace a file to keep."""
     kept = {os.path.realpath(path).casefold(): path for path in keep}
     ends = [(own, part.suffix) for own, part in model.task.parts.items()]
-    ends = [(POINTS, ".csv")] if table else [*ends, (VIEW, ".png")]
+    ends = [(POINTS, ".csv")] if table else [*ends, (VIEW, ".png"), (POLYGONS, ".geojson"), (OBJECTS, ".csv")]
     answers = (folder / own / f"{item.name}{suffix}" for item in items for own, suffix in ends)
     for answer in (folder / FAILURES, *answers):
         if (path := os.path.realpath(answer).casefold()) in kept:

@@ -91,6 +91,21 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def read_shapes(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """The connected areas of a map of whole numbers, as GeoJSON geometries, and their numbers; read as it goes.
+
+    In longitude and latitude where the file has a CRS, else in pixels. Raises InputError as `read_place`.
+    """
+    package = rasterio()
+    from rasterio.features import shapes
+    from rasterio.warp import transform_geom
+
+    with reading(path), quiet(), package.open(path) as file:
+        for geometry, value in shapes(package.band(file, 1), transform=file.transform):
+            placed = geometry if file.crs is None else transform_geom(file.crs, "EPSG:4326", geometry, precision=9)
+            yield placed, int(value)
+
+
 def write_geotiff(path: Path, given: Map, place: Place | None, cog: bool = False) -> None:
     """Write a map whole or not at all, from the top down; float16 as it is, which rasterio reads as float32.
 

@@ -1,0 +1,103 @@
+"""What a map of classes holds, as objects: a table of connected ones, and polygons for GIS programs."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from scipy import ndimage
+
+from pixelnet.errors import InputError
+from pixelnet.files import write_atomic
+from pixelnet.inference.source import Source
+from pixelnet.rasters.geotiff import Place, read_shapes
+from pixelnet.tasks import Task
+
+POLYGONS, OBJECTS = "polygons", "objects"  # the folders of GeoJSON and of tables, beside one for each task
+MOST = 2**27  # pixels of a map that connected objects are found in, which is in memory then
+NEIGHBORS = np.ones((3, 3), bool)  # pixels that touch at a corner are of one object
+UNLABELLED = 255
+
+
+def name_of(task: Task, k: int) -> str:
+    return task.class_names[k] if task.class_names else str(k)
+
+
+def write_objects(path: Path, labels: np.ndarray, task: Task, source: Source, place: Place | None) -> Path:
+    """Write CSV of the connected objects of each class, largest first within it.
+
+    class, pixels, square_meters (where the file says how large a pixel is), x, y (the center, in pixels), and the mean
+    of each of the model's channels, NaN left out.
+
+    Args:
+        labels: class ids (H, W); 255 is nothing.
+        source: the image, for its channels.
+
+    Raises:
+        InputError: a map that is too large to be held whole.
+    """
+    if labels.size > MOST:
+        raise InputError(f"objects are found in maps of up to {MOST:,} pixels; {path.stem} has {labels.size:,}: cut it")
+    image = source.read(range(source.height), range(source.width))
+    area = None if place is None else place.pixel_area
+    titles = ["class", "pixels", *(["square_meters"] if area else []), "x", "y"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*titles, *(f"mean_{k}" for k in range(image.shape[2]))])
+    for k in np.unique(labels[labels != UNLABELLED]).tolist():
+        for pixels, x, y, *means in _objects_of(labels == k, image):
+            size = [f"{pixels * area:.6g}"] if area else []
+            numbers = (f"{value:.6g}" for value in (x, y, *means))
+            writer.writerow([name_of(task, k), int(pixels), *size, *numbers])
+    write_atomic(path, text.getvalue().encode())
+    return path
+
+
+def _objects_of(where: np.ndarray, image: np.ndarray) -> Iterator[list[float]]:
+    """Pixels, center and means of the connected parts of a mask (H, W), the largest first."""
+    parts, count = ndimage.label(where, NEIGHBORS)
+    own = parts[where]
+    sizes = np.bincount(own, minlength=count + 1)[1:]
+    y, x = np.nonzero(where)
+    columns = [np.bincount(own, weights=along, minlength=count + 1)[1:] / sizes for along in (x, y)]
+    for values in np.moveaxis(image, 2, 0):
+        found = values[where].astype(np.float64)
+        known = np.isfinite(found)
+        total = np.bincount(own[known], weights=found[known], minlength=count + 1)[1:]
+        columns.append(total / np.maximum(np.bincount(own[known], minlength=count + 1)[1:], 1))
+    for row in np.argsort(-sizes, kind="stable").tolist():
+        yield [float(sizes[row]), *(float(column[row]) for column in columns)]
+
+
+def write_polygons(path: Path, labels: Path, task: Task) -> Path:
+    """Write GeoJSON of the connected areas of a file of class ids, with their classes; 255 is nothing.
+
+    In longitude and latitude, as RFC 7946 has it, where the file has a CRS; else in pixels, x to the right and y down.
+    The file is read as it goes, and never held whole.
+    """
+
+    def write(file: BinaryIO) -> None:
+        file.write(b'{"type": "FeatureCollection", "features": [')
+        first = True
+        for geometry, value in read_shapes(labels):
+            if value == UNLABELLED:
+                continue
+            properties: dict[str, Any] = {"class": name_of(task, value), "id": value}
+            feature = {"type": "Feature", "properties": properties, "geometry": geometry}
+            file.write((("\n" if first else ",\n") + json.dumps(feature, ensure_ascii=False)).encode())
+            first = False
+        file.write(b"\n]}\n")
+
+    write_atomic(path, write)
+    return path
+
+
+def maps_of_classes(written: Sequence[Path], folder: Path, task: Task) -> Iterator[tuple[Task, Path]]:
+    """Of the files of an image's answers, those of class ids, each with its task."""
+    for path in written:
+        own = path.relative_to(folder).parts[0]
+        if own in task.parts and task.parts[own].categorical:
+            yield task.parts[own], path

@@ -1,0 +1,78 @@
+"""Objects and polygons of a map of classes, against masks that were drawn."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_predict import picture, small
+from test_sinks import geotiff
+
+from pixelnet import InputError, predict_files
+from pixelnet.files import write_png
+from pixelnet.inference.objects import write_objects, write_polygons
+from pixelnet.inference.source import ArraySource
+from pixelnet.rasters.geotiff import read_place
+from pixelnet.tasks import make_task
+
+rasterio = pytest.importorskip("rasterio")
+TASK = make_task("segmentation", class_names=("ground", "tree"), num_classes=2)
+
+
+def labels() -> np.ndarray:
+    """Two trees, one of two squares that touch at a corner, and a corner that nobody measured."""
+    found = np.zeros((40, 60), np.uint8)
+    found[5:9, 5:9] = found[9:11, 9:11] = 1
+    found[20:30, 40:50] = 1
+    found[:3, 57:] = 255
+    return found
+
+
+def test_a_table_of_connected_objects(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((40, 60, 2)).astype(np.float32)
+    image[21, 41, 0] = np.nan
+    place = read_place(geotiff(tmp_path / "a.tif", picture(40, 60), photometric="rgb"))
+    assert place.pixel_area == 100
+    path = write_objects(tmp_path / "a.csv", labels(), TASK, ArraySource(image), place)
+    ground, large, small_one = csv.DictReader(path.open())
+    assert (ground["class"], int(ground["pixels"])) == ("ground", 40 * 60 - 120 - 9)
+    assert (large["class"], large["pixels"], large["square_meters"]) == ("tree", "100", "10000")
+    assert (float(large["x"]), float(large["y"])) == (44.5, 24.5)
+    assert small_one["pixels"] == "20"
+    part = image[20:30, 40:50].reshape(-1, 2)
+    np.testing.assert_allclose([float(large[f"mean_{k}"]) for k in (0, 1)], np.nanmean(part, axis=0), rtol=1e-5)
+    without = write_objects(tmp_path / "b.csv", labels(), TASK, ArraySource(image), None)
+    assert "square_meters" not in without.read_text()
+
+
+def area_of(ring: list[list[float]]) -> float:
+    x, y = np.array(ring).T
+    return abs(float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum())) / 2
+
+
+def test_polygons_hold_the_classes_pixels(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", labels())
+    content = json.loads(write_polygons(tmp_path / "a.geojson", tmp_path / "a.png", TASK).read_text())
+    areas: dict[str, float] = {}
+    for feature in content["features"]:
+        outer, *holes = feature["geometry"]["coordinates"]
+        name = feature["properties"]["class"]
+        areas[name] = areas.get(name, 0) + area_of(outer) - sum(map(area_of, holes))
+    assert areas == {"ground": 40 * 60 - 120 - 9, "tree": 120}
+
+
+def test_both_are_written_beside_a_scene_in_its_place(tmp_path: Path) -> None:
+    values = picture(40, 60)
+    path = geotiff(tmp_path / "a.tif", values, nodata=None, photometric="rgb")
+    written = predict_files(small(), path, tmp_path / "out", polygons=True, objects=True)
+    names = [own.relative_to(tmp_path / "out").as_posix() for own in written]
+    assert names == ["segmentation/a.tif", "view/a.png", "polygons/a.geojson", "objects/a.csv"]
+    (first, *_) = json.loads(written[2].read_text())["features"]
+    longitude, latitude = np.array(first["geometry"]["coordinates"][0])[0]
+    assert abs(longitude - 9) < 0.1  # of UTM zone 32 N, 500 km, 5,000 km
+    assert abs(latitude - 45.15) < 0.1
+    with pytest.raises(InputError, match="are of maps of classes"):
+        predict_files(small("edges"), path, tmp_path / "out", objects=True)
+    with pytest.raises(InputError, match="are of maps of classes"):
+        predict_files(small(), path, tmp_path / "out", polygons=True, probabilities=True)
