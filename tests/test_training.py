@@ -349,8 +349,9 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     import sys
 
     options = {
-        **TINY, "backbone": "test_convnext", "hidden": (8,), "dropout": 0.0, "max_steps": 3, "batch_size": 3,
-        "loss": "cross-entropy", "weighted": True, "optimizer": "sgd", "schedule": "poly", "val_every": 3,
+        **TINY, "backbone": "test_convnext", "pyramid": 0, "hidden": (8,), "dropout": 0.0, "max_steps": 3,
+        "batch_size": 3, "loss": "cross-entropy", "weighted": True, "optimizer": "sgd", "schedule": "poly",
+        "val_every": 3,
     }  # fmt: skip
     root = str(Path(pixelnet.__file__).parents[1])
     with socket.socket() as probe:

@@ -13,7 +13,7 @@ from benchmarks.learner.sets import Part
 from benchmarks.learner.unet import WEIGHTS
 from pixelnet.data.arrays import Arrays
 
-FEWER, MORE = 4, 14  # steps, of which the difference is what steps cost
+FEWER, MORE = 6, 30  # steps, of which the difference is what steps cost
 
 
 def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
