@@ -1,8 +1,8 @@
 """One backbone and one set of defaults for three tasks, trained from sampled pixels only.
 
-What a user gets who sets nothing: EfficientNet-lite0 from ImageNet, batch norm on the taps, one hidden layer of 256,
-2,000 points on each of 8 views of 256x320, AdamW. Only the number of steps is given, and the task's own file says the
-rest (loss, sampler, score). Sizes and hours are for 2 cores without a GPU.
+What a user gets who sets nothing: EfficientNet-lite0 from ImageNet, a feature pyramid, batch norm on the taps, one
+hidden layer of 256, 2,000 points on each of 8 views of 256x320, AdamW. Only the number of steps is given, and the
+task's own file says the rest (loss, sampler, score). Sizes and hours are for 2 cores without a GPU.
 """
 
 from pathlib import Path
