@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 
 from pixelnet.learning.logistic import ABSENT, FLATTEST, STEPS, Linear, cross_entropy, log_chances
 
-SAMPLE = 128  # points that axes are found from
-CLOSE = 1e-4  # of the gradient's first length: where it stops, about a thousandth of a probability from the end
+SAMPLE = 256  # points that axes are found from
+CLOSE = 2e-5  # of the gradient's first length: where it stops, about a thousandth of a probability from the end
 
 
 def refit(
