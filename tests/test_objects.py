@@ -112,7 +112,7 @@ def test_a_module_a_function_and_a_sampler_go_where_names_do(pairs: list, tmp_pa
     run, given = tmp_path / "run", {"backbone": Pyramid(), "loss": focal, "sampler": Uniform(30)}
     options = {name: value for name, value in OPTIONS.items() if name != "pixels"} | given
     model = pixelnet.train("segmentation", pairs, run, **options)
-    assert model.backbone.strides == (2, 4)
+    assert model.backbone.strides == (2, 4, 2)  # the last of the pyramid that is laid on any
     settings = read_json(run / "config.json")
     assert [settings["train"][name] for name in given] == ["Pyramid", "focal", "Uniform"]
     assert settings["model"]["objects"] == ["backbone"]

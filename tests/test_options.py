@@ -33,7 +33,7 @@ def config(**options: Any) -> TrainConfig:
 
 
 def test_a_run_is_as_long_as_it_is_told() -> None:
-    assert total_steps(config(), 10) == 1000
+    assert total_steps(config(), 10) == 300  # the fewest; more in test_settings.py
     assert total_steps(config(max_steps=7), 10) == 7
     assert total_steps(config(epochs=3, batch_size=8), 20) == 8  # 60 images
     assert total_steps(config(epochs=0.01), 10) == 1
@@ -77,7 +77,15 @@ def test_rates_rise_over_the_warmup(schedule: str) -> None:
 
 
 def test_gradients_are_clipped(tmp_path: Path) -> None:
-    still = {**SHORT, "optimizer": "sgd", "weight_decay": 0.0, "max_steps": 1, "head": "linear", "hidden": None}
+    still = {
+        **SHORT,
+        "pyramid": 0,
+        "optimizer": "sgd",
+        "weight_decay": 0.0,
+        "max_steps": 1,
+        "head": "linear",
+        "hidden": None,
+    }
     moved = {}
     for name, clip in (("free", None), ("clipped", 1e-6)):
         before = {}
@@ -94,7 +102,7 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
 
 
 def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path) -> None:
-    model = pixelnet.train(**{**SHORT, "freeze": True}, out=tmp_path / "run")
+    model = pixelnet.train(**{**SHORT, "pyramid": 0, "freeze": True}, out=tmp_path / "run")
     torch.manual_seed(0)
     before = PixelNet("segmentation", 7, "test_resnet", head="paper", hidden=(8, 8)).backbone.state_dict()
     for name, tensor in model.backbone.state_dict().items():

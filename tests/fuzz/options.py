@@ -30,6 +30,7 @@ def options(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
         "train": ["--task", "edges", "--data", "scenes:2", "--out", str(folder / "run"), "--crop", "32", "32", *SMALL],
         "fit": ["--data", "scenes:2", "--out", str(folder / "fitted"), "--features", "filters"],
         "evaluate": [str(sound()), "--data", "scenes:2"],
+        "measure": ["plan", str(sound()), str(folder), "--out", str(folder / "survey"), "--budget", "10"],
         "predict": [str(sound()), str(folder), "--out", str(folder / "out")],
         "models": [],
     }[name]
