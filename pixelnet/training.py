@@ -121,10 +121,10 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     model = make_model(config, given, task, data, fresh=state is None)
     config = with_rates(config, model)
     begun = state is None and teacher is None and begin_from(config, given, model)
-    if teacher is not None and not (config.pretrained or config.backbone_weights):
-        begin(model, teacher)
     if state is not None:
         restore(model, state, config.out / checkpoint.CHECKPOINT)
+    elif teacher is not None and not (config.pretrained or config.backbone_weights):
+        begin(model, teacher)
     learner, optimizer = accelerator.prepare(model, _optimizer(config, model))
     average = moving_average(model, config.ema)
     if state is not None:
@@ -180,8 +180,7 @@ class Learning(NamedTuple):
         torch.manual_seed((config.seed << 32) + step * batches.world + batches.rank)  # dropout is this step's own
         self.learner.train()
         if config.freeze:
-            self.model.backbone.eval()
-            self.model.backbone.added.train()
+            self.model.backbone.core.eval()
         _set_rates(self.optimizer, rate_factor(config.schedule, progress, config.warmup))
         batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
         logits = _logits(self.learner, batch)
@@ -337,13 +336,11 @@ def _optimizer(config: TrainConfig, model: PixelNet) -> torch.optim.Optimizer:
     assert config.lr is not None  # which `with_rates` has settled
     assert config.backbone_lr is not None
     backbone_lr = 0.0 if config.freeze else config.backbone_lr
-    learnt = list(nn.ModuleList([model.backbone.added, model.norms, model.head]).parameters())
-    network = [parameter for parameter in model.backbone.parameters() if all(parameter is not own for own in learnt)]
-    for part, rate in ((network, backbone_lr), (learnt, config.lr)):
-        for parameter in part:
-            parameter.requires_grad_(rate > 0)
-        kernels = [parameter for parameter in part if parameter.ndim > 1]
-        others = [parameter for parameter in part if parameter.ndim <= 1]
+    learnt = nn.ModuleList([model.backbone.added, model.norms, model.head])
+    for part, rate in ((model.backbone.core, backbone_lr), (learnt, config.lr)):
+        part.requires_grad_(rate > 0)
+        kernels = [parameter for parameter in part.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in part.parameters() if parameter.ndim <= 1]
         bias_rate = 2 * rate if config.optimizer == "sgd" else rate
         groups.append({"params": kernels, "full_rate": rate, "weight_decay": config.weight_decay})
         groups.append({"params": others, "full_rate": bias_rate, "weight_decay": 0.0})

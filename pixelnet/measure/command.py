@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from pixelnet.config import read_list
 from pixelnet.errors import InputError
 
 Step = Literal["plan", "label", "report"]
@@ -84,7 +85,7 @@ class Measure:
 
         options = {name: given[name] for name in OF_STEP["plan"] if name not in ("out", "classes")}
         model, images = self._model_and_images()
-        classes = [name.strip() for name in self.classes.split(",")] if self.classes else []
+        classes = [] if self.classes is None else read_list(self.classes, "--classes")
         survey = plan(images, self.out, model=model, classes=classes, **options)
         return planned(survey)
 

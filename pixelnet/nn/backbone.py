@@ -72,6 +72,11 @@ class Backbone(nn.Module):
         return self
 
     @property
+    def core(self) -> "Backbone":
+        """It without what is `added`: what pretrained weights are of, if of anything."""
+        return self
+
+    @property
     def added(self) -> nn.ModuleList:
         """Layers that no pretrained weights are of, and which learn as the head does."""
         return nn.ModuleList()

@@ -91,40 +91,23 @@ def make_backbone(
         made = _from_module(backbone, taps, channels, pretrained or path is not None, before_relu or conv7)
         made = made if magnify == 1 else copy.copy(made).magnified(magnify)
     else:
-        made = _from_name(
-            *named(backbone, None if magnify == 1 else magnify),
-            taps=taps,
-            channels=channels,
-            pretrained=pretrained,
-            weights=path,
-            before_relu=before_relu,
-            conv7=conv7,
-        )
+        options: dict[str, Any] = {"channels": channels, "pretrained": pretrained, "weights": path}
+        options |= {"taps": taps, "before_relu": before_relu, "conv7": conv7}
+        made = _from_name(*named(backbone, None if magnify == 1 else magnify), options)
     return Pyramid(made, pyramid) if pyramid else made
 
 
-def _from_name(
-    backbone: str,
-    magnify: float,
-    *,
-    taps: Sequence[int] | None,
-    channels: int,
-    pretrained: bool,
-    weights: Path | None,
-    before_relu: bool,
-    conv7: bool,
-) -> Backbone:
-    """One network, or several joined."""
+def _from_name(backbone: str, magnify: float, options: dict[str, Any]) -> Backbone:
+    """One network, or several joined. options: of `_by_name`."""
     networks = network_names(backbone)
-    if len(networks) != 1 and (taps is not None or weights or before_relu or conv7):
+    own = ("taps", "weights", "before_relu", "conv7")
+    if len(networks) != 1 and any(options[name] not in (None, False) for name in own):
         raise InputError(
             f"{backbone} has {len(networks)} networks; taps, weights from a file, before_relu and conv7 are of one "
             "alone"
         )
-    options: dict[str, Any] = {"channels": channels, "pretrained": pretrained, "weights": weights}
-    options |= {"taps": taps, "before_relu": before_relu, "conv7": conv7}
-    parts = [_by_name(name, **options).magnified(own * magnify) for name, own in parts_of(backbone)]
-    return parts[0] if len(parts) == 1 else Joined(parts, channels)
+    parts = [_by_name(name, **options).magnified(factor * magnify) for name, factor in parts_of(backbone)]
+    return parts[0] if len(parts) == 1 else Joined(parts, options["channels"])
 
 
 def network_names(backbone: str) -> list[str]:

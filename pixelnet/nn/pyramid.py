@@ -63,6 +63,10 @@ class Pyramid(Backbone):
         self.strides = (*network.strides, min(network.strides))
 
     @property
+    def core(self) -> Backbone:
+        return self.network
+
+    @property
     def added(self) -> nn.ModuleList:
         return self.levels
 

@@ -50,8 +50,7 @@ def with_network(config: TrainConfig) -> TrainConfig:
 
 def with_rates(config: TrainConfig, model: PixelNet) -> TrainConfig:
     """The configuration with learning rates that the model bears, where none were given."""
-    learnt = set(model.backbone.added.modules())
-    normed = any(isinstance(own, nn.BatchNorm2d) for own in model.backbone.modules() if own not in learnt)
+    normed = any(isinstance(own, nn.BatchNorm2d) for own in model.backbone.core.modules())
     return _filled(config, RATES if normed else WITHOUT_NORMS)
 
 
