@@ -1,12 +1,16 @@
 """Large images are seen in tiles: their maps are those of the whole, and a session answers without a seam."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from striped import drawn, image, made
+from striped import HEIGHT, WIDTH, drawn, image, made
 
+import pixelnet
 from pixelnet.learning import tiles as module
 from pixelnet.learning.parts import FILTERS, Maps, known_sources, open_part, reach_of
 from pixelnet.learning.tiles import FARTHEST, MARGIN, Tile, tile_numbers, tiles_of
@@ -26,9 +30,16 @@ def test_each_pixel_is_in_one_tile(width: int, height: int) -> None:
         assert tile.top <= inside[1] < tile.bottom
 
 
-def test_what_two_tiles_share() -> None:
-    assert Tile(0, 9, 5, 20).within(Tile(4, 12, 0, 8)) == Tile(4, 9, 5, 8)
-    assert Tile(0, 4, 0, 4).within(Tile(6, 9, 6, 9)).pixels == 0
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 9))
+def test_a_tile_answers_for_its_own(start: int, length: int, step: int) -> None:
+    rows, columns = range(start, start + length, step), range(2 * start, 2 * start + length, step + 1)
+    tile = Tile(10, 31, 20, 60)
+    down, across = tile.places(rows, columns)
+    assert list(rows[down]) == [own for own in rows if 10 <= own < 31]
+    assert list(columns[across]) == [own for own in columns if 20 <= own < 60]
+
+
+def test_a_margin_ends_with_the_image() -> None:
     assert Tile(4, 8, 4, 8).around(5, (10, 99)) == Tile(0, 13, 0, 10)
 
 
@@ -70,24 +81,78 @@ def test_tiles_have_the_maps_of_the_whole(part: str, monkeypatch: pytest.MonkeyP
     assert (abs(read() - whole) <= 2e-3 * abs(whole).max(axis=0) + 1e-3).all()
 
 
-def test_a_session_answers_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = made(1)
-    one.images.given[0] = np.concatenate([image(k) for k in range(6)], axis=1)
-    one.images.sizes[0] = one.images.given[0].shape[1::-1]
-    one.fit()
-    labels, confidence = one.predict(0)
-    window = (slice(11, 60), slice(100, 300))
-    part = one.predict(0, window)
+@pytest.fixture(scope="module", params=["filters", "edges@2+filters+edges@0.5"])
+def mosaic(request: pytest.FixtureRequest) -> pixelnet.Session:
+    """A session of one image of six, three side by side, fitted by some features."""
+    session = made(1, features=request.param)
+    rows = [np.concatenate([image(3 * k + own) for own in range(3)], axis=1) for k in range(2)]
+    session.images.given[0] = np.concatenate(rows)
+    session.images.sizes[0] = 3 * WIDTH, 2 * HEIGHT
+    session.fit()
+    return session
+
+
+def test_a_session_answers_without_a_seam(mosaic: pixelnet.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, confidence = mosaic.predict(0)
     monkeypatch.setattr(module, "WHOLE", 0)
-    monkeypatch.setattr(module, "SIDE", 128)
-    one.maps._kept.clear()
-    found = one.predict(0)
-    np.testing.assert_allclose(found[1], confidence, atol=2e-3)
+    monkeypatch.setattr(module, "SIDE", 64)
+    found = mosaic.predict(0)
+    np.testing.assert_allclose(found[1], confidence, atol=5e-3)
     assert (found[0] == labels).mean() > 0.999
-    np.testing.assert_array_equal(one.predict(0, window)[0], found[0][window])
-    np.testing.assert_array_equal(part[0], labels[window])
-    one.label(0, drawn(3)[0] + (128, 0), drawn(3)[1])
-    one.fit()
+    mosaic.label(0, drawn(3)[0] + (128, 64), drawn(3)[1])
+    mosaic.fit()
+    mosaic.unlabel(0, drawn(3)[0] + (128, 64))
+    mosaic.fit()
+
+
+@given(
+    st.tuples(st.integers(0, 2 * HEIGHT - 1), st.integers(1, 2 * HEIGHT), st.integers(1, 80)),
+    st.tuples(st.integers(0, 3 * WIDTH - 1), st.integers(1, 3 * WIDTH), st.integers(1, 80)),
+)
+@settings(max_examples=40)
+def test_a_window_with_steps_is_that_of_the_whole_across_tiles(
+    mosaic: pixelnet.Session, rows: tuple[int, int, int], columns: tuple[int, int, int]
+) -> None:
+    down, across = (slice(start, start + length, step) for start, length, step in (rows, columns))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WHOLE", 0)
+        patch.setattr(module, "SIDE", 64)
+        labels, confidence = mosaic.predict(0)
+        found, sure = mosaic.predict(0, (down, across))
+    np.testing.assert_allclose(sure, confidence[down, across], atol=1e-6)
+    np.testing.assert_array_equal(found, labels[down, across])
+
+
+def test_maps_are_at_hand_once_all_tiles_are_and_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WHOLE", 0)
+    monkeypatch.setattr(module, "SIDE", 64)
+    size = (150, 100)
+    maps = Maps(lambda _: np.zeros((100, 150, 3), np.uint8), lambda _: size, 3)
+    for tile in tiles_of(size):
+        assert not maps.has(0, FILTERS)
+        maps.of(0, FILTERS, tile)
+    assert maps.has(0, FILTERS)
+    assert not maps.has(1, FILTERS)
+    kept = maps._bytes
+    maps.of(1, FILTERS, tiles_of(size)[0])
+    maps.forget(0)
+    assert 0 < maps._bytes < kept
+    assert list(maps._kept) == [(1, FILTERS, tiles_of(size)[0])]
+
+
+def test_two_threads_that_make_the_same_maps_keep_them_once() -> None:
+    both = Barrier(2)
+
+    def pixels(_: int) -> np.ndarray:
+        both.wait(10)
+        return np.zeros((64, 200, 3), np.uint8)
+
+    maps, (whole,) = Maps(pixels, lambda _: (200, 64), 3), tiles_of((200, 64))
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: maps.of(0, FILTERS, whole), range(2))
+    assert all(torch.equal(*both) for both in zip(one.maps, other.maps, strict=True))
+    (kept,) = maps._kept.values()
+    assert maps._bytes == sum(own.numel() * own.element_size() for own in kept.maps)
 
 
 def test_an_image_of_several_tiles_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

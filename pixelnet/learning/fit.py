@@ -159,7 +159,7 @@ def fit_noted(
         raise InputError(f"--seconds is {seconds:g}; give a time above 0")
     if priors is not None and priors not in get_args(Priors):
         raise InputError(f"--priors is {priors!r}; give one of {', '.join(get_args(Priors))}")
-    given = _given(features, strength)
+    given = given_members(features, strength)
     if class_names and labels is None:
         raise InputError("--classes are of --labels; of a folder's own labels, `pixelnet check --classes` names them")
     start = time.monotonic() if begun is None else begun
@@ -180,10 +180,10 @@ def _require_new(out: Path) -> None:
     require_writable(out / checkpoint.CONFIG)
 
 
-def _given(
+def given_members(
     features: str | Sequence[str] | None, strength: float | str | Sequence[float] | None
 ) -> list[tuple[Parts, float]] | None:
-    """The members that were asked for; None where they are to be chosen."""
+    """The members that were asked for; None where they are to be chosen. Raises InputError for what is none."""
     if features is None:
         if strength is not None:
             raise InputError("--strength is of --features; give both, or neither")

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -113,17 +114,33 @@ class Maps:
         self._kept: OrderedDict[tuple[int, str, Tile], Piece] = OrderedDict()
         self._bytes = 0
         self._last: tuple[int, np.ndarray] | None = None  # the pixels of an image of several tiles
+        self._lock = Lock()  # of what is kept, not while maps are made: one thread may ask while another makes some
 
     def of(self, index: int, part: str, tile: Tile) -> Piece:
         """Maps of a tile of an image (see `tiles_of`), in half precision, shallow to deep."""
-        key = (index, part, tile)
-        if key not in self._kept:
-            self._kept[key] = self._made(index, part, tile)
-            self._bytes += _size(self._kept[key].maps)
+        key = index, part, tile
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = self._made(index, part, tile)
+        with self._lock:
+            if key not in self._kept:  # which another thread may have made meanwhile
+                self._kept[key] = made
+                self._bytes += _size(made.maps)
             while self._bytes > self.most and len(self._kept) > 1:
                 self._bytes -= _size(self._kept.popitem(last=False)[1].maps)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        return made
+
+    def has(self, index: int, part: str) -> bool:
+        """Whether the maps of all tiles of an image are at hand."""
+        return all((index, part, tile) in self._kept for tile in tiles_of(self.size(index)))
+
+    def forget(self, index: int) -> None:
+        """Drop what is kept of an image."""
+        with self._lock:
+            for key in [key for key in self._kept if key[0] == index]:
+                self._bytes -= _size(self._kept.pop(key).maps)
 
     @torch.inference_mode()
     def _made(self, index: int, part: str, tile: Tile) -> Piece:
@@ -150,10 +167,11 @@ class Maps:
         return tile if tile.pixels == size[0] * size[1] else tile.around(MARGIN + reach_of(part, self.channels), size)
 
     def _pixels(self, index: int) -> np.ndarray:
-        if self._last is None or self._last[0] != index:
-            self._last = None  # which is given back before there is another
-            self._last = index, self.image(index)
-        return self._last[1]
+        last = self._last  # which another thread may replace
+        if last is None or last[0] != index:
+            last = self._last = None  # which is given back before there is another
+            last = self._last = index, self.image(index)
+        return last[1]
 
     def at(self, index: int, part: str, points: np.ndarray) -> np.ndarray:
         """Hypercolumns of a part at points (P, 2) of an image: float32 (P, D)."""

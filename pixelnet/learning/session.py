@@ -11,9 +11,9 @@ where the one before has ended.
 
 import csv
 import io
-import math
 import shlex
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -26,6 +26,7 @@ from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.learning.assemble import assemble, joined, put, toward
 from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose
+from pixelnet.learning.dense import logits_in
 from pixelnet.learning.fit import (
     Labels,
     Priors,
@@ -34,6 +35,7 @@ from pixelnet.learning.fit import (
     default,
     fit_noted,
     folds_of,
+    given_members,
     quota,
     shares_by,
     spread,
@@ -42,14 +44,13 @@ from pixelnet.learning.fit import (
 from pixelnet.learning.logistic import Linear
 from pixelnet.learning.parts import MOST_BYTES, Maps
 from pixelnet.learning.strokes import Given, Images, Labelled, Strokes
-from pixelnet.learning.tiles import Tile, tiles_of
+from pixelnet.learning.tiles import tiles_of
 from pixelnet.learning.warm import refit
 from pixelnet.metrics.intervals import reach_of_mean
-from pixelnet.model import FeatureMaps, PixelNet
+from pixelnet.model import PixelNet
 from pixelnet.points import make_sampler
 
 LABELS = "labels.csv"
-STRIP = 2**17  # pixels that maps are brought to full precision for at once
 TOO_FEW = (
     "too few labels to say: label pixels of every class in three images or more, or of one image in four places apart"
 )
@@ -92,9 +93,11 @@ class Session:
         priors: how common the classes are: "estimated" from unlabelled pixels of the labelled images; "labels", as
             among the labels; or all "equal". See `pixelnet.fit`.
         memory: bytes of maps of images that are kept; those that were not asked for the longest are made again.
+        features: what describes a pixel, in place of what is best on average; as for `pixelnet.fit`.
 
     Raises:
-        InputError: no image, one that cannot be read, names of classes that are not two different ones.
+        InputError: no image, one that cannot be read, names of classes that are not two different ones, features that
+            are none.
     """
 
     def __init__(
@@ -104,22 +107,46 @@ class Session:
         *,
         priors: Priors = "estimated",
         memory: int = MOST_BYTES,
+        features: str | Sequence[str] | None = None,
     ) -> None:
-        self.class_names = tuple(map(str, class_names))
-        if isinstance(class_names, str) or len(set(self.class_names)) != len(self.class_names) or len(class_names) < 2:
-            raise InputError(f"class_names are {class_names!r}; give a list of two names or more, all different")
+        self.class_names = _checked_names(class_names)
         if priors not in get_args(Priors):
             raise InputError(f"priors are {priors!r}; give estimated, labels or equal")
         self.images, self.priors = Images(images), priors
         own = self.images
         self.maps = Maps(own.__getitem__, own.sizes.__getitem__, len(own.channels), own.ranges, memory)
         self.strokes = Strokes(self.images, self.maps, self.class_names)
-        self._choice = Choice(tuple(default()))
+        self._choice = Choice(tuple(given_members(features, None) or default()))
         self._tried: list[tuple[Parts, Sequence[float]]] = []  # what was chosen from
         self._judged: int | None = None  # how many changes of labels there were when folds were last held out
         self._fitted: dict[Parts, Linear] = {}
         self._elsewhere: dict[tuple[int, str], np.ndarray] = {}  # what describes pixels that nobody labelled
         self._model: tuple[Parts, PixelNet] | None = None  # which parts it is of, in its order
+
+    def fork(self, class_names: Sequence[str] | None = None, features: str | Sequence[str] | None = None) -> "Session":
+        """Another session of the same images and their maps, which goes its own way from here on.
+
+        It may be asked in a thread of its own, for a score, say, which takes its time, while this one goes on.
+
+        Args:
+            class_names: of labels that are yet to come; None for the same classes, with the labels that there are.
+            features: what describes a pixel, as for `pixelnet.fit`; None for what this session goes by.
+
+        Raises:
+            InputError: as when a session is begun.
+        """
+        other = copy(self)
+        other._tried, other._fitted, other._elsewhere = list(self._tried), dict(self._fitted), dict(self._elsewhere)
+        other._model = None
+        if class_names is None:
+            other.strokes = self.strokes.copy()
+        else:
+            other.class_names = _checked_names(class_names)
+            other.strokes = Strokes(self.images, self.maps, other.class_names)
+            other._fitted, other._judged = {}, None
+        if features is not None:
+            other._choice, other._tried = Choice(tuple(given_members(features, None) or ())), []
+        return other
 
     def add(self, images: Iterable[Given]) -> None:
         """Further images, behind those that there are. They are brought to 0..1 as the first ones are."""
@@ -196,7 +223,8 @@ class Session:
 
         Args:
             image: as for `label`.
-            window: rows and columns of it; None for all. It takes as much longer as it is larger.
+            window: rows and columns of it; None for all. It takes as much longer as it is larger. Slices with a step
+                ask every few pixels, which is what a screen shows of a large image; those are answered as in the whole.
 
         Returns:
             Labels, uint8 (h, w), and the probability of each, float32 (h, w), 1/K to 1.
@@ -209,24 +237,19 @@ class Session:
             raise InputError("nothing was fitted yet; label pixels of two classes or more, and call fit")
         width, height = self.images.sizes[index]
         given = (slice(None), slice(None)) if window is None else window
-        (top, bottom), (left, right) = _ends(given[0], height), _ends(given[1], width)
+        rows, columns = _asked(given[0], height), _asked(given[1], width)
         parts, model = self._model
-        labels = np.empty((bottom - top, right - left), np.uint8)
+        labels = np.empty((len(rows), len(columns)), np.uint8)
         confidence = np.empty(labels.shape, np.float32)
         for tile in tiles_of((width, height)):
-            asked = tile.within(Tile(top, bottom, left, right))
-            if not asked.pixels:
+            down, across = tile.places(rows, columns)
+            if not labels[down, across].size:
                 continue
             pieces = [self.maps.of(index, part, tile) for part in parts]
             maps = [features for piece in pieces for features in piece.maps]
-            columns = asked.left - pieces[0].left, asked.right - pieces[0].left
-            rows = max(1, STRIP // (asked.right - asked.left))
-            for start in range(asked.top, asked.bottom, rows):
-                end = min(start + rows, asked.bottom)
-                logits = _logits(model, maps, (start - pieces[0].top, end - pieces[0].top), columns)
-                chances, found = logits.softmax(dim=-1).max(dim=-1)
-                place = slice(start - top, end - top), slice(asked.left - left, asked.right - left)
-                labels[place], confidence[place] = found.to(torch.uint8).numpy(), chances.numpy()
+            logits = logits_in(model, maps, pieces[0].top, pieces[0].left, rows[down], columns[across])
+            chances, found = logits.softmax(dim=0).max(dim=0)
+            labels[down, across], confidence[down, across] = found.to(torch.uint8).numpy(), chances.numpy()
         return labels, confidence
 
     def save(self, out: str | Path) -> str | None:
@@ -331,32 +354,19 @@ class Session:
         return np.concatenate(found)
 
 
-def _ends(given: slice, length: int) -> tuple[int, int]:
-    """Where a window begins and ends along one axis. Raises InputError if no pixel is in it."""
+def _checked_names(given: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(map(str, given))
+    if isinstance(given, str) or len(set(names)) != len(names) or len(names) < 2:
+        raise InputError(f"class_names are {given!r}; give a list of two names or more, all different")
+    return names
+
+
+def _asked(given: slice, length: int) -> range:
+    """Which pixels a window has along one axis. Raises InputError if there is none, or it runs backwards."""
     start, stop, step = given.indices(length)
-    if step != 1 or stop <= start:
-        raise InputError(f"the window {given} has no pixel, or not every one, of the {length} that there are")
-    return start, stop
-
-
-def _logits(model: PixelNet, maps: list[torch.Tensor], rows: tuple[int, int], columns: tuple[int, int]) -> torch.Tensor:
-    """Logits (h, w, K) of a window, by the part of the maps (1, C_l, H_l, W_l) that it is read from.
-
-    That begins where cells of all maps do, at least one of the widest before the window's own, and ends as far behind
-    it: cells in between are read as they would be in the whole.
-    """
-    strides = model.backbone.strides
-    widest = math.ceil(max(strides))
-    (top, bottom), (left, right) = rows, columns
-    above, before = (max(0, start // widest - 1) * widest for start in (top, left))
-    below, behind = (end + 2 * widest for end in (bottom, right))
-    crops = []
-    for features, stride in zip(maps, strides, strict=True):
-        down = slice(int(above / stride), math.ceil(below / stride))
-        across = slice(int(before / stride), math.ceil(behind / stride))
-        crops.append(features[:, :, down, across].float())
-    window = range(top - above, bottom - above), range(left - before, right - before)
-    return torch.cat(list(model.bands(FeatureMaps(tuple(crops), for_prediction=True), *window)), dim=1)[0]
+    if step < 1 or stop <= start:
+        raise InputError(f"the window {given} has no pixel of the {length} that there are, or runs backwards")
+    return range(start, stop, step)
 
 
 def _rows(data: Labelled) -> str:

@@ -141,6 +141,13 @@ class Strokes:
         self._ids: dict[int, np.ndarray] = {}
         self._read: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}  # pixels, and their features
 
+    def copy(self) -> "Strokes":
+        """The same labels, which go their own way from here on; what was read is never changed, and so is shared."""
+        other = Strokes(self.images, self.maps, self.class_names)
+        other.changes = self.changes
+        other._pixels, other._ids, other._read = dict(self._pixels), dict(self._ids), dict(self._read)
+        return other
+
     def label(self, index: int, points: Any, ids: Any) -> None:
         """See `Session.label`."""
         pixels = self._pixels_at(index, points)

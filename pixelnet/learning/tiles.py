@@ -5,6 +5,7 @@ receptive field have the same maps, to rounding, in bounded memory; the halo is 
 """
 
 import math
+from bisect import bisect_left
 from typing import NamedTuple
 
 import numpy as np
@@ -37,18 +38,14 @@ class Tile(NamedTuple):
             min(width, self.right + margin),
         )
 
-    def within(self, other: "Tile") -> "Tile":
-        """What both have; nothing if its rows or columns end before they begin."""
-        return Tile(
-            max(self.top, other.top),
-            min(self.bottom, other.bottom),
-            max(self.left, other.left),
-            min(self.right, other.right),
-        )
+    def places(self, rows: range, columns: range) -> tuple[slice, slice]:
+        """Which of some ascending rows and columns of the image the tile answers for, by their places among them."""
+        down = slice(bisect_left(rows, self.top), bisect_left(rows, self.bottom))
+        return down, slice(bisect_left(columns, self.left), bisect_left(columns, self.right))
 
     @property
     def pixels(self) -> int:
-        return max(0, self.bottom - self.top) * max(0, self.right - self.left)
+        return (self.bottom - self.top) * (self.right - self.left)
 
 
 def tiles_of(size: tuple[int, int]) -> list[Tile]:
