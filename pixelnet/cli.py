@@ -18,6 +18,7 @@ from pixelnet.config import TrainConfig, read_list
 from pixelnet.errors import InputError, printable
 from pixelnet.measure.command import Measure
 from pixelnet.signals import Stopped, heeded
+from pixelnet.studio.command import Studio
 
 Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.py, which is not loaded for --help
 
@@ -296,6 +297,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "evaluate": Evaluate,
     "predict": Predict,
+    "studio": Studio,
     "models": Models,
     "measure": Measure,
 }

@@ -160,7 +160,9 @@ def test_arguments_that_make_no_command_exit_with_2(arguments: list[str]) -> Non
     assert stopped.value.code == 2
 
 
-@pytest.mark.parametrize("command", ["demo", "check", "fit", "train", "evaluate", "predict", "models", "measure"])
+@pytest.mark.parametrize(
+    "command", ["demo", "check", "fit", "train", "evaluate", "predict", "studio", "models", "measure"]
+)
 def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
@@ -171,6 +173,7 @@ def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str
         "fit": "--features",
         "train": "--checkpoint-every",
         "evaluate": "--json",
+        "studio": "--port",
         "models": "card",
         "measure": "--target-class",
     }

@@ -32,7 +32,7 @@ ORDER = [
     {"learning"},
     {"training"},
     {"measure"},
-    {"demo"},
+    {"demo", "studio"},
     {"cli"},
     {"__main__"},
 ]
@@ -43,7 +43,7 @@ DOORS = {("model", "encode"): "inference.encoded", ("model", "save"): "runs.chec
 FREE_OF_TORCH = ("dataset", "folder/__init__", "camvid", "scenes/__init__")
 OWNERS = {
     "timm": {"nn"},
-    "tyro": {"cli", "measure.command"},
+    "tyro": {"cli", "measure.command", "studio.command"},
     "accelerate": {"training", "evaluation", "runs"},
     "matplotlib": {"report"},
     "safetensors": {"nn.pretrained", "runs.checkpoint"},
@@ -54,6 +54,10 @@ OWNERS = {
     "imagecodecs": {"rasters"},
     "rasterio": {"rasters"},
     "zarr": {"rasters"},
+    "fastapi": {"studio"},
+    "starlette": {"studio"},
+    "pydantic": {"studio"},
+    "uvicorn": {"studio"},
     "sklearn": set(),
     "skimage": set(),
 }

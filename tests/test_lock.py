@@ -26,7 +26,7 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path: Path) -> N
     )
     assert first.stdout is not None
     assert first.stdout.readline() == b"held\n"
-    with pytest.raises(InputError, match=r"another process is training into .*run; wait for it, or choose another"):
+    with pytest.raises(InputError, match=r"another process is at work in .*run; wait for it to end, or choose another"):
         pixelnet.train(**TINY, out=run)
     first.send_signal(signal.SIGKILL)  # which gives it no time to take its lock away
     first.wait()

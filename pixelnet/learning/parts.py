@@ -132,9 +132,18 @@ class Maps:
                 self._bytes -= _size(self._kept.popitem(last=False)[1].maps)
         return made
 
+    def missing(self, index: int, part: str) -> list[Tile]:
+        """The tiles of an image whose maps are not at hand."""
+        return [tile for tile in tiles_of(self.size(index)) if (index, part, tile) not in self._kept]
+
     def has(self, index: int, part: str) -> bool:
         """Whether the maps of all tiles of an image are at hand."""
-        return all((index, part, tile) in self._kept for tile in tiles_of(self.size(index)))
+        return not self.missing(index, part)
+
+    @property
+    def share(self) -> float:
+        """How much of the bytes that are kept at most is in use."""
+        return self._bytes / self.most
 
     def forget(self, index: int) -> None:
         """Drop what is kept of an image."""

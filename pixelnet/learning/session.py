@@ -148,6 +148,11 @@ class Session:
             other._choice, other._tried = Choice(tuple(given_members(features, None) or ())), []
         return other
 
+    @property
+    def parts(self) -> Parts:
+        """What describes a pixel, part by part: those whose maps a fit and an answer need."""
+        return self._choice.parts
+
     def add(self, images: Iterable[Given]) -> None:
         """Further images, behind those that there are. They are brought to 0..1 as the first ones are."""
         self.images.add(images)

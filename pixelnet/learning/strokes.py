@@ -158,6 +158,12 @@ class Strokes:
         pixels, last = np.unique(pixels, return_index=True)
         self._keep(index, pixels, given[last])
 
+    def replace(self, index: int, points: np.ndarray, ids: np.ndarray) -> None:
+        """Label these pixels (P, 2) of an image, each once, and no others of it."""
+        pixels = self._pixels_at(index, points) if len(points) else NONE
+        order = np.argsort(pixels)
+        self._keep(index, pixels[order], np.asarray(ids, np.int64)[order])
+
     def unlabel(self, index: int, points: Any) -> None:
         """See `Session.unlabel`."""
         pixels = self._pixels.get(index, NONE)

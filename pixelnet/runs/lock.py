@@ -63,7 +63,7 @@ def _locked(path: Path) -> IO[bytes]:
         except BlockingIOError as error:
             file.close()
             raise InputError(
-                f"another process is training into {path.parent}; wait for it, or choose another --out"
+                f"another process is at work in {path.parent}; wait for it to end, or choose another folder"
             ) from error
         file.close()
 

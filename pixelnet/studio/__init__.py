@@ -1,0 +1,67 @@
+"""`pixelnet studio FOLDER`: label a few pixels in a page, watch the model learn, know how good it is, take it home.
+
+The page is plain HTML, CSS and modules of JavaScript in page/, and asks nothing of any other host. It needs FastAPI and
+uvicorn, which `pip install pixelnet[studio]` brings.
+"""
+
+import secrets
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+from threading import Timer
+
+from pixelnet.errors import InputError
+from pixelnet.runs.lock import only_writer
+
+OWN = "studio"
+
+
+def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471) -> None:
+    """Serve the page of a folder of images until Ctrl-C; at a terminal, a browser opens it.
+
+    Args:
+        folder: of the images; labels and all else the studio writes go into FOLDER/studio, and dataset.json beside
+            the images if they have none.
+        host: the address to be reached at; of this machine alone, unless another one is given. The address that is
+            printed has a token then, without which nobody is let in.
+        port: where to listen; 0 for any that is free.
+
+    Raises:
+        InputError: no images, a port that is taken, packages that are not there, another studio at work in the folder.
+    """
+    try:
+        import uvicorn
+
+        from pixelnet.studio.app import Studio, make_app
+    except ImportError as error:
+        raise InputError(f"the studio needs {error.name}: pip install 'pixelnet[studio]'") from error
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give one of images")
+    listening = _listening(host, port)
+    token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
+    with listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
+        app = make_app(Studio(folder), host, token)
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+        print(f"the studio of {folder} is at {address}\nCtrl-C ends it; labels are saved as you make them", flush=True)
+        if sys.stdout.isatty():
+            Timer(1.0, webbrowser.open, [address]).start()
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise InputError(
+            f"{host}:{port} cannot be listened at: {error.strerror}; give another --port or --host"
+        ) from error
+    return listening

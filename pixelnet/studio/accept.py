@@ -1,0 +1,33 @@
+"""What somebody accepts of an answer: a box of it, or a connected region."""
+
+import numpy as np
+from scipy import ndimage
+
+from pixelnet.data.dataset import UNLABELLED
+from pixelnet.data.drawn.shapes import Patch
+from pixelnet.errors import InputError
+from pixelnet.studio.answers import Answer
+from pixelnet.studio.canvas import Box
+
+
+def accepted(answer: Answer | None, tool: str, version: int, box: Box) -> tuple[Patch, np.ndarray]:
+    """The pixels that are meant, and their classes.
+
+    tool: "box", or "fill" for the region of one class around the box's first pixel. version: of the answer that was
+    seen. Raises InputError where there is no such answer of every pixel.
+    """
+    if answer is None or answer.version != version:
+        raise InputError("the answer has changed meanwhile; look at it again, and accept it then")
+    if answer.step != 1 or answer.left or answer.top:
+        raise InputError("this is still a preview of the answer; wait until all of it is there, a moment")
+    height, width = answer.labels.shape
+    if box.x >= width or box.y >= height:
+        raise InputError(f"the place ({box.x}, {box.y}) lies outside the image, which is {width} x {height}")
+    if tool == "box":
+        values = answer.labels[box.y : box.y + box.height, box.x : box.x + box.width]
+        return Patch(box.y, box.x, values != UNLABELLED), values
+    regions, _ = ndimage.label(answer.labels == answer.labels[box.y, box.x])
+    chosen = regions[box.y, box.x]
+    rows, columns = ndimage.find_objects(regions, chosen)[chosen - 1]
+    mask = regions[rows, columns] == chosen
+    return Patch(rows.start, columns.start, mask), answer.labels[rows, columns]

@@ -1,0 +1,44 @@
+"""What the studio's learner says of images, as it goes to the page."""
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said of a window of an image.
+
+    version: of the labels that it was learnt from. left, top: of the window. step: every how many pixels. labels: class
+    ids (h, w) uint8. sure: the probability of each, uint8, 0 to 255. preview: by filters alone, until the networks have
+    seen the image.
+    """
+
+    version: int
+    image: int
+    left: int
+    top: int
+    step: int
+    labels: np.ndarray
+    sure: np.ndarray
+    preview: bool
+
+    def head(self) -> dict[str, Any]:
+        height, width = self.labels.shape
+        return {
+            "version": self.version, "image": self.image, "left": self.left, "top": self.top, "step": self.step,
+            "width": width, "height": height, "preview": self.preview,
+        }  # fmt: skip
+
+    def packed(self) -> bytes:
+        """The length of the head in 4 bytes, the head as JSON, the labels, and how sure each is, row by row."""
+        head = json.dumps(self.head()).encode()
+        return struct.pack("<I", len(head)) + head + self.labels.tobytes() + self.sure.tobytes()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every pixel of the image was asked, as far as one can tell by itself."""
+        return self.step == 1 and self.left == 0 and self.top == 0

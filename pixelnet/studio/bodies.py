@@ -1,0 +1,75 @@
+"""What the page may ask, and how much of it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Key = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9-]{8,64}$", description="Names an operation; sent twice, it is done once.")
+]
+Coordinate = Annotated[float, Field(ge=-(2**20), le=2**20, allow_inf_nan=False)]
+Number = Annotated[int, Field(ge=0, lt=2**31)]
+ClassNumber = Annotated[int, Field(ge=0, le=254)]
+Point = tuple[Coordinate, Coordinate]
+
+
+class Asked(BaseModel):
+    """The body of a request; keys that are not known are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+
+class Operation(Asked):
+    id: Key
+
+
+class Stroke(Operation):
+    """A line of the brush, or the outline of an area, in pixels of the image, the first pixel's center at (0, 0)."""
+
+    tool: Literal["brush", "polygon"]
+    label: ClassNumber | None = Field(None, description="A class; without one, what is labelled there is erased.")
+    points: list[Point] = Field(min_length=1, max_length=5000)
+    radius: float = Field(1.0, ge=0.5, le=500, allow_inf_nan=False)
+
+
+class Accept(Operation):
+    """Take the answer for the truth: in a box, or in the connected region around a pixel."""
+
+    tool: Literal["box", "fill"]
+    version: Number = Field(description="Of the answer that was seen; another one is not accepted.")
+    x: Number
+    y: Number
+    width: Annotated[int, Field(ge=1, lt=2**31)] = 1
+    height: Annotated[int, Field(ge=1, lt=2**31)] = 1
+
+
+class Mark(Operation):
+    done: bool
+
+
+class NewClass(Operation):
+    name: str = Field(min_length=1, max_length=200)
+    color: str | None = Field(None, pattern=r"^#[0-9a-fA-F]{6}$")
+
+
+class Merge(Operation):
+    into: ClassNumber | None = Field(
+        None, description="The class that takes the labels over; without one they are gone."
+    )
+
+
+class Look(Asked):
+    """The part of an image that is on screen, in its pixels."""
+
+    image: Number
+    x: Number
+    y: Number
+    width: Annotated[int, Field(ge=1, lt=2**31)]
+    height: Annotated[int, Field(ge=1, lt=2**31)]
+
+
+class Export(Asked):
+    """What is wanted beside the model."""
+
+    predictions: bool = True
+    polygons: list[Literal["geojson", "coco", "labelme"]] = []

@@ -1,0 +1,182 @@
+// Painting: mouse, pen, fingers and keys become operations.
+import { operate } from "./api.js";
+import { answer, cursor, draft, pan, provisional, readPixel, setCursor, setDraft, toImage, toScreen, view, zoomAt } from "./canvas.js";
+import { classOf, emit, shown, state } from "./state.js";
+
+const overlay = document.getElementById("overlay");
+const MOST = 4000; // points of a stroke; a longer one goes on as another
+const pointers = new Map();
+let gesture = null; // of two fingers: where they were
+let panning = false;
+export const held = { space: false };
+
+const exact = ([x, y]) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100];
+const color = () => (state.tool === "eraser" ? null : classOf(state.chosen)?.color);
+const path = (what) => `/api/images/${state.number}/${what}`;
+
+function ready() {
+  if (!shown()) return false;
+  if (["brush", "point", "polygon"].includes(state.tool) && !classOf(state.chosen)) {
+    emit("refused", "Add a class first, on the right; then paint a little of it.");
+    return false;
+  }
+  return true;
+}
+
+export function begin(x, y) {
+  if (!ready()) return;
+  const tool = state.tool;
+  if (tool === "fill") return accept("fill", Math.round(x), Math.round(y), 1, 1);
+  if (tool === "point") return send({ kind: "brush", points: [[Math.round(x), Math.round(y)]], radius: 0.5, color: color() });
+  if (tool === "polygon") return corner(x, y);
+  const kind = tool === "accept" ? "box" : "brush";
+  setDraft({ kind, points: kind === "box" ? [[x, y], [x, y]] : [[x, y]], radius: state.radius, color: color() });
+}
+
+export function extend(x, y) {
+  if (!draft) return;
+  if (draft.kind === "brush") {
+    const [lastX, lastY] = draft.points.at(-1);
+    if (Math.hypot(x - lastX, y - lastY) * view.zoom < 1.5) return;
+    draft.points.push([x, y]);
+    if (draft.points.length >= MOST) { send(draft); setDraft({ ...draft, points: [[x, y]] }); }
+  } else draft.points[draft.points.length - 1] = [x, y];
+  setDraft(draft);
+}
+
+export function end() {
+  if (!draft || draft.kind === "polygon") return;
+  const own = draft;
+  setDraft(null);
+  if (own.kind === "brush") return send(own);
+  const [[x0, y0], [x1, y1]] = own.points.map(([x, y]) => [Math.floor(x + 0.5), Math.floor(y + 0.5)]);
+  const [left, top] = [Math.max(0, Math.min(x0, x1)), Math.max(0, Math.min(y0, y1))];
+  accept("box", left, top, Math.max(x0, x1) - left + 1, Math.max(y0, y1) - top + 1);
+}
+
+export const cancel = () => setDraft(null);
+
+function corner(x, y) {
+  if (!draft) return setDraft({ kind: "polygon", points: [[x, y], [x, y]], color: color() });
+  const first = toScreen(...draft.points[0]), here = toScreen(x, y);
+  if (draft.points.length > 3 && Math.hypot(first.x - here.x, first.y - here.y) < 12) return close();
+  draft.points[draft.points.length - 1] = [x, y];
+  draft.points.push([x, y]);
+  setDraft(draft);
+}
+
+/** End an outline: its last corner is where the pointer is, and is none of it. */
+export function close() {
+  if (draft?.kind !== "polygon") return;
+  const points = draft.points.slice(0, -1);
+  setDraft(null);
+  if (points.length > 2) operate(path("strokes"), { tool: "polygon", label: state.chosen, points: points.map(exact) }).catch(() => {});
+}
+
+function send(own) {
+  provisional(own);
+  const label = own.color ? state.chosen : null;
+  operate(path("strokes"), { tool: "brush", label, points: own.points.map(exact), radius: own.radius }).catch(() => {});
+}
+
+function accept(tool, x, y, width, height) {
+  const image = shown(), own = answer();
+  if (x < 0 || y < 0 || x >= image.width || y >= image.height) return;
+  if (!own) return emit("refused", "There is no prediction yet to accept. Paint a little of two classes first.");
+  operate(path("accept"), { tool, version: own.version, x, y, width, height }).catch(() => {});
+}
+
+// ------------------------------------------------------------------------------------------------ pointers
+
+const where = (event) => { const edge = overlay.getBoundingClientRect(); return { x: event.clientX - edge.left, y: event.clientY - edge.top }; };
+
+overlay.addEventListener("pointerdown", (event) => {
+  overlay.focus({ preventScroll: true });
+  overlay.setPointerCapture(event.pointerId);
+  const at = where(event);
+  pointers.set(event.pointerId, at);
+  if (pointers.size === 2) {
+    cancel();
+    gesture = spread();
+  } else if (event.button === 1 || held.space || state.tool === "pan") {
+    panning = true;
+    overlay.classList.add("panning");
+    event.preventDefault();
+  } else if (event.button === 0 && pointers.size === 1) {
+    const { x, y } = toImage(at.x, at.y);
+    begin(x, y);
+  }
+});
+
+overlay.addEventListener("pointermove", (event) => {
+  const at = where(event), before = pointers.get(event.pointerId);
+  if (before) pointers.set(event.pointerId, at);
+  if (gesture && pointers.size === 2) return pinch();
+  if (panning && before) return pan(at.x - before.x, at.y - before.y);
+  for (const one of event.getCoalescedEvents?.() || [event]) {
+    const own = where(one), { x, y } = toImage(own.x, own.y);
+    if (draft && (before || draft.kind === "polygon")) extend(x, y);
+  }
+  const { x, y } = toImage(at.x, at.y);
+  if (event.pointerType !== "touch") setCursor({ x, y });
+  emit("hover", readPixel(Math.round(x), Math.round(y)) && { x: Math.round(x), y: Math.round(y) });
+});
+
+function lift(event) {
+  pointers.delete(event.pointerId);
+  if (gesture) { gesture = pointers.size === 2 ? spread() : null; if (!pointers.size) gesture = null; return; }
+  if (panning) { panning = false; overlay.classList.remove("panning"); return; }
+  if (event.type === "pointercancel") return cancel();
+  end();
+}
+overlay.addEventListener("pointerup", lift);
+overlay.addEventListener("pointercancel", lift);
+overlay.addEventListener("pointerleave", () => { if (!cursor?.cross) setCursor(null); emit("hover", null); });
+overlay.addEventListener("dblclick", close);
+overlay.addEventListener("contextmenu", (event) => event.preventDefault());
+
+function spread() {
+  const [one, other] = [...pointers.values()];
+  return { x: (one.x + other.x) / 2, y: (one.y + other.y) / 2, wide: Math.max(1, Math.hypot(one.x - other.x, one.y - other.y)) };
+}
+
+function pinch() {
+  const now = spread();
+  pan(now.x - gesture.x, now.y - gesture.y);
+  zoomAt(now.wide / gesture.wide, now.x, now.y);
+  gesture = now;
+}
+
+overlay.addEventListener("wheel", (event) => {
+  event.preventDefault();
+  const at = where(event);
+  if (event.shiftKey) return pan(-event.deltaY - event.deltaX, 0);
+  const lines = event.deltaMode === 1 ? 16 : 1;
+  zoomAt(Math.exp(-event.deltaY * lines * (event.ctrlKey ? 0.01 : 0.0015)), at.x, at.y);
+}, { passive: false });
+
+// -------------------------------------------------------------------------------------- without a pointer
+
+/** Move the cross by so many pixels of the screen, drawing if a stroke has begun. */
+export function step(dx, dy) {
+  const image = shown();
+  if (!image) return;
+  const middle = toImage(view.width / 2, view.height / 2);
+  const from = cursor || { x: Math.round(middle.x), y: Math.round(middle.y) };
+  const by = Math.max(1, Math.round(1 / view.zoom));
+  const x = Math.min(image.width - 1, Math.max(0, Math.round(from.x) + dx * by));
+  const y = Math.min(image.height - 1, Math.max(0, Math.round(from.y) + dy * by));
+  setCursor({ x, y, cross: true });
+  if (draft) extend(x, y);
+  const at = toScreen(x, y);
+  const edge = 40;
+  pan(Math.max(0, edge - at.x) - Math.max(0, at.x - view.width + edge), Math.max(0, edge - at.y) - Math.max(0, at.y - view.height + edge));
+  emit("hover", { x, y });
+}
+
+/** What a click at the cross would do: begin a stroke or a box, and end it; set a point or a corner. */
+export function press() {
+  if (!cursor) return step(0, 0);
+  if (draft && draft.kind !== "polygon") return end();
+  begin(cursor.x, cursor.y);
+}

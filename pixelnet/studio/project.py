@@ -1,0 +1,333 @@
+"""A folder that is being labelled: its images, classes and labels, each change of which is on disk before it counts.
+
+FOLDER/dataset.json                 what `folder:` reads; studio/dataset.json where the folder has one of its own
+FOLDER/studio/labels/IMAGE.png      label maps, 255 where nothing is labelled, written soon after a change
+FOLDER/studio/journal.jsonl         all that was done, from which everything is made again when the folder is opened
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from pixelnet.data import first_split, open_dataset
+from pixelnet.data.dataset import UNLABELLED
+from pixelnet.data.drawn.shapes import Patch
+from pixelnet.data.folder.form import FILE, ClassForm, Form, to_text
+from pixelnet.errors import InputError, printable
+from pixelnet.files import inside, write_atomic, write_png
+from pixelnet.learning.strokes import Images
+from pixelnet.studio.canvas import Box, Canvas, brushed, outlined, packed, unpacked
+from pixelnet.studio.classes import Class, Classes
+from pixelnet.studio.images import OWN, Listed, Pictures, listed, readable
+from pixelnet.studio.journal import Journal, Record
+
+Change = dict[str, Any]  # what is told to all that look on
+
+
+class Project:
+    """Open a folder. `told` is called with each change from then on, whoever makes it.
+
+    Raises InputError for a folder without an image, or a journal that cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.own, self.lock = folder, inside(folder, OWN), RLock()
+        self.told: Callable[[Change], None] = lambda change: None
+        given = None if (self.own / "journal.jsonl").exists() else _labelled_before(folder)
+        passed = {path for _, paths in given[1] for path in paths[1:]} if given else set()
+        self.images: Images
+        self.images, self.listed = readable(folder, listed(folder, passed))
+        self.paths = [own.path for own in self.listed if not own.fault]
+        self._numbers = {path: number for number, path in enumerate(self.paths)}
+        self.pictures = Pictures(self.images)
+        self.classes, self.version = Classes(), 0
+        self.canvases: dict[int, Canvas] = {}
+        self.finished: set[int] = set()
+        self.faults: dict[int, str] = {}  # of images whose pixels cannot be read, although their headers can
+        self._seen: set[str] = set()  # the ids of operations, which are not done twice
+        self._unsaved: set[int] = set()
+        self._stopped = ""  # why no more can be done
+        self._form_unsaved = True
+        self._ours = self._form_is_ours()
+        self.journal = Journal(self.own)
+        self.missing: set[str] = set()  # images that were labelled, and are no more there; the journal keeps theirs
+        for record in self.journal.records:
+            if record.get("image", self.paths[0]) in self._numbers:
+                self._apply(record)
+            else:
+                self.missing.add(record["image"])
+        if given is not None and not self.journal.records:
+            self._take(*given)
+        self._unsaved.update(self.canvases)
+
+    # ----------------------------------------------------------------------------------- what is there
+
+    def canvas(self, number: int) -> Canvas:
+        """An image's. Raises InputError for an image that there is not."""
+        if not 0 <= number < len(self.paths):
+            raise InputError(f"there is no image {number}; there are {len(self.paths)}, from 0 on")
+        if number not in self.canvases:
+            self.canvases[number] = Canvas(*self.images.sizes[number])
+        return self.canvases[number]
+
+    def labels(self, number: int, box: Box | None = None) -> np.ndarray:
+        """What is labelled of an image, or of a part of it, by now: uint8 (h, w)."""
+        with self.lock:
+            labels = self.canvas(number).labels
+            if box is not None:
+                labels = labels[box.y : box.y + box.height, box.x : box.x + box.width]
+            return self.classes.now(labels)
+
+    def counts(self) -> dict[int, int]:
+        """Labelled pixels of each class."""
+        with self.lock:
+            total = sum((own.counts for own in self.canvases.values()), np.zeros(256, np.int64))
+            now = np.bincount(self.classes.now(np.arange(256, dtype=np.uint8)), total, 256).astype(int)
+            return {number: int(now[number]) for number in self.classes.ids}
+
+    def versions(self) -> dict[int, int]:
+        """Of each image that has or had labels, when they last changed."""
+        with self.lock:
+            return {number: own.version for number, own in self.canvases.items() if own.version}
+
+    def state(self, number: int) -> str:
+        canvas = self.canvases.get(number)
+        if number in self.faults:
+            return "broken"
+        if number in self.finished:
+            return "done"
+        return "labelled" if canvas is not None and canvas.done else "unlabelled"
+
+    def describe(self) -> dict[str, Any]:
+        """All that a page needs to begin with."""
+        with self.lock:
+            return {
+                "folder": self.folder.name,
+                "version": self.version,
+                "images": [self._entry(own) for own in self.listed],
+                "channels": list(self.pictures.channels),
+                "classes": self.classes.listed(),
+                "counts": self.counts(),
+            }
+
+    def _entry(self, own: Listed) -> dict[str, Any]:
+        number = self._numbers.get(own.path)
+        told: dict[str, Any] = {"path": own.path, "number": number, "width": own.width, "height": own.height}
+        fault = own.fault if number is None else self.faults.get(number, "")
+        return told | {"fault": fault, "state": "broken" if number is None else self.state(number)}
+
+    def read(self, number: int, reading: Callable[[], bytes]) -> bytes:
+        """What is read of an image's pixels. Raises InputError where they cannot be, and tells all pages."""
+        try:
+            return reading()
+        except InputError as error:
+            self.fault(number, error)
+            raise
+
+    def fault(self, number: int, error: InputError) -> None:
+        """Note that an image cannot be read after all."""
+        self.faults[number] = printable(str(error))
+        self.told({"type": "state", "image": number, "state": "broken", "fault": self.faults[number]})
+
+    # ------------------------------------------------------------------------------------ what is done
+
+    def do(self, record: Record) -> Change | None:
+        """Do what a record says; when this returns, it is on disk. None where it was done before, or changes nothing.
+
+        Raises InputError for what cannot be done; nothing is written then.
+        """
+        with self.lock:
+            if record["id"] in self._seen:
+                return None
+            if self._stopped:
+                raise InputError(self._stopped)
+            change = self._apply(record)
+            try:
+                end = self.journal.write(record)
+            except InputError as error:  # what is in memory is ahead of the disk, where nothing may follow then
+                self._stopped = f"{error}; then start the studio again: all that was acknowledged is there"
+                raise InputError(self._stopped) from error
+            if change is not None:
+                self.told(change | {"id": record["id"]})
+        self.journal.sync(end)
+        return change
+
+    def stroke(
+        self, number: int, tool: str, label: int | None, points: list[tuple[float, float]], **more: Any
+    ) -> Change | None:
+        """A line of the brush, or an area with an outline; without a class what was labelled there is erased."""
+        return self.do({"do": tool, "image": self.paths[number], "class": label, "points": points, **more})
+
+    def patch(self, number: int, tool: str, patch: Patch, values: np.ndarray, key: str) -> Change | None:
+        """Pixels with a class each: those of an answer that somebody accepts."""
+        known = np.where(patch.mask, values, UNLABELLED).astype(np.uint8)
+        place = [patch.left, patch.top]
+        return self.do(
+            {"do": "patch", "tool": tool, "image": self.paths[number], "at": place, "map": packed(known), "id": key}
+        )
+
+    def _apply(self, record: Record) -> Change | None:
+        """Do what a record says, in memory. Raises InputError, with nothing done, where it cannot be done."""
+        change = _DO[record["do"]](self, record)
+        self._seen.add(record["id"])
+        return change
+
+    def _painted(self, number: int, box: Box | None) -> Change | None:
+        if box is None:
+            return None
+        self.version += 1
+        canvas = self.canvases[number]
+        canvas.version = self.version
+        self._unsaved.add(number)
+        return {
+            "type": "labels", "image": number, "box": list(box), "version": self.version, "state": self.state(number),
+            "undo": len(canvas.done), "redo": len(canvas.undone),
+        }  # fmt: skip
+
+    def _brush(self, record: Record) -> Change | None:
+        number = self._number(record)
+        canvas, points = self.canvas(number), record["points"]
+        if record["do"] == "polygon":
+            patch = outlined(points, canvas.width, canvas.height)
+        else:
+            patch = brushed(points, record["radius"], canvas.width, canvas.height)
+        label = UNLABELLED if record["class"] is None else self.classes[record["class"]].id
+        return self._painted(number, canvas.paint(patch, label))
+
+    def _patch(self, record: Record) -> Change | None:
+        number = self._number(record)
+        values, (left, top) = unpacked(record["map"]), record["at"]
+        return self._painted(number, self.canvas(number).paint(Patch(top, left, values != UNLABELLED), values))
+
+    def _undo(self, record: Record) -> Change | None:
+        number = self._number(record)
+        return self._painted(number, self.canvas(number).undo())
+
+    def _redo(self, record: Record) -> Change | None:
+        number = self._number(record)
+        return self._painted(number, self.canvas(number).redo())
+
+    def _mark(self, record: Record) -> Change:
+        number = self._number(record)
+        (self.finished.add if record["done"] else self.finished.discard)(number)
+        return {"type": "state", "image": number, "state": self.state(number)}
+
+    def _class(self, record: Record) -> Change:
+        if record.get("class") is None:  # a new one: its number is the next in the journal's order
+            self.classes.put(self.classes.fresh(record["name"], record.get("color")))
+        else:
+            old = self.classes[record["class"]]
+            self.classes.put(self.classes.checked(Class(old.id, record["name"], record.get("color") or old.color)))
+        return self._classes_changed()
+
+    def _drop(self, record: Record) -> Change:
+        gone, into = self.classes[record["class"]], record.get("into")
+        if into == gone.id:
+            raise InputError(f"{gone.name} cannot be merged into itself; choose another class")
+        self.classes.drop(gone.id, UNLABELLED if into is None else self.classes[into].id)
+        for canvas in self.canvases.values():
+            canvas.version = self.version + 1
+        self._unsaved.update(self.canvases)
+        return self._classes_changed()
+
+    def _classes_changed(self) -> Change:
+        self.version += 1
+        self._form_unsaved = True
+        return {"type": "classes", "classes": self.classes.listed(), "version": self.version}
+
+    def _number(self, record: Record) -> int:
+        return self._numbers[record["image"]]
+
+    # ------------------------------------------------------------------------------------ what is kept
+
+    def _take(self, classes: list[str], labelled: list[tuple[np.ndarray, tuple[Path, ...]]]) -> None:
+        """Begin with labels that the folder has already."""
+        stamp = f"import-{time.time_ns()}"
+        for k, name in enumerate(classes):
+            self.do({"do": "class", "name": name.replace(",", " ")[:60], "id": f"{stamp}-class-{k}"})
+        for k, (labels, paths) in enumerate(labelled):
+            number = self._numbers.get(paths[0].relative_to(self.folder).as_posix())
+            if number is not None and (labels != UNLABELLED).any():
+                self.patch(number, "import", Patch(0, 0, labels != UNLABELLED), labels, f"{stamp}-{k}")
+
+    def save(self) -> None:
+        """Write the label maps that have changed, and dataset.json. Raises InputError where it cannot be written."""
+        with self.lock:
+            numbers, self._unsaved = self._unsaved, set()
+            maps = [(self._map_of(number), self.labels(number)) for number in sorted(numbers)]
+            form = to_text(self._form()) if self._form_unsaved else None
+            self._form_unsaved = False
+        try:
+            for path, labels in maps:
+                if (labels != UNLABELLED).any():
+                    write_png(path, labels)
+                else:
+                    path.unlink(missing_ok=True)
+            if form is not None and len(self.classes):
+                write_atomic(self.form_path, form.encode())
+        except InputError:
+            with self.lock:
+                self._unsaved |= numbers
+                self._form_unsaved = True
+            raise
+
+    def close(self) -> None:
+        """Write what has changed, and end."""
+        self.save()
+        self.journal.close()
+
+    @property
+    def form_path(self) -> Path:
+        """The dataset.json that is ours to write."""
+        return (self.folder if self._ours else self.own) / FILE
+
+    def _form_is_ours(self) -> bool:
+        """Whether the folder has no dataset.json of its own; ours speaks of the studio's label maps."""
+        with suppress(OSError):
+            return f'"{OWN}/labels/' in (self.folder / FILE).read_text(encoding="utf-8", errors="replace")
+        return True
+
+    def _form(self) -> Form:
+        endings = sorted({Path(path).suffix for path in self.paths})
+        return Form(
+            root=None if self._ours else "..",
+            task="segmentation",
+            images=tuple(f"**/*{ending}" for ending in endings),
+            labels=(f"{OWN}/labels/{{path}}.png",),
+            classes=tuple(
+                ClassForm(own.name, (own.id,), tuple(bytes.fromhex(own.color[1:])))  # type: ignore[arg-type]
+                for own in self.classes
+            ),
+            unlabelled=(UNLABELLED,),
+            missing_labels="skip",
+        )
+
+    def _map_of(self, number: int) -> Path:
+        path = Path(self.paths[number])
+        return inside(self.own, "labels", str(path.with_name(path.stem + ".png")))
+
+
+_DO: dict[str, Callable[[Project, Record], Change | None]] = {
+    "brush": Project._brush,
+    "polygon": Project._brush,
+    "patch": Project._patch,
+    "undo": Project._undo,
+    "redo": Project._redo,
+    "mark": Project._mark,
+    "class": Project._class,
+    "drop": Project._drop,
+}
+
+
+def _labelled_before(folder: Path) -> tuple[list[str], list[tuple[np.ndarray, tuple[Path, ...]]]] | None:
+    """The classes of labels that a folder has, and each image's labels and files; None if none can be read."""
+    try:
+        data = open_dataset(str(folder), "segmentation", first_split(str(folder), "segmentation"))
+        return list(data.class_names), [(data.labels(i), data.files(i)) for i in range(len(data))]
+    except InputError:
+        return None

@@ -1,0 +1,79 @@
+"""Where a label helps most: where the answer is in doubt, away from what is labelled, and now and then anywhere.
+
+Doubt alone would ask the same border over and over (Settles, Active learning literature survey, 2009, sections 3.1 and
+7.3): so it is the mean over a neighborhood, of the most doubtful places the one farthest from any label is taken, and
+one suggestion in four is drawn evenly, which is right even where the learner is sure and wrong.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from pixelnet.errors import InputError
+
+ANYWHERE = 0.25  # the share of suggestions that are drawn evenly
+DOUBTFUL = 0.02  # the share of places that are the most doubtful ones
+GRID = 96  # places along an image's longer side
+NEAR = 3  # places around one whose mean doubt counts
+
+
+def most_wanted(
+    doubts: Mapping[int, np.ndarray], labelled: Mapping[int, np.ndarray], rng: np.random.Generator
+) -> tuple[int, int, int]:
+    """The image, row and column of the place in a grid of each image where a label helps most.
+
+    Args:
+        doubts: (h, w), 0 to 1, 1 where nothing is known.
+        labelled: (h, w) bool, where the grid's cells hold a label; images without one are left out.
+        rng: of the draw.
+    """
+    numbers = sorted(doubts)
+    if rng.random() < ANYWHERE:
+        number = numbers[rng.integers(len(numbers))]
+        height, width = doubts[number].shape
+        return number, int(rng.integers(height)), int(rng.integers(width))
+    smooth = {number: ndimage.uniform_filter(doubts[number], NEAR, mode="nearest") for number in numbers}
+    least = np.quantile(np.concatenate([own.ravel() for own in smooth.values()]), 1 - DOUBTFUL)
+    found = (-1.0, numbers[0], 0, 0)
+    for number, own in smooth.items():
+        far = _distances(labelled.get(number), own.shape) + rng.random(own.shape) * 0.01
+        far[own < least] = -1.0
+        row, column = np.unravel_index(far.argmax(), own.shape)
+        found = max(found, (float(far[row, column]), number, int(row), int(column)))
+    return found[1:]
+
+
+def _distances(labelled: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    """How far each place is from a label, as a share of the image's diagonal; 1 where there is none in it."""
+    if labelled is None or not labelled.any():
+        return np.ones(shape)
+    far: np.ndarray = ndimage.distance_transform_edt(~labelled)
+    return far / math.hypot(*shape)
+
+
+def suggestion(project: Any, learner: Any) -> dict[str, Any]:
+    """Of the images whose maps are at hand: the place, and the doubt there. Raises InputError without an answer."""
+    doubts, labelled, steps = {}, {}, {}
+    for number in learner.ready():
+        width, height = project.images.sizes[number]
+        step = max(1, -(-max(width, height) // GRID))
+        found = learner.sure(number, step)
+        if found is not None and number not in project.finished:
+            doubts[number], steps[number] = 1 - found, step
+            rows, columns = np.nonzero(project.labels(number) != 255)
+            labelled[number] = np.zeros(found.shape, bool)
+            labelled[number][rows // step, columns // step] = True
+    if not doubts:
+        raise InputError("there is no answer yet to doubt; paint a little of two classes first")
+    rng = np.random.default_rng(project.version)
+    number, row, column = most_wanted(doubts, labelled, rng)
+    doubt = float(doubts[number][row, column])
+    half = steps[number] // 2
+    width, height = project.images.sizes[number]
+    return {
+        "image": number, "x": min(column * steps[number] + half, width - 1),
+        "y": min(row * steps[number] + half, height - 1), "doubt": round(doubt, 3),
+    }  # fmt: skip
