@@ -1,5 +1,7 @@
 """A small folder of images for the studio, and the operations of a page."""
 
+import socket
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import numpy as np
 from conftest import save_png
 from fastapi.testclient import TestClient
 
-from pixelnet.studio.app import Studio, make_app
+from pixelnet.studio.app import Server, Studio, make_app
 
 HEIGHT, WIDTH = 60, 80
 
@@ -58,3 +60,23 @@ class Page:
 def client_of(folder: Path, **options: Any) -> TestClient:
     """A client of a studio whose learner goes by filters alone; to be used in `with`."""
     return TestClient(make_app(Studio(folder, networks=False), **options), base_url="http://127.0.0.1:8471")
+
+
+class Served:
+    """A studio of a folder at an address, whose learner goes by filters alone."""
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        listening = socket.create_server(("127.0.0.1", port))
+        self.port = listening.getsockname()[1]
+        self.studio = Studio(folder, networks=False)
+        self.server = Server(self.studio)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, daemon=True)
+        self.thread.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def close(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(20)

@@ -115,7 +115,7 @@ def test_classes_are_renamed_merged_and_deleted(page: Page) -> None:
     page.post("classes/2", name="middle", color="#112233", id=key())
     assert page.get("project")["classes"][2] == {"id": 2, "name": "middle", "color": "#112233"}
     twice = page.client.post("/api/classes", json={"name": "middle", "id": key()})
-    assert twice.status_code == 400
+    assert twice.status_code == 409
     assert "there is a class 'middle' already" in twice.json()["detail"]
     page.post("classes/2/drop", into=1, id=key())
     assert page.labels(0)[30, 70] == 1
@@ -183,7 +183,7 @@ def test_images_that_cannot_be_labelled_are_shown_as_such(folder: Path) -> None:
     (folder / "broken.png").write_bytes((folder / "image-0.png").read_bytes()[:600])
     (folder / "image-1.jpg").write_bytes(b"")
     with client_of(folder) as client:
-        assert client.get("/api/images/0/thumbnail").status_code == 400  # whose header alone is whole
+        assert client.get("/api/images/0/thumbnail").status_code == 409  # whose header alone is whole
         images = {own["path"]: own for own in Page(client).get("project")["images"]}
     assert [images[name]["state"] for name in ("broken.png", "image-0.png")] == ["broken", "unlabelled"]
     assert "truncated" in images["broken.png"]["fault"]
@@ -258,7 +258,7 @@ def test_there_are_limits(page: Page) -> None:
         == 422
     )
     assert page.client.post("/api/classes", content=b"x" * 2**23).status_code == 413
-    assert page.client.get("/api/images/99/labels").status_code == 400
+    assert page.client.get("/api/images/99/labels").status_code == 409
     assert (
         page.client.post(
             "/api/images/0/strokes", json={"tool": "brush", "points": [["NaN", 1]], "id": key()}

@@ -31,9 +31,7 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471) -> Non
         InputError: no images, a port that is taken, packages that are not there, another studio at work in the folder.
     """
     try:
-        import uvicorn
-
-        from pixelnet.studio.app import Studio, make_app
+        from pixelnet.studio.app import Server, Studio
     except ImportError as error:
         raise InputError(f"the studio needs {error.name}: pip install 'pixelnet[studio]'") from error
     folder = Path(folder)
@@ -42,14 +40,13 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471) -> Non
     listening = _listening(host, port)
     token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
     with listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
-        app = make_app(Studio(folder), host, token)
+        server = Server(Studio(folder), host, token)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
         print(f"the studio of {folder} is at {address}\nCtrl-C ends it; labels are saved as you make them", flush=True)
         if sys.stdout.isatty():
             Timer(1.0, webbrowser.open, [address]).start()
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

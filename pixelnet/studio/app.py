@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from socket import socket
 from threading import Event, Thread
 from typing import Annotated, Any
 
+import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -30,7 +32,10 @@ FOREVER = "private, max-age=31536000, immutable"
 ImageNumber = Annotated[int, InPath(ge=0, lt=2**31, description="The image's number in the project.")]
 ClassPath = Annotated[int, InPath(ge=0, le=254)]
 REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"description": "What cannot be done, and what to do instead", "content": {"application/json": {}}}
+    409: {
+        "description": "What cannot be done as things are, and what to do instead",
+        "content": {"application/json": {}},
+    }
 }
 
 
@@ -88,7 +93,7 @@ def make_app(studio: Studio, host: str = "127.0.0.1", token: str | None = None) 
 
     @app.exception_handler(InputError)
     async def refused(request: Request, error: InputError) -> Response:
-        return JSONResponse({"detail": printable(str(error))}, 400)
+        return JSONResponse({"detail": printable(str(error))}, 409)
 
     _reading(app, studio)
     _telling(app, studio)
@@ -97,6 +102,19 @@ def make_app(studio: Studio, host: str = "127.0.0.1", token: str | None = None) 
     _learning(app, studio)
     app.mount("/", _Page(directory=PAGE, html=True))
     return app
+
+
+class Server(uvicorn.Server):
+    """A studio's server. Streams of events have no end of their own, so when it is to end it ends them."""
+
+    def __init__(self, studio: Studio, host: str = "127.0.0.1", token: str | None = None) -> None:
+        app = make_app(studio, host, token)
+        super().__init__(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
+        self.events = studio.events
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        self.events.close()
+        await super().shutdown(sockets)
 
 
 class _Page(StaticFiles):

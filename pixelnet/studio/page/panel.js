@@ -92,7 +92,7 @@ function showLearner() {
   if (score.value != null) {
     const [low, high] = score.interval;
     get("score-value").textContent = `${Math.round(100 * score.value)} %`;
-    get("score-range").textContent = `${Math.round(100 * low)} to ${Math.round(100 * high)} %`;
+    get("score-range").textContent = `${Math.round(100 * low)} to ${Math.round(100 * high)} % of labels held back`;
     Object.assign(get("score-interval").style, { left: `${100 * low}%`, width: `${Math.max(1, 100 * (high - low))}%` });
     get("score-mark").style.left = `${100 * score.value}%`;
   }

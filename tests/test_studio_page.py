@@ -1,0 +1,231 @@
+"""The studio's page in a real browser: from an empty project to a model that answers as the page does."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from studio_folder import HEIGHT, WIDTH, Served, make_folder, striped
+
+from pixelnet.cli import main
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the path")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "images")
+
+
+@pytest.fixture
+def served(folder: Path) -> Iterator[Served]:
+    served = Served(folder)
+    yield served
+    served.close()
+
+
+class Person:
+    """Somebody in front of a page, which must never stumble."""
+
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        self.page = browser.new_page(viewport={"width": 1280, "height": 800}, **options)
+        self.faults: list[str] = []
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.goto(address)
+        self.page.wait_for_selector("#image-list [aria-current=true]")
+        self.until("state.images.length > 0 && view.zoom > 2")
+
+    def ask(self, expression: str) -> Any:
+        """What an expression comes to, among the page's modules."""
+        return self.page.evaluate(
+            "async () => { const { state } = await import('./state.js'); const canvas = await import('./canvas.js');"
+            f" const {{ view, answer, readPixel, toScreen }} = canvas; return {expression}; }}"
+        )
+
+    def until(self, expression: str, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not self.ask(expression):
+            assert time.monotonic() < end, f"not within {seconds} s: {expression}"
+            time.sleep(0.05)
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        box, at = self.page.locator("#overlay").bounding_box(), self.ask(f"toScreen({x}, {y})")
+        return box["x"] + at["x"], box["y"] + at["y"]
+
+    def paint(self, *points: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.place(*points[0]))
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*self.place(*point), steps=3)
+        self.page.mouse.up()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def two_classes(self) -> None:
+        for k, name in enumerate(("dark", "light")):
+            self.page.fill("#class-name", name)
+            self.page.press("#class-name", "Enter")
+            self.until(f"state.classes.length === {k + 1} && state.chosen === {k}")
+        self.page.locator("#overlay").focus()
+        for k in range(4):
+            self.press(str(k % 2 + 1))
+            self.paint((10 * k + 4, 5), (10 * k + 4, 50))
+        self.until("state.undo === 4")
+
+    def answered(self) -> np.ndarray:
+        self.until("answer() && answer().step === 1 && !state.learner.busy && state.learner.words !== 'learning'")
+        return np.array(self.ask("[...answer().labels]"), np.uint8).reshape(HEIGHT, WIDTH)
+
+
+def test_from_two_classes_to_a_model_that_answers_as_the_page(
+    browser: Any, folder: Path, served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person = Person(browser, served.address)
+    page = person.page
+    assert "add two classes" in page.locator("#hint").inner_text().lower()
+    person.two_classes()
+    assert (person.answered() == striped(0)).mean() > 0.9
+    before = person.ask("answer().version")
+    person.press("2")
+    person.paint((45, 30))  # which is dark
+    person.until(f"answer().version > {before} && state.undo === 5")
+    person.press("z")
+    person.until("state.undo === 4 && state.redo === 1")
+    person.press("y")
+    person.until("state.undo === 5 && state.redo === 0")
+    person.press("z")
+    person.until("state.undo === 4")
+    person.answered()
+    person.press("s")
+    person.until("state.suggested !== null && state.number === state.suggested.image")
+    person.press("0")
+    page.locator("#image-list button").nth(1).click()
+    person.until("state.number === 1 && answer() && answer().image === 1 && answer().step === 1")
+    assert (person.answered() == striped(1)).mean() > 0.9
+    person.press("a")
+    person.paint((42, 12), (68, 40))  # accepted as predicted
+    person.until("state.undo === 1")
+    person.press("d")
+    person.until("state.images[1].state === 'done'")
+    page.reload()
+    page.wait_for_selector("#image-list .done")
+    person.until("state.number === 1 && state.undo === 1 && state.classes.length === 2")
+    labels = person.answered()
+    person.press("x")
+    page.locator("#export-dialog button[value=go]").click()
+    person.until("!state.export.running && state.export.command !== ''", 60)
+    model = folder / "studio" / "export-1" / "model"
+    assert main(["predict", str(model), str(folder / "image-1.png"), "--out", str(tmp_path / "said")]) == 0
+    said = np.asarray(Image.open(tmp_path / "said" / "segmentation" / "image-1.png"))
+    assert (said == labels).mean() > 0.99
+    assert person.faults == []
+
+
+def test_every_key_does_what_the_sheet_says(browser: Any, served: Served) -> None:
+    person = Person(browser, served.address)
+    person.two_classes()
+    person.answered()
+    person.press("?")
+    shown = person.page.locator("#keys dt").all_inner_texts()
+    assert len(shown) == 32
+    person.press("Escape")
+    for key, tool in zip("bepofah", ("brush", "eraser", "point", "polygon", "fill", "accept", "pan"), strict=True):
+        person.press(key)
+        assert person.ask("state.tool") == tool
+    changes = {
+        "1": ("state.chosen", 0), "2": ("state.chosen", 1), "[": ("state.radius", 3.25), "]": ("state.radius", 4),
+        "v": ("state.mode", "outline"), "c": ("state.confidence", True), "l": ("state.labelsShown", False),
+        "k": ("state.compare", "swipe"), "n": ("state.number", 1), "m": ("state.number", 0),
+        "PageDown": ("state.number", 1), "PageUp": ("state.number", 0),
+    }  # fmt: skip
+    for key, (what, expected) in changes.items():
+        person.press(key)
+        assert person.ask(what) == expected, key
+    for key, grows in (("+", 1), ("-", -1), ("=", 1)):
+        before = person.ask("view.zoom")
+        person.press(key)
+        assert np.sign(person.ask("view.zoom") - before) == grows
+    for key, change in ((",", -0.1), (".", 0.1)):
+        before = person.ask("state.opacity")
+        person.press(key)
+        assert person.ask("state.opacity") - before == pytest.approx(change)
+    person.press("0", "v", "v", "l", "k", "k", "x")
+    assert person.page.locator("#export-dialog").is_visible()
+    person.press("Escape", "d")
+    person.until("state.images[0].state === 'done'")
+    person.press("z", "y")
+    person.until("state.undo === 4 && state.redo === 0")
+    person.press("Control+z")
+    person.until("state.redo === 1")
+    person.press("Control+Shift+Z")
+    person.until("state.redo === 0")
+    assert person.faults == []
+
+
+def test_a_person_without_a_mouse_can_paint(browser: Any, served: Served) -> None:
+    person = Person(browser, served.address)
+    person.two_classes()
+    person.press("1", "[", "[", "[", "ArrowRight")
+    x, y = person.ask("[canvas.cursor.x, canvas.cursor.y]")
+    person.press("Enter", "Shift+ArrowDown", "Enter")
+    person.until("state.undo === 5")
+    assert person.ask(f"readPixel({x}, {y + 9}).label.name") == "dark"
+    person.press(
+        "o", "Enter", *["Shift+ArrowLeft", "Enter", "Shift+ArrowUp", "Enter"], "Shift+ArrowRight", "Shift+Enter"
+    )
+    person.until("state.undo === 6")
+    assert person.faults == []
+
+
+def test_two_tabs_see_each_other(browser: Any, served: Served) -> None:
+    one, other = Person(browser, served.address), Person(browser, served.address)
+    one.two_classes()
+    other.until("state.classes.length === 2 && state.undo === 4")
+    assert other.ask("readPixel(4, 20).label.name") == "dark"
+    other.press("z")
+    one.until("state.undo === 3")
+
+
+def test_strokes_wait_for_a_server_that_is_away(browser: Any, folder: Path) -> None:
+    served = Served(folder)
+    person = Person(browser, served.address)
+    person.two_classes()
+    served.close()
+    person.until("state.away")
+    person.press("1")
+    person.paint((64, 10), (64, 40))
+    person.until("document.getElementById('away').innerText.includes('1 change waits')")
+    again = Served(folder, served.port)
+    person.until("!state.away && state.undo === 5", 40)
+    assert person.ask("readPixel(64, 20).label.name") == "dark"
+    again.close()
+
+
+@pytest.mark.parametrize(("size", "scheme"), [((390, 844), "light"), ((1280, 800), "dark"), ((2560, 1440), "light")])
+def test_every_control_has_a_name_and_contrast(browser: Any, served: Served, size: Any, scheme: Any) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    person = Person(browser, served.address, color_scheme=scheme)
+    person.two_classes()
+    person.page.set_viewport_size({"width": size[0], "height": size[1]})
+    for state in ("", "#help-button"):
+        if state:
+            person.page.click(state)
+        found = axe.Axe().run(person.page)
+        assert found.violations_count == 0, found.generate_report()
+    assert person.ask("document.documentElement.scrollWidth <= innerWidth")
