@@ -49,8 +49,7 @@ class Served:
     """`pixelnet studio FOLDER` in a process of its own."""
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", port or 0))
+        with socket.create_server(("127.0.0.1", port or 0)) as free:
             self.port = free.getsockname()[1]
         command = [sys.executable, "-m", "pixelnet", "studio", str(folder), "--port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
