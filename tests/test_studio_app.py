@@ -19,6 +19,7 @@ from studio_folder import HEIGHT, WIDTH, Page, client_of, key, make_folder, stri
 import pixelnet
 from pixelnet import InputError
 from pixelnet.data.drawn.shapes import Patch
+from pixelnet.learning import tiles
 from pixelnet.studio import studio
 from pixelnet.studio.project import Project
 from pixelnet.studio.suggest import most_wanted
@@ -68,6 +69,15 @@ def test_a_few_strokes_are_learnt_from_at_once_and_answer_for_the_next_image(pag
     assert (head["width"], head["height"]) == (WIDTH, HEIGHT)
     assert (labels == striped(0)).mean() > 0.95
     page.post("look", image=1, x=0, y=0, width=WIDTH, height=HEIGHT)
+    assert (answered(page, 1)[1] == striped(1)).mean() > 0.95
+
+
+def test_an_image_that_is_seen_in_tiles_is_answered_across_them(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "WHOLE", 0)
+    monkeypatch.setattr(tiles, "SIDE", 64)
+    two_classes(page)
+    assert (answered(page)[1] == striped(0)).mean() > 0.95
+    page.post("look", image=1, x=50, y=10, width=25, height=40)
     assert (answered(page, 1)[1] == striped(1)).mean() > 0.95
 
 
