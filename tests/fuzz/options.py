@@ -21,8 +21,11 @@ TEXTS = [
 SMALL = ["--backbone", "test_resnet", "--hidden", "4", "--max-steps", "1", "--num-workers", "0", "--val-images", "1"]
 
 
+ENDLESS = ("demo", "studio")  # which trains for minutes, which serves until it is stopped
+
+
 def options(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
-    name = str(rng.choice([name for name in cli.COMMANDS if name != "demo"]))
+    name = str(rng.choice([name for name in cli.COMMANDS if name not in ENDLESS]))
     kind = TrainConfig if name == "train" else cli.COMMANDS[name]
     flags = [f"--{field.name.replace('_', '-')}" for field in fields(kind)]
     given = {
