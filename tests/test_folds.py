@@ -63,7 +63,7 @@ CELLS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, 
 @given(CELLS)
 def test_blocks_are_boxes_apart(cells: list[tuple[int, int]]) -> None:
     points = points_of(cells)
-    folds = folds_of_points(points)
+    folds = folds_of_points(points, np.zeros(len(points)))
     boxes = [(points[folds == fold].min(axis=0), points[folds == fold].max(axis=0)) for fold in np.unique(folds)]
     assert len(boxes) <= BLOCKS
     for k, (low, high) in enumerate(boxes):
@@ -77,14 +77,26 @@ def test_blocks_do_not_hang_on_the_order_of_points(cells: list[tuple[int, int]],
     points = points_of(cells)
     order = list(range(len(points)))
     random.shuffle(order)  # type: ignore[attr-defined]
-    np.testing.assert_array_equal(folds_of_points(points)[order], folds_of_points(points[order]))
+    labels = points[:, 0] % 3
+    folds = folds_of_points(points, labels)
+    np.testing.assert_array_equal(folds[order], folds_of_points(points[order], labels[order]))
 
 
 def test_blocks_hold_about_as_many_points() -> None:
     points = np.random.default_rng(0).integers(0, 1000, (400, 2))
-    counts = np.bincount(folds_of_points(points), minlength=BLOCKS)
+    counts = np.bincount(folds_of_points(points, np.zeros(400)), minlength=BLOCKS)
     assert len(counts) == BLOCKS
     assert np.ptp(counts) <= 8
     two = np.array([[5, 5], [5, 5]])  # one pixel cannot be cut
-    assert len(set(folds_of_points(two))) == 1
-    assert len(set(folds_of_points(np.array([[0, 0], [9, 1]])))) == 2
+    assert len(set(folds_of_points(two, np.zeros(2)))) == 1
+    assert len(set(folds_of_points(np.array([[0, 0], [9, 1]]), np.zeros(2)))) == 2
+
+
+def test_a_class_in_one_corner_is_in_every_block() -> None:
+    """Two classes whose strokes lie apart: cut together, each would be held out as a whole."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.integers(0, 40, (200, 2)), rng.integers(600, 1000, (80, 2))])
+    labels = np.repeat([0, 1], [200, 80])
+    folds = folds_of_points(points, labels)
+    for label in (0, 1):
+        assert np.bincount(folds[labels == label], minlength=BLOCKS).min() > 15

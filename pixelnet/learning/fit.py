@@ -340,7 +340,7 @@ def table_of(data: Dataset, labels: Labels, images: list[int], described: Descri
 def folds_of(data: Dataset, labels: Labels, images: list[int]) -> np.ndarray:
     """The fold of each labelled point of some images, (M,): by image, or by block where there is only one."""
     if len(images) == 1:
-        return folds_of_points(labels.points[images[0]])
+        return folds_of_points(labels.points[images[0]], labels.ids[images[0]])
     groups = [data.groups[i] for i in images] if data.groups else ()
     counts = [len(labels.ids[i]) for i in images]
     return np.repeat(folds_of_images([data.names[i] for i in images], groups), counts)

@@ -30,11 +30,20 @@ def folds_of_images(names: Sequence[str], groups: Sequence[str] = ()) -> np.ndar
     return np.array([of[name] for name in found.names])
 
 
-def folds_of_points(points: np.ndarray) -> np.ndarray:
-    """The fold of each labelled point (P, 2) of one image: blocks of space with about as many points each, (P,).
+def folds_of_points(points: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The fold of each labelled point (P, 2) of one image: each class's in blocks of about as many points, (P,).
 
-    They are halves of halves, cut across the longer side, between two columns or rows.
+    They are halves of halves, cut across the longer side, between two columns or rows. A class is cut by itself: its
+    strokes often lie together, and a fold that takes most of them away would only tell that they are missed.
     """
+    folds = np.zeros(len(points), np.int64)
+    for label in np.unique(labels):
+        of_class = np.flatnonzero(labels == label)
+        folds[of_class] = _blocks(points[of_class])
+    return folds
+
+
+def _blocks(points: np.ndarray) -> np.ndarray:
     folds = np.zeros(len(points), np.int64)
     for level in range(int(np.log2(BLOCKS))):
         for fold in np.unique(folds):
