@@ -51,10 +51,13 @@ def answered(page: Page, image: int = 0, seconds: float = 30) -> tuple[dict[str,
         if response.status_code == 200:
             length = int.from_bytes(response.content[:4], "little")
             head = json.loads(response.content[4 : 4 + length])
-            if head["version"] == page.get("project")["version"] and head["step"] == 1:
-                size = head["width"] * head["height"]
-                labels = np.frombuffer(response.content[4 + length : 4 + length + size], np.uint8)
-                return head, labels.reshape(head["height"], head["width"])
+            whole = head["step"] == 1 and (head["width"], head["height"]) == (
+                WIDTH,
+                HEIGHT,
+            )  # what is in view comes first
+            if whole and head["version"] == page.get("project")["version"]:
+                labels = np.frombuffer(response.content[4 + length : 4 + length + WIDTH * HEIGHT], np.uint8)
+                return head, labels.reshape(HEIGHT, WIDTH)
         time.sleep(0.05)
     raise AssertionError(page.get("project")["learner"])
 
