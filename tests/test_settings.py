@@ -7,7 +7,6 @@ import pytest
 from pixelnet import InputError, PixelNet
 from pixelnet.config import TrainConfig, from_dict
 from pixelnet.runs.settings import with_network, with_rates
-from pixelnet.runs.start import total_steps
 
 
 def settled(**options: object) -> TrainConfig:
@@ -48,14 +47,6 @@ def test_rates_are_what_a_network_bears() -> None:
         assert rates(settled(), "test_convnext", pyramid) == (1e-3, 3e-4)
     assert rates(settled(lr=0.1)) == (0.1, 1e-3)
     assert rates(settled(backbone_lr=0.1)) == (3e-3, 0.1)
-
-
-def test_a_run_is_as_long_as_its_data_needs() -> None:
-    lengths = [total_steps(settled(), images) for images in (4, 100, 800, 10**5)]
-    assert lengths == [300, 625, 5000, 5000]
-    assert total_steps(settled(epochs=2), 4) == 1
-    assert total_steps(settled(max_steps=7), 10**5) == 7
-    assert total_steps(settled(minutes=1), 4) is None
 
 
 def test_a_fitted_model_teaches_its_first_network(tmp_path: Path) -> None:
