@@ -72,6 +72,9 @@ class TrainConfig:
     with a comma before each NAME:, of which each serves some of the tasks. One that is named twice counts twice."""
     out: Path
     """Folder of the run."""
+    labels: Path | None = None
+    """Of segmentation: a CSV file of image, x, y, class, a labelled pixel in each line, in place of the data's own
+    labels; --data may then be a folder of images alone."""
     split: str = "train"
     """Which part of the data to learn from: trainval, say, or voc2012's train_aug. One that holds images of val leaves
     nothing to choose the best weights by, so the last are kept."""

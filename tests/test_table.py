@@ -1,6 +1,8 @@
 """Labels as a table of points: what is read, in whatever form, and what each error says."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -246,3 +248,20 @@ def test_a_model_is_fitted_to_a_table_as_to_label_maps(photos: Path, tmp_path: P
     for one, other in zip(model.state_dict().values(), same.state_dict().values(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert len(read_rows(table)) == 80
+
+
+def test_a_network_learns_from_a_table_too(photos: Path, tmp_path: Path) -> None:
+    lines = [
+        f"{image},{x},{y},{'road' if y > 4 else 'sky'}" for image in ("a", "far/b") for x in (3, 9) for y in (1, 8)
+    ]
+    table = written(tmp_path / "t.csv", "\n".join(["image,x,y,class", *lines]))
+    told: dict[str, Any] = {"backbone": "test_resnet", "hidden": (4,), "pyramid": 4, "max_steps": 1, "num_workers": 0}
+    told |= {"batch_size": 2, "crop": (10, 20), "val_share": 0.0, "labels": table}
+    model = pixelnet.train("segmentation", photos, tmp_path / "run", **told)
+    assert model.config.class_names == ("road", "sky")
+    learnt = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])["pixels"]
+    assert 0 < learnt <= len(lines)  # a view may leave some out
+    with pytest.raises(InputError, match=r"t\.csv names classes, which edges does not learn"):
+        pixelnet.train("edges", photos, tmp_path / "other", **told)
+    with pytest.raises(InputError, match="without --channels and --range"):
+        pixelnet.train("segmentation", photos, tmp_path / "other", **told, channels=("red",))

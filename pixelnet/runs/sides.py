@@ -12,6 +12,7 @@ from pixelnet.config import TrainConfig
 from pixelnet.data import Dataset, as_dataset, has_split, open_dataset
 from pixelnet.data.check import validate
 from pixelnet.data.subset import hold_out, one_fold
+from pixelnet.data.table import PointTable
 from pixelnet.errors import InputError
 from pixelnet.runs.start import Given
 
@@ -43,19 +44,31 @@ def _two_sides(config: TrainConfig, given: Given, accelerator: Accelerator) -> t
     """The split to learn from, and val: what is asked for, the data's own, or a share where it has none."""
     task = given.task or config.task
     changes = said_of_images(config)
-    data = as_dataset(config.data if given.data is None else given.data, task, config.split, changes)
+    data = _labelled(config, given, changes)
     if config.val_share is not None or config.fold is not None:
         if [config.val_data, config.val_share, config.fold].count(None) != 2:
             raise InputError("--val-data, --val-share and --fold each say what val is; give one of them")
         return _apart(data, config, accelerator) if config.fold or config.val_share else (data, None)
     if config.val_data is not None:
         return data, as_dataset(config.val_data if given.val_data is None else given.val_data, task, "val", changes)
-    if given.data is None and has_split(config.data, task, "val"):
+    if given.data is None and config.labels is None and has_split(config.data, task, "val"):
         validation = open_dataset(config.data, task, "val", changes)
         return data, None if config.split == "val" or _items(data) & _items(validation) else validation
     if any(member.generated for member in data.members):
         return data, None
     return _apart(data, config, accelerator)
+
+
+def _labelled(config: TrainConfig, given: Given, changes: dict[str, Any]) -> Dataset:
+    """The split to learn from, with its own labels or those of a table."""
+    data, task = config.data if given.data is None else given.data, given.task or config.task
+    if config.labels is None:
+        return as_dataset(data, task, config.split, changes)
+    if config.task != "segmentation":
+        raise InputError(f"--labels {config.labels} names classes, which {config.task} does not learn; leave it out")
+    if changes:
+        raise InputError("--labels goes without --channels and --range; say them in a dataset.json beside the images")
+    return PointTable(config.labels, data, config.split)
 
 
 def said_of_images(config: TrainConfig) -> dict[str, Any]:
