@@ -128,7 +128,7 @@ class TrainConfig:
     """Of stratified: equal, proportional, or points for each class (sky=10,car=2)."""
     weighted: bool = False
     """Weight each point by what it stands for: the loss then estimates that over all pixels, whatever the sampler."""
-    batch_size: int = 8
+    batch_size: int = 4
     """Images a step, over all processes."""
     loss: str | None = None
     """One of the task's losses; its first if not given. Of several tasks one each, with commas between them, and
@@ -154,7 +154,7 @@ class TrainConfig:
 
     max_steps: int | None = None
     """Steps of the whole run, and with minutes the most of them; if none of the three is given, as many as 50 passes
-    over the data take, but 300 to 5000."""
+    over the data take, but 600 to 10,000."""
     epochs: float | None = None
     """Passes over the data, in place of max_steps."""
     minutes: float | None = None

@@ -24,6 +24,7 @@ from recipes.results import keep
 COMMON: dict[str, Any] = {
     "backbone": "tf_efficientnet_lite2",
     "pyramid": 0,
+    "batch_size": 8,
     "image_size": 480,
     "crop": (320, 416),
     "scale": (0.8, 1.2),

@@ -24,8 +24,8 @@ Written by `python -m recipes results` from what the runs wrote (`docs/results/*
 Scores are on validation data. One seed each where no others are given, so differences of a point or two would mean
 nothing. `table1`, `table4`, `pixels` and `samplers` are experiments on the paper's claims: short runs, three seeds.
 `nyudv2` and `bsds500` are short runs: the normals, after three passes over the data, are clearly not done.
-`camvid`, `nyudv2` and `bsds500` were run when the everyday head had two hidden layers of 256, there was no pyramid, and
-learning rates were a third of today's.
+`camvid`, `nyudv2` and `bsds500` were run when the everyday head had two hidden layers of 256, there was no pyramid,
+a step had 8 images, and learning rates were a third of today's.
 
 """
 

@@ -33,7 +33,7 @@ def config(**options: Any) -> TrainConfig:
 
 
 def test_a_run_is_as_long_as_its_data_needs_or_as_it_is_told() -> None:
-    assert [total_steps(config(), images) for images in (4, 100, 800, 10**5)] == [300, 625, 5000, 5000]
+    assert [total_steps(config(), images) for images in (4, 100, 800, 10**5)] == [600, 1250, 10_000, 10_000]
     assert total_steps(config(max_steps=7), 10) == 7
     assert total_steps(config(epochs=3, batch_size=8), 20) == 8  # 60 images
     assert total_steps(config(epochs=0.01), 10) == 1

@@ -38,7 +38,7 @@ FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log"}
 SETTLED = ("augment", "lr", "backbone_lr")  # by the data and the model, where nothing is said
 # Where nothing is said of a run's length: so many passes over the data, but no fewer and no more steps than these. The
 # first steps of few images teach as much as those of many; and of many a part shows what all would.
-PASSES, FEWEST_STEPS, MOST_STEPS = 50, 300, 5000
+PASSES, FEWEST_STEPS, MOST_STEPS = 50, 600, 10_000
 
 
 @dataclass(frozen=True)
