@@ -12,7 +12,7 @@ demo: $(VENV)/ready-demo
 	$(BIN)/pixelnet demo
 
 test: lint
-	$(BIN)/python -m pytest --cov=pixelnet --cov-fail-under=90 --durations=15
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov=pixelnet --cov-fail-under=90 --durations=15
 
 lint: setup
 	$(BIN)/ruff check .

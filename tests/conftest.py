@@ -14,6 +14,9 @@ from scipy.io import savemat
 
 ROOT = Path(__file__).parents[1]
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores have tests of their own; before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is no failure, and fixtures here hold no state that an example changes.
 settings.register_profile("pixelnet", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("pixelnet")
