@@ -13,6 +13,11 @@ from fastapi.testclient import TestClient
 from pixelnet.studio.app import Server, Studio, make_app
 
 HEIGHT, WIDTH = 60, 80
+# Of a run that lets a network learn: as small as can be.
+QUICK = (
+    "--backbone", "test_resnet", "--hidden", "4", "--pyramid", "4", "--crop", "32", "32", "--pixels", "40",
+    "--num-workers", "0", "--batch-size", "2", "--max-steps", "2",
+)  # fmt: skip
 
 
 def striped(k: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -23,6 +24,8 @@ from pixelnet.learning import tiles
 from pixelnet.studio import studio
 from pixelnet.studio.project import Project
 from pixelnet.studio.suggest import most_wanted
+
+NAMES = {"dark", "light"}
 
 
 @pytest.fixture
@@ -51,13 +54,11 @@ def answered(page: Page, image: int = 0, seconds: float = 30) -> tuple[dict[str,
         if response.status_code == 200:
             length = int.from_bytes(response.content[:4], "little")
             head = json.loads(response.content[4 : 4 + length])
-            whole = head["step"] == 1 and (head["width"], head["height"]) == (
-                WIDTH,
-                HEIGHT,
-            )  # what is in view comes first
-            if whole and head["version"] == page.get("project")["version"]:
-                labels = np.frombuffer(response.content[4 + length : 4 + length + WIDTH * HEIGHT], np.uint8)
-                return head, labels.reshape(HEIGHT, WIDTH)
+            current = head["version"] == page.get("project")["version"]
+            if current and (head["step"], head["width"]) == (1, WIDTH):
+                size = head["width"] * head["height"]
+                labels = np.frombuffer(response.content[4 + length : 4 + length + size], np.uint8)
+                return head, labels.reshape(head["height"], head["width"])
         time.sleep(0.05)
     raise AssertionError(page.get("project")["learner"])
 
@@ -333,12 +334,13 @@ def test_a_port_that_is_taken_and_a_folder_that_is_none(folder: Path) -> None:
         studio(folder / "image-0.png")
 
 
+@pytest.mark.skipif(find_spec("rasterio") is None, reason="needs rasterio")
 def test_an_export_is_the_model_that_answers(folder: Path) -> None:
     with client_of(folder) as client:
         page: Page = Page(client)
         two_classes(page)
         _, labels = answered(page)
-        page.post("export", predictions=True, polygons=["geojson"])
+        page.post("export", predictions=True, polygons=["geojson", "coco", "labelme"], objects=True)
         while page.get("project")["export"]["running"]:
             time.sleep(0.1)
         told = page.get("project")["export"]
@@ -349,5 +351,8 @@ def test_an_export_is_the_model_that_answers(folder: Path) -> None:
     predicted = pixelnet.load(out / "model").predict(folder / "image-0.png")
     np.testing.assert_array_equal(predicted, said)
     assert "pixelnet fit --data" in (out / "report.html").read_text()
-    assert json.loads((out / "polygons.geojson").read_text())["features"]
+    assert json.loads((out / "predictions" / "polygons" / "image-0.geojson").read_text())["features"]
+    assert (out / "predictions" / "objects" / "image-0.csv").read_text().startswith("class,pixels,x,y")
+    assert len(json.loads((out / "coco.json").read_text())["images"]) == 3
+    assert {own["label"] for own in json.loads((out / "labelme" / "image-2.json").read_text())["shapes"]} == NAMES
     assert told["command"].startswith("pixelnet fit")

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixelnet.studio.canvas import Canvas, brushed, outlined, packed, unpacked
+from pixelnet.studio.canvas import Box, Canvas, brushed, outlined, packed, unpacked
 
 WIDTH, HEIGHT = 23, 17
 PLACE = st.tuples(st.floats(-5, 28), st.floats(-5, 22))
@@ -67,11 +67,29 @@ def test_all_can_be_taken_back_and_done_again(steps: list[Any]) -> None:
         else:
             assert (canvas.redo() is None) == (at == len(maps) - 1)
             at = min(len(maps) - 1, at + 1)
-        np.testing.assert_array_equal(canvas.labels, maps[at])
+        np.testing.assert_array_equal(canvas.read(), maps[at])
         np.testing.assert_array_equal(canvas.counts[:255], np.bincount(maps[at].ravel(), minlength=256)[:255])
     while canvas.undo():
         pass
-    assert (canvas.labels == 255).all()
+    assert (canvas.read() == 255).all()
+
+
+def test_parts_of_a_scene_cost_what_is_painted_of_them() -> None:
+    canvas = Canvas(20_000, 30_000)
+    for k, (x, y) in enumerate([(510, 511), (19_998, 29_999), (700, 1)]):
+        canvas.paint(brushed([(x, y)], 3, canvas.width, canvas.height), k)
+    points, ids = canvas.labelled()
+    assert len(points) == canvas.counts.sum() == len(np.unique(points, axis=0))
+    whole = np.full((1100, 1100), 255, np.uint8)
+    near = (points < 1100).all(axis=1)
+    whole[points[near, 1], points[near, 0]] = ids[near]
+    np.testing.assert_array_equal(canvas.read(Box(3, 5, 1000, 900)), whole[5:905, 3:1003])
+    shrunk = canvas.read(Box(0, 0, 1096, 1096), 8)
+    cells = whole[:1096, :1096].reshape(137, 8, 137, 8).swapaxes(1, 2).reshape(137, 137, 64)
+    np.testing.assert_array_equal(shrunk != 255, (cells != 255).any(axis=2))
+    assert all(label in cell for label, cell in zip(shrunk.ravel(), cells.reshape(-1, 64), strict=True))
+    assert canvas.read(Box(19_990, 29_990, 50, 50)).shape == (10, 10)
+    assert sum(block.nbytes for block in canvas._blocks.values()) < 2**21
 
 
 def test_a_map_is_packed_without_loss() -> None:

@@ -35,6 +35,7 @@ IMAGENET = "imagenet"
 SOURCES = (IMAGENET, "edges", "pixelnet")  # where networks come from, the best on average first
 MAGNIFICATIONS = ("0.5", "1", "2", "4")
 MOST_BYTES = 2 * 2**30  # of maps that are kept
+HELD = 2**26  # pixels of an image of several tiles that is held whole; of a larger one tiles are read one by one
 TRIED = 256  # pixels, as a network sees them, of a side of what its time is told by
 
 
@@ -95,7 +96,7 @@ class Maps:
     """The maps of images, by image, part and tile, made when first asked for.
 
     Args:
-        image: gives the pixels (H, W, C) of image i.
+        image: gives the pixels (H, W, C) of image i, or some rows and columns of them.
         size: gives its (width, height).
         channels, ranges: of the images; see `Dataset`.
         most: bytes that are kept; those that were not asked for the longest are made again when they are. The last is
@@ -104,7 +105,7 @@ class Maps:
 
     def __init__(
         self,
-        image: Callable[[int], np.ndarray],
+        image: Callable[..., np.ndarray],
         size: Callable[[int], tuple[int, int]],
         channels: int,
         ranges: Ranges | None = None,
@@ -140,6 +141,11 @@ class Maps:
         """Whether the maps of all tiles of an image are at hand."""
         return not self.missing(index, part)
 
+    def weight(self, part: str) -> float:
+        """Bytes that a pixel's maps of a part come to."""
+        backbone = open_part(part, self.channels)
+        return sum(2 * own / stride**2 for own, stride in zip(backbone.channels, backbone.strides, strict=True))
+
     @property
     def share(self) -> float:
         """How much of the bytes that are kept at most is in use."""
@@ -155,7 +161,7 @@ class Maps:
     def _made(self, index: int, part: str, tile: Tile) -> Piece:
         size, backbone = self.size(index), open_part(part, self.channels)
         kept, seen = tile.around(MARGIN, size), self._seen(size, part, tile)
-        window = self._pixels(index)[seen.top : seen.bottom, seen.left : seen.right]
+        window = self._window(index, seen)
         pixels = to_unit(torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1))), self.ranges)
         padded = backbone.padded(pixels[None]).contiguous(memory_format=memory_format(backbone))
         made = []
@@ -174,6 +180,14 @@ class Maps:
     def _seen(self, size: tuple[int, int], part: str, tile: Tile) -> Tile:
         """What of an image of that size a part has to see for a tile's maps."""
         return tile if tile.pixels == size[0] * size[1] else tile.around(MARGIN + reach_of(part, self.channels), size)
+
+    def _window(self, index: int, seen: Tile) -> np.ndarray:
+        """The pixels of a tile; of an image that is not held whole no more is read."""
+        rows, columns = slice(seen.top, seen.bottom), slice(seen.left, seen.right)
+        width, height = self.size(index)
+        if width * height > HELD:
+            return self.image(index, (rows, columns))
+        return self._pixels(index)[rows, columns]
 
     def _pixels(self, index: int) -> np.ndarray:
         last = self._last  # which another thread may replace

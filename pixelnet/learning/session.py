@@ -114,7 +114,7 @@ class Session:
             raise InputError(f"priors are {priors!r}; give estimated, labels or equal")
         self.images, self.priors = Images(images), priors
         own = self.images
-        self.maps = Maps(own.__getitem__, own.sizes.__getitem__, len(own.channels), own.ranges, memory)
+        self.maps = Maps(own.read, own.sizes.__getitem__, len(own.channels), own.ranges, memory)
         self.strokes = Strokes(self.images, self.maps, self.class_names)
         self._choice = Choice(tuple(given_members(features, None) or default()))
         self._tried: list[tuple[Parts, Sequence[float]]] = []  # what was chosen from

@@ -13,14 +13,15 @@ import numpy as np
 import PIL.Image
 
 from pixelnet.data.dataset import UNLABELLED, Dataset, Window
-from pixelnet.data.images import RGB, find_ranges, to_array
+from pixelnet.data.images import RGB, Ranges, as_many, find_ranges, known_type, match_channels, to_array
 from pixelnet.errors import InputError
 from pixelnet.inference.bulk import images_in
 from pixelnet.inference.encoded import points_inside
 from pixelnet.learning.parts import Maps
-from pixelnet.rasters import read_header, read_size
+from pixelnet.rasters import read_header, read_pixels, read_size
 
 SEEN_FOR_RANGES = 32  # images that the range of their numbers is found from
+SIDE = 4096  # pixels, of the middle of an image that is seen for that
 
 Given = str | Path | PIL.Image.Image | np.ndarray
 
@@ -46,7 +47,7 @@ class Images:
             raise InputError("a session needs an image; give files, arrays, PIL images, or a folder that holds images")
         self.channels = _channels(first[0])
         unit = [(0.0, 1.0)] * len(self.channels)
-        seen = [to_array(image, self.channels, unit) for image in first[:SEEN_FOR_RANGES] if _is_deep(image)]
+        seen = [_seen(image, self.channels, unit) for image in first[:SEEN_FOR_RANGES] if _is_deep(image)]
         self.ranges = find_ranges(seen, seen[0].dtype) if seen else None
         self.add(first)
 
@@ -60,8 +61,14 @@ class Images:
     def __len__(self) -> int:
         return len(self.given)
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        """The pixels (H, W, C) of an image. Raises InputError if its size is no more what it was."""
+    def read(self, index: int, window: Window | None = None) -> np.ndarray:
+        """The pixels (H, W, C) of an image, or some rows and columns of them.
+
+        Raises InputError if its size is no more what it was.
+        """
+        file = self.file(index)
+        if window is not None:
+            return self.read(index)[window] if file is None else _part(file, self.channels, self.ranges, window)
         pixels = to_array(self.given[index], self.channels, self.ranges)
         if pixels.shape[1::-1] != self.sizes[index]:
             (width, height), size = self.sizes[index], f"{pixels.shape[1]}x{pixels.shape[0]}"
@@ -117,6 +124,19 @@ def _channels(image: Given) -> tuple[str, ...]:
     else:
         found = RGB
     return RGB if len(found) == 1 else found
+
+
+def _part(file: Path, channels: Sequence[str], ranges: Ranges | None, window: Window) -> np.ndarray:
+    chosen = match_channels(read_header(file), channels, file)
+    return known_type(as_many(read_pixels(file, window=window, channels=chosen), channels), str(file), ranges)
+
+
+def _seen(image: Given, channels: Sequence[str], ranges: Ranges) -> np.ndarray:
+    """What ranges are found from: an image, or of a large file its middle."""
+    if not isinstance(image, str | Path):
+        return to_array(image, channels, ranges)
+    rows, columns = (slice(max(0, (own - SIDE) // 2), (own + SIDE) // 2) for own in read_size(image)[::-1])
+    return _part(Path(image), channels, ranges, (rows, columns))
 
 
 def _is_deep(image: Given) -> bool:
@@ -261,7 +281,7 @@ class Labelled(Dataset):
         self.source = str(images.root) if named and self.numbers else "a session"
 
     def image(self, i: int, window: Window | None = None) -> np.ndarray:
-        return self.strokes.images[self.numbers[i]][window or ...]
+        return self.strokes.images.read(self.numbers[i], window)
 
     def labels(self, i: int, window: Window | None = None) -> np.ndarray:
         width, height = self.size(i)

@@ -16,12 +16,12 @@ from pixelnet.rasters.gdal import DRIVERS, open_gdal
 from pixelnet.rasters.guard import MAX_PIXELS, VARIABLE, check_size, decoding, is_zarr, reading
 from pixelnet.rasters.layout import Layout, Read, Window, check_axes, take, turn
 from pixelnet.rasters.pictures import Picture, read_numbers, read_picture, read_picture_header
-from pixelnet.rasters.tiff import MAGIC, as_picture, open_tiff
+from pixelnet.rasters.tiff import MAGIC, as_picture, levels_of, open_tiff
 
 __all__ = [
     "IMAGE_EXTENSIONS", "LABEL_EXTENSIONS", "LOSSY_EXTENSIONS", "MAX_PIXELS", "VARIABLE", "Header", "OpenPixels",
     "Stored", "channel_indices", "check_axes", "decoding", "describe", "is_image", "one_channel", "read_header",
-    "read_pixels", "read_size", "read_stored", "reading",
+    "read_levels", "read_pixels", "read_size", "read_stored", "reading",
 ]  # fmt: skip
 
 IMAGE_EXTENSIONS = (
@@ -106,8 +106,8 @@ class Source(NamedTuple):
 
 
 @contextmanager
-def _open(path: str | Path) -> Iterator[Source]:
-    """A file or Zarr folder, by the decoder that its first bytes call for."""
+def _open(path: str | Path, level: int = 0) -> Iterator[Source]:
+    """A file or Zarr folder, by the decoder that its first bytes call for. level: of a TIFF file's overviews."""
     with reading(path), ExitStack() as stack:
         found = None
         if is_zarr(path):
@@ -116,7 +116,7 @@ def _open(path: str | Path) -> Iterator[Source]:
             with Path(path).open("rb") as file:
                 head = file.read(8)
             if head.startswith(MAGIC):
-                found = stack.enter_context(open_tiff(path))
+                found = stack.enter_context(open_tiff(path, level))
             elif Path(path).suffix.lower() in DRIVERS:
                 found = stack.enter_context(open_gdal(path))
             elif head.startswith(NUMPY) or Path(path).suffix.lower() == ".npy":
@@ -158,6 +158,17 @@ def _header(source: Source, axes: str | None, path: str | Path) -> tuple[Layout,
         width, height, layout.pages, names, layout.dtype, layout.picture, layout.axes, layout.lossy, layout.nodata,
         layout.orientation, gray, picture is not None and picture.alpha,
     )  # fmt: skip
+
+
+def read_levels(path: str | Path) -> list[tuple[int, int]]:
+    """(width, height) of an upright image, and of the smaller copies of it that its file has (overviews), if any."""
+    with reading(path):
+        header = read_header(path)
+        if not is_zarr(path) and header.orientation == 1:
+            with Path(path).open("rb") as file:
+                if file.read(4) in MAGIC:
+                    return levels_of(path)
+    return [(header.width, header.height)]
 
 
 def channel_indices(header: Header, channels: Sequence[int | str], path: str | Path) -> list[int]:
@@ -206,13 +217,13 @@ class OpenPixels:
     """An image of a file that stays open, to be read window by window, as `read_pixels` reads it.
 
     header: of the file. in_parts: no more is read than is asked for; otherwise the whole is read once, and kept.
-    Close it, or use it as a context. Raises InputError as `read_pixels`.
+    level: of its overviews (see `read_levels`). Close it, or use it as a context. Raises InputError as `read_pixels`.
     """
 
-    def __init__(self, path: str | Path, page: int | None = None, axes: str | None = None) -> None:
+    def __init__(self, path: str | Path, page: int | None = None, axes: str | None = None, level: int = 0) -> None:
         self.path, self.page, self.axes = path, page, axes
         self._open = ExitStack()
-        self._source = self._open.enter_context(_open(path))
+        self._source = self._open.enter_context(_open(path, level))
         try:
             with decoding(path):
                 layout, self.header = _header(self._source, axes, path)

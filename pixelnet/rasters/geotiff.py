@@ -106,6 +106,15 @@ def read_shapes(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
             yield placed, int(value)
 
 
+def shapes_of(labels: np.ndarray) -> Iterator[tuple[dict[str, Any], int]]:
+    """The connected areas of a map (H, W), as GeoJSON geometries in corners of pixels, and their numbers."""
+    rasterio()
+    from rasterio.features import shapes
+
+    for geometry, value in shapes(labels):
+        yield geometry, int(value)
+
+
 def write_geotiff(path: Path, given: Map, place: Place | None, cog: bool = False) -> None:
     """Write a map whole or not at all, from the top down; float16 as it is, which rasterio reads as float32.
 

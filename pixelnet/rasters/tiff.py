@@ -31,11 +31,14 @@ RGB = ("red", "green", "blue")
 
 
 @contextmanager
-def open_tiff(path: str | Path) -> Iterator[tuple[Layout, Read] | None]:
-    """What a TIFF file holds, and how a part of it is read; None of inks and the like, which Pillow converts."""
+def open_tiff(path: str | Path, level: int = 0) -> Iterator[tuple[Layout, Read] | None]:
+    """What a TIFF file holds, and how a part of it is read; None of inks and the like, which Pillow converts.
+
+    level: of its overviews, the first 1; 0 for the image itself.
+    """
     with TiffFile(path) as file:
         _require_end(file)
-        pages, shape, axes, offset = _images(file, path)
+        pages, shape, axes, offset = _images(file, path, level)
         key = pages[0].keyframe
         if key.photometric in INKS and key.bitspersample == 8 and len(file.pages) == 1:
             yield None
@@ -64,11 +67,20 @@ def _require_end(file: TiffFile) -> None:
         (offset,) = struct.unpack(form.offsetformat, following)
 
 
-def _images(file: TiffFile, path: str | Path) -> tuple[Any, tuple[int, ...], str, int | None]:
+def levels_of(path: str | Path) -> list[tuple[int, int]]:
+    """(width, height) of a TIFF file's image, and of each of its overviews, smaller and smaller."""
+    with TiffFile(path) as file:
+        _require_end(file)
+        return [(one.keyframe.imagewidth, one.keyframe.imagelength) for one in file.series[0].levels]
+
+
+def _images(file: TiffFile, path: str | Path, level: int) -> tuple[Any, tuple[int, ...], str, int | None]:
     """The pages of the images, the shape and the axes of all of them, and where they begin if they are one piece."""
     first, *others = (
         series for k, series in enumerate(file.series) if not k or not series.keyframe.subfiletype & (REDUCED | MASK)
     )
+    if level:
+        first, others = first.levels[level], []
     if not others or first.kind not in ("generic", "uniform", "shaped", "ome"):
         return first.pages, first.shape, first.axes, first.dataoffset
     alike = all((one.shape, one.axes, one.dtype) == (first.shape, first.axes, first.dtype) for one in others)

@@ -14,20 +14,22 @@ def accepted(answer: Answer | None, tool: str, version: int, box: Box) -> tuple[
     """The pixels that are meant, and their classes.
 
     tool: "box", or "fill" for the region of one class around the box's first pixel. version: of the answer that was
-    seen. Raises InputError where there is no such answer of every pixel.
+    seen. Of a large image a region ends where what is answered does. Raises InputError where there is no such answer of
+    every pixel.
     """
     if answer is None or answer.version != version:
         raise InputError("the answer has changed meanwhile; look at it again, and accept it then")
-    if answer.step != 1 or answer.left or answer.top:
-        raise InputError("this is still a preview of the answer; wait until all of it is there, a moment")
+    x, y = box.x - answer.left, box.y - answer.top
     height, width = answer.labels.shape
-    if box.x >= width or box.y >= height:
-        raise InputError(f"the place ({box.x}, {box.y}) lies outside the image, which is {width} x {height}")
+    if answer.step != 1:
+        raise InputError("this is still a preview of the answer; zoom in, or wait a moment until all of it is there")
+    if not (0 <= x < width and 0 <= y < height):
+        raise InputError(f"the place ({box.x}, {box.y}) lies outside what is answered, {width} x {height} pixels")
     if tool == "box":
-        values = answer.labels[box.y : box.y + box.height, box.x : box.x + box.width]
+        values = answer.labels[y : y + box.height, x : x + box.width]
         return Patch(box.y, box.x, values != UNLABELLED), values
-    regions, _ = ndimage.label(answer.labels == answer.labels[box.y, box.x])
-    chosen = regions[box.y, box.x]
+    regions, _ = ndimage.label(answer.labels == answer.labels[y, x])
+    chosen = regions[y, x]
     rows, columns = ndimage.find_objects(regions, chosen)[chosen - 1]
     mask = regions[rows, columns] == chosen
-    return Patch(rows.start, columns.start, mask), answer.labels[rows, columns]
+    return Patch(answer.top + rows.start, answer.left + columns.start, mask), answer.labels[rows, columns]

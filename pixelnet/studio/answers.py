@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pixelnet.studio.canvas import Box
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -38,7 +40,12 @@ class Answer:
         head = json.dumps(self.head()).encode()
         return struct.pack("<I", len(head)) + head + self.labels.tobytes() + self.sure.tobytes()
 
-    @property
-    def whole(self) -> bool:
-        """Whether every pixel of the image was asked, as far as one can tell by itself."""
-        return self.step == 1 and self.left == 0 and self.top == 0
+    def covers(self, box: Box) -> bool:
+        """Whether it says something of all of a part."""
+        height, width = self.labels.shape
+        return (
+            self.left <= box.x
+            and self.top <= box.y
+            and self.left + width * self.step >= box.x + box.width
+            and self.top + height * self.step >= box.y + box.height
+        )

@@ -9,17 +9,30 @@ from threading import Event, Thread
 from typing import Annotated, Any
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from pixelnet.errors import InputError, printable
 from pixelnet.studio.accept import accepted
-from pixelnet.studio.bodies import Accept, Export, Look, Mark, Merge, NewClass, Number, Operation, Stroke
+from pixelnet.studio.bodies import (
+    Accept,
+    AnswerBy,
+    Export,
+    Finetune,
+    Look,
+    Mark,
+    Merge,
+    NewClass,
+    Number,
+    Operation,
+    Stroke,
+)
 from pixelnet.studio.canvas import Box
 from pixelnet.studio.events import Events
-from pixelnet.studio.export import Exporter
+from pixelnet.studio.export import Exporter, Wanted
+from pixelnet.studio.finetune import Finetuner
 from pixelnet.studio.guard import Guard
 from pixelnet.studio.learner import Learner
 from pixelnet.studio.project import Project
@@ -27,10 +40,13 @@ from pixelnet.studio.suggest import suggestion
 
 PAGE = Path(__file__).with_name("page")
 SAVE_EVERY = 1.0  # seconds between writings of label maps that have changed
+LARGE_EVERY = 30  # of these times those of large images are written, too
 FOREVER = "private, max-age=31536000, immutable"
 
 ImageNumber = Annotated[int, InPath(ge=0, lt=2**31, description="The image's number in the project.")]
 ClassPath = Annotated[int, InPath(ge=0, le=254)]
+Side = Annotated[int, Query(ge=1, lt=2**31)]
+Step = Annotated[int, Query(ge=1, le=4096, description="Every how many pixels are wanted, across and down.")]
 REFUSED: dict[int | str, dict[str, Any]] = {
     409: {
         "description": "What cannot be done as things are, and what to do instead",
@@ -47,6 +63,7 @@ class Studio:
         self.project = Project(folder)
         self.learner = Learner(self.project, self.events.tell, networks)
         self.exporter = Exporter(self.project, self.learner, self.events.tell)
+        self.finetuner = Finetuner(self.project, self.learner, self.events.tell)
         self.project.told = self._changed
         self._ended = Event()
         self._saver = Thread(target=self._save, daemon=True)
@@ -58,13 +75,15 @@ class Studio:
     def close(self) -> None:
         self._ended.set()
         self.events.close()
+        self.finetuner.close()
         self.learner.close()
         self._saver.join(timeout=30)
         self.project.close()
 
     def describe(self) -> dict[str, Any]:
         """All that a page begins with."""
-        return self.project.describe() | {"learner": self.learner.status(), "export": self.exporter.status()}
+        told = {"learner": self.learner.status(), "export": self.exporter.status()}
+        return self.project.describe() | told | {"finetune": self.finetuner.status()}
 
     def _changed(self, change: dict[str, Any]) -> None:
         self.events.tell(change)
@@ -72,9 +91,11 @@ class Studio:
             self.learner.wake(stroke=True)
 
     def _save(self) -> None:
+        turn = 0
         while not self._ended.wait(SAVE_EVERY):
+            turn += 1
             try:
-                self.project.save()
+                self.project.save(large=turn % LARGE_EVERY == 0)
             except InputError as error:
                 self.events.tell({"type": "fault", "words": printable(str(error))})
 
@@ -135,15 +156,23 @@ def _reading(app: FastAPI, studio: Studio) -> None:
         return studio.describe()
 
     @app.get("/api/images/{number}/pixels", response_class=Response, responses=REFUSED)
-    def pixels(number: ImageNumber, channels: str = "") -> Response:
-        """The image as a PNG; channels: up to three, by number, with commas between them."""
-        project.canvas(number)
+    def pixels(
+        number: ImageNumber,
+        x: Number = 0,
+        y: Number = 0,
+        width: Side = 2**30,
+        height: Side = 2**30,
+        step: Step = 1,
+        channels: str = "",
+    ) -> Response:
+        """The image, or a part, every few pixels of it: PNG, or JPEG with a step; channels: up to three, by number."""
         if channels and not all(part.isdigit() and len(part) < 5 for part in channels.split(",")[:4]):
             raise InputError(f"channels are {channels[:40]!r}; give numbers with commas between them")
         chosen = tuple(int(part) for part in channels.split(",")[:3]) if channels else ()
+        box = project.part(number, Box(x, y, width, height), step)
         return Response(
-            project.read(number, lambda: project.pictures.shown(number, chosen)),
-            media_type="image/png",
+            project.read(number, lambda: project.pictures.shown(number, chosen, box, step)),
+            media_type="image/png" if step == 1 else "image/jpeg",
             headers={"cache-control": FOREVER},
         )
 
@@ -159,12 +188,21 @@ def _reading(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/api/images/{number}/labels", response_class=Response, responses=REFUSED)
     def labels(
-        number: ImageNumber, x: Number = 0, y: Number = 0, width: Number = 2**30, height: Number = 2**30
+        number: ImageNumber,
+        x: Number = 0,
+        y: Number = 0,
+        width: Side = 2**30,
+        height: Side = 2**30,
+        step: Step = 1,
     ) -> Response:
-        """What is labelled, a byte a pixel, row by row: a class's number, 255 for none; of a part, if one is named."""
+        """What is labelled, a byte a pixel, row by row: a class's number, 255 for none; of a part, if one is named.
+
+        With a step, a byte for every step x step pixels: one of their labels, if any has one.
+        """
+        box = project.part(number, Box(x, y, width, height), step)
         with project.lock:
             canvas = project.canvas(number)
-            found = project.labels(number, Box(x, y, width, height))
+            found = project.labels(number, box, step)
             told = {"version": canvas.version, "undo": len(canvas.done), "redo": len(canvas.undone)}
         headers = {f"x-{key}": str(value) for key, value in told.items()} | {"cache-control": "no-store"}
         return Response(found.tobytes(), media_type="application/octet-stream", headers=headers)
@@ -256,10 +294,8 @@ def _learning(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/look", status_code=204, responses=REFUSED)
     def look(body: Look) -> None:
         """Say what is on screen: that is answered first."""
-        width, height = studio.project.images.sizes[body.image] if body.image < len(studio.project.paths) else (1, 1)
-        left, top = min(body.x, width - 1), min(body.y, height - 1)
-        box = Box(left, top, min(body.width, width - left), min(body.height, height - top))
-        studio.learner.look(body.image, box)
+        box = Box(body.x, body.y, body.width, body.height)
+        studio.learner.look(body.image, studio.project.inside(body.image, box))
 
     @app.get("/api/suggestion", responses=REFUSED)
     def suggest() -> dict[str, Any]:
@@ -269,4 +305,23 @@ def _learning(app: FastAPI, studio: Studio) -> None:
     @app.post("/api/export", status_code=202, responses=REFUSED)
     def export(body: Export) -> dict[str, Any]:
         """Begin to write the model, and what is wanted besides, into a folder of its own; events tell how far it is."""
-        return studio.exporter.start(body.predictions, body.polygons)
+        return studio.exporter.start(Wanted(body.predictions, tuple(body.polygons), body.objects))
+
+    @app.post("/api/finetune", status_code=202, responses=REFUSED)
+    def finetune(body: Finetune) -> dict[str, Any]:
+        """Let the network itself learn, in a process of its own; events tell how far it is, and what came of it."""
+        return studio.finetuner.start(body.minutes)
+
+    @app.post("/api/finetune/cancel")
+    def cancel() -> dict[str, Any]:
+        """Stop that."""
+        return studio.finetuner.cancel()
+
+    @app.post("/api/answer-by", responses=REFUSED)
+    def answer_by(body: AnswerBy) -> dict[str, Any]:
+        """Say who is to answer."""
+        learner = studio.learner
+        if body.network and learner.refined is None:
+            raise InputError("no network has learnt from these labels yet; let it, by Finetune")
+        learner.refine(learner.refined, body.network)
+        return learner.status()

@@ -68,8 +68,21 @@ class Look(Asked):
     height: Annotated[int, Field(ge=1, lt=2**31)]
 
 
+class Finetune(Asked):
+    """How long the network may learn."""
+
+    minutes: float = Field(5.0, ge=0.05, le=1440, allow_inf_nan=False)
+
+
+class AnswerBy(Asked):
+    """Who is to answer: the fit, which follows the strokes, or the network that has learnt itself."""
+
+    network: bool
+
+
 class Export(Asked):
     """What is wanted beside the model."""
 
     predictions: bool = True
     polygons: list[Literal["geojson", "coco", "labelme"]] = []
+    objects: bool = False

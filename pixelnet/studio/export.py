@@ -1,36 +1,60 @@
 """Taking home what was learnt: a folder with the model, what it says of every image, outlines, and a page that tells.
 
 FOLDER/studio/export-N/model/                an ordinary model, labels.csv beside it
-FOLDER/studio/export-N/predictions/          as `pixelnet predict` writes them
-FOLDER/studio/export-N/polygons.geojson      or coco.json, or labelme/, where they were asked for
+FOLDER/studio/export-N/predictions/          as `pixelnet predict` writes them, polygons and objects with them
+FOLDER/studio/export-N/coco.json, labelme/   where they were asked for
 FOLDER/studio/export-N/report.html
 """
 
+import shutil
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from pixelnet.data.images import view_of
 from pixelnet.errors import InputError, printable
 from pixelnet.files import inside, write_atomic, write_json
-from pixelnet.inference.answers import write_dense
+from pixelnet.inference import polygons
+from pixelnet.inference.answerer import Answerer, Asked, Item
+from pixelnet.learning.session import LABELS
 from pixelnet.model import PixelNet
 from pixelnet.report import page
+from pixelnet.runs.checkpoint import CONFIG, WEIGHTS
 from pixelnet.runs.hub import load
-from pixelnet.studio import polygons
+from pixelnet.runs.learnt import IMAGES
 from pixelnet.studio.learner import Learner
 from pixelnet.studio.project import Project
 
 SHOWN = 6  # images in the report
+SMALL = 640  # pixels, the longer side of pictures there
 Maps = list[tuple[str, np.ndarray]]
 
 
+class Wanted(NamedTuple):
+    """What is written beside the model. outlines: of "geojson", "coco" and "labelme"; objects: a table of them.
+
+    Of either, predictions are written as well.
+    """
+
+    predictions: bool
+    outlines: tuple[str, ...]
+    objects: bool
+
+    @property
+    def asks(self) -> bool:
+        """Whether images have to be answered for it."""
+        return bool(self.predictions or self.outlines or self.objects)
+
+
 class Exporter:
-    """Write exports, one at a time, in a thread of its own. told: is called with how far it is."""
+    """Write exports of the model that answers in the page, one at a time, in a thread of its own.
+
+    told: is called with how far it is.
+    """
 
     def __init__(self, project: Project, learner: Learner, told: Callable[[dict[str, Any]], None]) -> None:
         self.project, self.learner, self.told = project, learner, told
@@ -43,7 +67,7 @@ class Exporter:
         """For the page: whether it runs, how far it is (done, 0 to 1), and where it has written."""
         return dict(self._state)
 
-    def start(self, predictions: bool, outlines: Sequence[str]) -> dict[str, Any]:
+    def start(self, wanted: Wanted) -> dict[str, Any]:
         """Begin; returns the status. Raises InputError where one runs already, or two classes have no labels."""
         if sum(count > 0 for count in self.project.counts().values()) < 2:
             raise InputError("there is no model yet; paint a little of two classes or more first")
@@ -51,64 +75,94 @@ class Exporter:
             if self._state["running"]:
                 raise InputError("an export is being written; wait until it is done")
             self._state |= {"running": True, "words": "fitting the model", "done": 0.0, "folder": "", "command": ""}
-        Thread(target=self._run, args=(predictions, outlines), daemon=True).start()
+        Thread(target=self._run, args=(wanted,), daemon=True).start()
         return self.status()
 
     def _say(self, **what: Any) -> None:
         self._state |= what
         self.told(self.status())
 
-    def _run(self, predictions: bool, outlines: Sequence[str]) -> None:
+    def _run(self, wanted: Wanted) -> None:
         try:
-            self._write(predictions, outlines)
+            self._write(wanted)
         except InputError as error:
             self._say(running=False, words=printable(str(error)))
         except Exception:  # the page goes on, and says so
             traceback.print_exc()
             self._say(running=False, words="the export has failed; its message is where the studio was started")
 
-    def _write(self, predictions: bool, outlines: Sequence[str]) -> None:
-        number = next(k for k in range(1, 10**6) if not (self.project.own / f"export-{k}").exists())
-        out = inside(self.project.own, f"export-{number}")
-        session = self.learner.fitted()
-        command = session.save(out / "model") or ""
-        score = session.score().words
+    def _write(self, wanted: Wanted) -> None:
+        self.project.save()
+        out = self.project.fresh("export")
+        command, score = self._model(out / "model")
         self._say(words="the model is written", done=0.1, command=command)
+        model = load(out / "model")
         maps: Maps = []
         pictures: list[list[page.Picture]] = []
-        if predictions or outlines:
-            for picture, own in self._predicted(load(out / "model"), out / "predictions", predictions):
-                maps.append(own)
+        failures: list[str] = []
+        if wanted.asks:
+            for path, labels, shown in self._predicted(model, out / "predictions", wanted, failures):
+                if {"coco", "labelme"} & set(wanted.outlines):
+                    maps.append((path, labels))
                 if len(pictures) < SHOWN:
-                    pictures.append(picture)
-        for kind in outlines:
-            self._say(words=f"writing outlines for {kind}")
-            _WRITERS[kind](out, maps, session.class_names)
-        write_atomic(out / "report.html", self._report(session.class_names, score, command, pictures).encode())
-        self._say(
-            running=False, words=f"written: {out.relative_to(self.project.folder.parent)}", done=1.0, folder=str(out)
-        )
+                    pictures.append(shown)
+        names = model.config.class_names
+        if "coco" in wanted.outlines:
+            self._say(words="writing coco.json")
+            write_json(out / "coco.json", polygons.coco(maps, names))
+        for path, labels in maps if "labelme" in wanted.outlines else ():
+            place = inside(out, "labelme", str(PurePath(path).with_suffix(".json")))
+            write_json(place, polygons.labelme(path, labels, names))
+        write_atomic(out / "report.html", self._report(names, score, command, pictures, failures).encode())
+        words = f"written: {out.relative_to(self.project.folder.parent)}"
+        if failures:
+            words += f"; {len(failures)} images could not be answered, and the report says why"
+        self._say(running=False, words=words, done=1.0, folder=str(out))
+
+    def _model(self, out: Path) -> tuple[str, str]:
+        """Write the model that answers in the page; returns the command that makes it again, and its score in words."""
+        refined = self.learner.refined
+        if refined is not None and self.learner.by_network:
+            out.mkdir()
+            for name in (CONFIG, WEIGHTS, IMAGES, LABELS):
+                shutil.copyfile(refined.folder / name, out / name)
+            return refined.command, refined.words
+        session = self.learner.fitted()
+        return session.save(out) or "", session.score().words
 
     def _predicted(
-        self, model: PixelNet, out: Path, kept: bool
-    ) -> Iterator[tuple[list[page.Picture], tuple[str, np.ndarray]]]:
-        """For each image two pictures and its label map; `kept`, written as well."""
+        self, model: PixelNet, out: Path, wanted: Wanted, failures: list[str]
+    ) -> Iterator[tuple[str, np.ndarray, list[page.Picture]]]:
+        """For each image its path, its label map and two pictures, written on the way."""
+        answer = Answerer(model, out, None, Asked(polygons="geojson" in wanted.outlines, objects=wanted.objects))
         paths = self.project.paths
         for k, path in enumerate(paths):
             self._say(words=f"image {k + 1} of {len(paths)}", done=0.1 + 0.8 * k / len(paths))
-            labels = model.predict(self.project.folder / path)
-            photo = view_of(self.project.images[k], self.project.images.ranges)
-            if kept:
-                name = PurePath(path).with_suffix("")
-                write_dense(out, name, photo, {"segmentation": labels}, model.task, "pixelnet")
-            shown = [
-                page.Picture(photo, path, "photo"),
-                page.Picture(model.task.paint(labels), "what the model says", "labels"),
-            ]
-            yield shown, (path, labels)
+            try:
+                written = answer(Item(PurePath(path).with_suffix(""), self.project.folder / path, 0))
+            except InputError as error:
+                failures.append(printable(f"{path}: {error}"))
+                continue
+            labels = model.task.read(written[0])
+            step = max(1, max(labels.shape) // SMALL)
+            photo = self.project.pictures.thumb(k, SMALL)
+            said = Image.fromarray(model.task.paint(labels[::step, ::step])).resize(photo.shape[1::-1], 0)
+            yield (
+                path,
+                labels,
+                [
+                    page.Picture(photo, path, "photo"),
+                    page.Picture(np.asarray(said), "what the model says", "labels"),
+                ],
+            )
 
     def _report(
-        self, names: Sequence[str], score: str, command: str, pictures: Sequence[Sequence[page.Picture]]
+        self,
+        names: Sequence[str],
+        score: str,
+        command: str,
+        pictures: Sequence[Sequence[page.Picture]],
+        failures: Sequence[str],
     ) -> str:
         counts = self.project.counts().values()
         images = sum(self.project.state(k) != "unlabelled" for k in range(len(self.project.paths)))
@@ -123,26 +177,6 @@ class Exporter:
             parts.append(page.section("The same again", page.paragraph("Without the page:"), page.command(command)))
         if pictures:
             parts.append(page.section("What it says", page.comparison(("Image", "Answer"), pictures)))
+        if failures:
+            parts.append(page.section("Not answered", *map(page.paragraph, failures)))
         return page.page(self.project.folder.name, "A model learnt from a few labelled pixels, in the studio.", parts)
-
-
-def _geojson(out: Path, maps: Maps, names: Sequence[str]) -> None:
-    write_json(out / "polygons.geojson", polygons.geojson(maps, names))
-
-
-def _coco(out: Path, maps: Maps, names: Sequence[str]) -> None:
-    write_json(out / "coco.json", polygons.coco(maps, names))
-
-
-def _labelme(out: Path, maps: Maps, names: Sequence[str]) -> None:
-    for path, labels in maps:
-        write_json(
-            inside(out, "labelme", str(PurePath(path).with_suffix(".json"))), polygons.labelme(path, labels, names)
-        )
-
-
-_WRITERS: dict[str, Callable[[Path, Maps, Sequence[str]], None]] = {
-    "geojson": _geojson,
-    "coco": _coco,
-    "labelme": _labelme,
-}

@@ -8,14 +8,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pixelnet.data.images import to_array
+from pixelnet.data.images import as_many, match_channels, to_array
 from pixelnet.errors import InputError, printable
+from pixelnet.files import inside, write_npy
 from pixelnet.inference.bulk import images_in
 from pixelnet.learning.strokes import Images
-from pixelnet.rasters import read_header
+from pixelnet.rasters import OpenPixels, read_header, read_levels
+from pixelnet.studio.canvas import Box
 
 OWN = "studio"  # the folder of what the studio writes, within that of the images
-LARGEST = 2**24  # pixels of an image that is learnt from: what describes them has to be held
+LARGE = 2**24  # pixels of an image that is shown, and answered, whole; of a larger one what is on screen
+LARGEST = 2**31  # pixels of an image, which are numbered
+AT_ONCE = 2**25  # pixels that are read at once, where every few of them are wanted
+HELD = 2048  # pixels, the longer side of the picture of a large image that is made once, and kept
 THUMBNAIL = 160
 MANY = 5000
 
@@ -48,11 +53,8 @@ def listed(folder: Path, passed: set[Path]) -> list[Listed]:
                 raise InputError(f"it is called as {names[name]} is, but for the ending; give one of them another name")
             if header.pages > 1:
                 raise InputError(f"it holds {header.pages} images; save them as one file each")
-            if header.width * header.height > LARGEST:
-                raise InputError(
-                    f"it has {header.width} x {header.height} pixels, and up to {LARGEST / 1e6:.0f} million are learnt "
-                    "from; cut it into tiles"
-                )
+            if header.width * header.height >= LARGEST:
+                raise InputError(f"it has {header.width} x {header.height} pixels, and up to 2^31 are shown; cut it")
             if channels and count != channels:
                 raise InputError(f"it has {count} channels, and the images before it {channels}; keep them apart")
             found.append(Listed(own, header.width, header.height))
@@ -63,19 +65,45 @@ def listed(folder: Path, passed: set[Path]) -> list[Listed]:
 
 
 class Pictures:
-    """Images as a screen shows them."""
+    """Images as a screen shows them. kept: a folder for pictures of large images, which take long to make."""
 
-    def __init__(self, images: Images) -> None:
-        self.images = images
+    def __init__(self, images: Images, kept: Path) -> None:
+        self.images, self.kept = images, kept
         file = images.file(0)
         gray = file is not None and (header := read_header(file)) and (header.gray or len(header.channels) == 1)
         self.channels = () if gray else images.channels  # those that may be looked at one by one
         self.shown = lru_cache(maxsize=6)(self._shown)
         self.small = lru_cache(maxsize=MANY)(self._small)
+        self._levels = lru_cache(maxsize=MANY)(self._levels_of)
 
-    def _bytes(self, index: int, channels: tuple[int, ...]) -> np.ndarray:
-        """uint8 (H, W, 3), by the range that all images of the project have."""
-        pixels, ranges = self.images[index], self.images.ranges
+    def is_large(self, index: int) -> bool:
+        width, height = self.images.sizes[index]
+        return width * height > LARGE
+
+    def _shown(self, index: int, channels: tuple[int, ...], box: Box | None = None, step: int = 1) -> bytes:
+        """A part of an image, or the whole, every few pixels of it: PNG, or JPEG where pixels are left out."""
+        picture, content = Image.fromarray(self._bytes(self._pixels(index, box, step), channels)), io.BytesIO()
+        if step == 1:
+            picture.save(content, "PNG", compress_level=1)
+        else:
+            picture.save(content, "JPEG", quality=90)
+        return content.getvalue()
+
+    def _small(self, index: int) -> bytes:
+        content = io.BytesIO()
+        Image.fromarray(self.thumb(index, THUMBNAIL)).save(content, "WEBP", quality=80)
+        return content.getvalue()
+
+    def thumb(self, index: int, side: int) -> np.ndarray:
+        """A small picture of an image, uint8 (h, w, 3), its longer side so many pixels at most."""
+        step = max(1, max(self.images.sizes[index]) // (2 * side)) if self.is_large(index) else 1
+        picture = Image.fromarray(self._bytes(self._pixels(index, None, step), ()))
+        picture.thumbnail((side, side))
+        return np.asarray(picture)
+
+    def _bytes(self, pixels: np.ndarray, channels: tuple[int, ...]) -> np.ndarray:
+        """Pixels (h, w, C) as uint8 (h, w, 3), by the range that all images of the project have."""
+        ranges = self.images.ranges
         chosen = channels or tuple(range(min(3, pixels.shape[2])))
         if any(not 0 <= channel < pixels.shape[2] for channel in chosen):
             raise InputError(f"channels are {list(chosen)}; the image has {pixels.shape[2]}, from 0 on")
@@ -92,17 +120,71 @@ class Pictures:
         planes = planes * 3 if len(planes) == 1 else [*planes, np.zeros_like(planes[0])][:3]
         return np.stack(planes, axis=-1)
 
-    def _shown(self, index: int, channels: tuple[int, ...]) -> bytes:
-        content = io.BytesIO()
-        Image.fromarray(self._bytes(index, channels)).save(content, "PNG", compress_level=1)
-        return content.getvalue()
+    def _pixels(self, index: int, box: Box | None, step: int) -> np.ndarray:
+        """Every few pixels of a part: of an overview of the file that is fine enough, if it has one."""
+        width, height = self.images.sizes[index]
+        left, top, wide, high = box or Box(0, 0, width, height)
+        if not self.is_large(index):
+            return self.images.read(index)[top : top + high : step, left : left + wide : step]
+        rows, columns = np.arange(top, min(top + high, height), step), np.arange(left, min(left + wide, width), step)
+        if step == 1:
+            return self.images.read(index, (slice(top, top + high), slice(left, left + wide)))
+        factor, level = max((own, k) for k, own in enumerate(self._levels(index)) if own <= step)
+        if len(rows) * len(columns) * (step / factor) ** 2 > AT_ONCE:
+            return self._held(index)[np.ix_(*(self._places(index, own) for own in (rows, columns)))]
+        return self._read(index, level, factor, rows, columns)
 
-    def _small(self, index: int) -> bytes:
-        picture = Image.fromarray(self._bytes(index, ()))
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
-        content = io.BytesIO()
-        picture.save(content, "WEBP", quality=80)
-        return content.getvalue()
+    def _places(self, index: int, wanted: np.ndarray) -> np.ndarray:
+        return wanted // self._coarse(index)
+
+    def _coarse(self, index: int) -> int:
+        return -(-max(self.images.sizes[index]) // HELD)
+
+    def _levels_of(self, index: int) -> list[float]:
+        """By how much each of a file's overviews is smaller, the image itself first."""
+        file = self.images.file(index)
+        assert file is not None
+        levels = read_levels(file)
+        return [levels[0][0] / own[0] for own in levels]
+
+    def _read(self, index: int, level: int, factor: float, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The pixels of an overview that lie at these rows and columns of the image."""
+        file = self.images.file(index)
+        assert file is not None
+        with OpenPixels(file, level=level) as opened:
+            size = opened.header.height, opened.header.width
+            down, across = (
+                np.minimum((own / factor).astype(int), most - 1)
+                for own, most in zip((rows, columns), size, strict=True)
+            )
+            window = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
+            chosen = None if level else match_channels(opened.header, self.images.channels, file)
+            pixels = as_many(opened.read(window, chosen), self.images.channels)
+        return pixels[np.ix_(down - down[0], across - across[0])]
+
+    def _held(self, index: int) -> np.ndarray:
+        """A picture of a large image without overviews, made once, strip by strip, and kept on disk."""
+        width, height = self.images.sizes[index]
+        step, path = (
+            self._coarse(index),
+            inside(self.kept, f"{index}-{self.images.names()[index].replace('/', '-')}.npy"),
+        )
+        file = self.images.file(index)
+        assert file is not None
+        if not path.exists() or path.stat().st_mtime < file.stat().st_mtime:
+            columns = np.arange(0, width, step)
+            band = max(1, AT_ONCE // width // step)
+            with OpenPixels(file) as opened:
+                chosen = match_channels(opened.header, self.images.channels, file)
+                strips = [
+                    as_many(opened.read((slice(top, min(top + band * step, height)), slice(0, width)), chosen),
+                            self.images.channels)[::step, columns]
+                    for top in range(0, height, band * step)
+                ]  # fmt: skip
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_npy(path, np.concatenate(strips))
+        found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return found
 
 
 def readable(folder: Path, images: list[Listed]) -> tuple[Images, list[Listed]]:
@@ -126,7 +208,8 @@ def _checked(folder: Path, own: Listed) -> Listed:
     if own.fault:
         return own
     try:
-        to_array(folder / own.path, read_header(folder / own.path).channels, [(0.0, 1.0)] * 64)
+        if own.width * own.height <= LARGE:
+            to_array(folder / own.path, read_header(folder / own.path).channels, [(0.0, 1.0)] * 64)
         return own
     except InputError as error:
         return Listed(own.path, fault=printable(str(error)))

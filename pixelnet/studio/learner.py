@@ -1,71 +1,50 @@
 """The learner behind the page: it follows the labels, and answers for what is looked at, in threads of its own.
 
 One thread fits and answers; what is visible comes first, every few pixels, the whole of the image behind it, and a
-stroke that comes meanwhile begins it all anew. Another makes maps of images ahead, of the one that is looked at first,
-and takes the score when nothing else is to be done. Until the networks have seen an image, its own filters answer.
+stroke that comes meanwhile begins it all anew. Another makes maps, of what is visible first, of images ahead behind it,
+and takes the score when nothing else is to be done. Until the networks have seen an image, its own filters answer. Of
+an image whose maps are more than can be held, what is visible is answered, and no more.
 """
 
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from threading import Condition, Event, RLock, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pixelnet.data.dataset import UNLABELLED
 from pixelnet.errors import InputError, printable
+from pixelnet.learning.fit import Priors
 from pixelnet.learning.session import Score, Session
+from pixelnet.learning.tiles import Tile, tiles_of
+from pixelnet.model import PixelNet
 from pixelnet.nn.networks import FILTERS
 from pixelnet.studio.answers import Answer
 from pixelnet.studio.canvas import Box
+from pixelnet.studio.following import Following, tiles_in
+from pixelnet.studio.images import LARGE
 from pixelnet.studio.project import Project
 
 FIRST = 2**17  # pixels that are asked at once at first
 QUIET = 3.0  # seconds without a stroke before a score is taken
 AHEAD = 0.6  # of the memory for maps: what is made ahead stays below, so that nothing in use is dropped for it
+MOST = 0.5  # of the memory for maps, that those of what is visible may take
 FEWEST = 3  # folds that a score is told of: the spread of two says next to nothing
 FOLLOWING = 3  # images behind the one that is looked at, whose maps are made ahead
 
 
-class Following:
-    """A session that follows a project's labels; `ids` are the project's numbers of its classes."""
+class Refined(NamedTuple):
+    """A network that has learnt itself. ids: the project's numbers of its classes, (K,). folder: of the model."""
 
-    def __init__(self, session: Session, ids: list[int]) -> None:
-        self.session, self.ids = session, np.array(ids, np.uint8)
-        self.known: dict[int, int] = {}  # of each image the version of its labels that the session has
-        self.version = -1  # of the project's that it was fitted to
-
-    def take(self, project: Project) -> None:
-        """Take over labels that have changed."""
-        with project.lock:
-            version = project.version
-            changed = {number: own for number, own in project.versions().items() if self.known.get(number) != own}
-            labels = {number: project.labels(number) for number in changed}
-        for number, own in labels.items():
-            rows, columns = np.nonzero(own != UNLABELLED)
-            points = np.stack([columns, rows], axis=1)
-            self.session.strokes.replace(number, points, np.searchsorted(self.ids, own[rows, columns]))
-            self.known[number] = changed[number]
-        if self.version != version:
-            self.session.fit()
-            self.version = version
-
-    def fork(self) -> "Following":
-        other = Following(self.session.fork(), self.ids.tolist())
-        other.known, other.version = dict(self.known), self.version
-        return other
-
-    def has(self, image: int) -> bool:
-        """Whether all maps of an image are at hand."""
-        return all(self.session.maps.has(image, part) for part in self.session.parts)
-
-    def can(self, image: int, versions: dict[int, int]) -> bool:
-        """Whether it can follow the labels, and answer for an image, without making any maps."""
-        seen = (self.has(number) or self.known.get(number) == own for number, own in versions.items())
-        return self.has(image) and all(seen)
+    model: PixelNet
+    ids: np.ndarray
+    folder: Path
+    command: str
+    words: str
 
 
 class Learner:
@@ -76,7 +55,12 @@ class Learner:
         self.words, self.busy = "", False
         self.score: Score | None = None
         self.answers: dict[int, Answer] = {}
-        self._base = Session([project.folder / path for path in project.paths], ("a", "b"))
+        self.refined: Refined | None = None
+        self.by_network = False
+        large = any(map(project.pictures.is_large, range(len(project.paths))))
+        # Of a scene nobody waits until all of it is seen, which alone tells how common its classes are.
+        priors: Priors = "labels" if large else "estimated"
+        self._base = Session([project.folder / path for path in project.paths], ("a", "b"), priors=priors)
         self._quick: Following | None = None
         self._full: Following | None = None
         self._looked_at, self._window = 0, Box(0, 0, *project.images.sizes[0])
@@ -101,7 +85,16 @@ class Learner:
             self._asked += 1
             if stroke:
                 self._last_stroke = time.monotonic()
+                self.by_network = False  # the fit alone follows
+                if self.refined is not None and self.refined.ids.tolist() != self.project.classes.ids:
+                    self.refined = None
             self._changed.notify_all()
+
+    def refine(self, refined: "Refined | None", by_network: bool = True) -> None:
+        """Answer by a network that has learnt itself, or by the fit, which follows the strokes."""
+        self.refined, self.by_network = refined, refined is not None and by_network
+        self.answers.clear()
+        self.wake()
 
     def look(self, image: int, window: Box) -> None:
         """Say what is on screen, which is answered first. Raises InputError for an image that there is not."""
@@ -112,16 +105,16 @@ class Learner:
 
     def status(self) -> dict[str, Any]:
         """For the page: what it is doing, in words, and how good it would be."""
-        ready = self._full is not None and self._full.has(self._looked_at)
+        ready = self._full is not None and not self._full.missing(self._looked_at, self._visible())
         score = self.score and asdict(self.score)
         return {
             "type": "learner", "words": self.words, "score": score, "busy": self.busy, "networks": ready,
-            "answers": bool(self.answers),
+            "answers": bool(self.answers), "refined": self.refined is not None, "by_network": self.by_network,
         }  # fmt: skip
 
     def ready(self) -> list[int]:
-        """The images that can be asked at once."""
-        maps, parts = self._base.maps, self._base.parts if self.networks else (FILTERS,)
+        """The images all of which can be asked at once."""
+        maps, parts = self._base.maps, self._parts()
         return [number for number in range(len(self.project.paths)) if all(maps.has(number, part) for part in parts)]
 
     def sure(self, image: int, step: int) -> np.ndarray | None:
@@ -131,6 +124,27 @@ class Learner:
             if own is None or own.version < 0:
                 return None
             return own.session.predict(image, (slice(None, None, step), slice(None, None, step)))[1]
+
+    def seen(self) -> Answer | None:
+        """What is answered of an image that is more than can be answered whole, and is looked at."""
+        return self.answers.get(self._looked_at) if self._is_heavy(self._looked_at) else None
+
+    def _parts(self) -> tuple[str, ...]:
+        return self._base.parts if self.networks else (FILTERS,)
+
+    def _is_heavy(self, image: int) -> bool:
+        """Whether an image's maps are more than may be held beside others', or it is too large to be shown whole."""
+        width, height = self.project.images.sizes[image]
+        return self.project.pictures.is_large(image) or self._bytes(width * height) > AHEAD
+
+    def _bytes(self, pixels: int) -> float:
+        """The maps of so many pixels, as a share of what is held."""
+        return pixels * sum(map(self._base.maps.weight, self._parts())) / self._base.maps.most
+
+    def _visible(self) -> list[Tile]:
+        """The tiles that are answered of the image that is looked at: all, or of a heavy one those on screen."""
+        size = self.project.images.sizes[self._looked_at]
+        return tiles_in(size, self._window if self._is_heavy(self._looked_at) else Box(0, 0, *size))
 
     def fitted(self) -> Session:
         """A session of its own, fitted to all labels by all that describes a pixel; it takes its time.
@@ -177,36 +191,62 @@ class Learner:
             self.answers.clear()
             self._say(_missing(len(self.project.classes), labelled))
             return
-        image, window = self._looked_at, self._window
+        image, window, tiles = self._looked_at, self._window, self._visible()
         if image in self.project.faults:
             self._say(self.project.faults[image])
             return
+        if self.refined is not None and self.by_network:
+            self._answer_refined(self.refined, image)
+            return
+        if self._bytes(sum(tile.pixels for tile in tiles)) > MOST and self._is_heavy(image):
+            self.answers.pop(image, None)
+            self._say("zoom in: so much of this image is not answered at once")
+            return
+        own, waiting = self._taken(image, tiles)
+        size = self.project.images.sizes[image]
+        whole = Box(0, 0, *size)
+        step = max(1, math.ceil(math.sqrt(window.width * window.height / FIRST)))
+        self._answer(own, image, window, step)
+        if not self._is_heavy(image) and (step, window) != (1, whole) and seen == self._asked:
+            self._answer(own, image, whole, 1)
+        elif self._is_heavy(image) and step > 1 and window.width * window.height <= LARGE and seen == self._asked:
+            self._answer(own, image, window, 1)
+        self._say("filters answer; the networks are still looking at this image" if waiting else "ready")
+
+    def _taken(self, image: int, tiles: list[Tile]) -> tuple[Following, bool]:
+        """Who can answer for these tiles now, with all labels taken over, and whether it is only for the time being."""
         with self._working:
             following = self._following()
             assert following is not None
             full, quick = following
-            own = full if self.networks and full.can(image, self.project.versions()) else quick
+            own = full if self.networks and full.can(image, tiles, self.project) else quick
             self._say("learning", busy=True)
             own.take(self.project)
-        whole = Box(0, 0, *self.project.images.sizes[image])
-        step = max(1, math.ceil(math.sqrt(window.width * window.height / FIRST)))
-        self._answer(own, image, window, step)
-        if (step, window) != (1, whole) and seen == self._asked:
-            self._answer(own, image, whole, 1)
-        waiting = own is quick and self.networks
-        self._say("filters answer; the networks are still looking at this image" if waiting else "ready")
+        return own, own is quick and self.networks
 
     def _answered(self, version: int) -> bool:
-        answer = self.answers.get(self._looked_at)
-        better = self.networks and self._full is not None and self._full.has(self._looked_at)
-        size = self.project.images.sizes[self._looked_at]
+        image, window = self._looked_at, self._window
+        answer = self.answers.get(image)
+        better = self.networks and self._full is not None and not self._full.missing(image, self._visible())
+        wanted = window if self._is_heavy(image) else Box(0, 0, *self.project.images.sizes[image])
+        fine = window.width * window.height <= LARGE
         return (
             answer is not None
             and answer.version == version
-            and answer.step == 1
-            and answer.labels.shape == size[::-1]
+            and (answer.step == 1 or (self._is_heavy(image) and not fine))
+            and answer.covers(wanted)
             and not (answer.preview and better)
         )
+
+    def _answer_refined(self, refined: Refined, image: int) -> None:
+        """Answer by the network that has learnt itself, whatever was painted since."""
+        self._say("the network looks at this image", busy=True)
+        chances = refined.model.predict(self.project.images.read(image), probabilities=True)
+        labels, sure = chances.argmax(axis=2).astype(np.uint8), (chances.max(axis=2) * 255).astype(np.uint8)
+        answer = Answer(self.project.version, image, 0, 0, 1, refined.ids[labels], sure, False)
+        self.answers[image] = answer
+        self.told({"type": "answer"} | answer.head())
+        self._say("ready")
 
     def _answer(self, own: Following, image: int, window: Box, step: int) -> None:
         rows = slice(window.y, window.y + window.height, step)
@@ -233,35 +273,54 @@ class Learner:
         return self._full, self._quick
 
     def _prepare(self, seen: int) -> None:
-        """Make the next maps that will be wanted; with none to make, take the score."""
+        """Make the next maps that will be wanted, and read labels by them; with none to make, take the score."""
         image = self._looked_at
-        with self.project.lock:
-            labelled = [k for k, own in self.project.canvases.items() if own.done]
-        ahead = [*range(image + 1, min(image + 1 + FOLLOWING, len(self.project.paths)))]
-        maps, parts = self._base.maps, self._base.parts if self.networks else (FILTERS,)
-        for number in dict.fromkeys([image, *labelled, *ahead]):
+        for number, tiles in self._wanted(image):
             if number in self.project.faults:
                 continue
-            for part in sorted(parts, key=lambda own: own != FILTERS):
-                if maps.has(number, part) or (number not in (image, *labelled) and maps.share > AHEAD):
-                    continue
-                if number != image and number in labelled and self._full is not None and number in self._full.known:
-                    continue
-                try:
-                    for tile in maps.missing(number, part):
-                        if self._looked_at != image or self._ended.is_set():
-                            return
-                        maps.of(number, part, tile)
-                except InputError as error:
-                    self.project.fault(number, error)
-                    return
-                self.told({"type": "seen", "image": number, "part": part})
+            try:
+                done = self._make(image, number, tiles)
+            except InputError as error:
+                self.project.fault(number, error)
+                return
+            if done:
                 self.wake()
                 return
         full = self._full
         quiet = time.monotonic() - self._last_stroke > QUIET
         if full is not None and quiet and full.version == self.project.version and self._scored != full.version:
             self._judge(full)
+
+    def _make(self, image: int, number: int, tiles: list[Tile]) -> bool:
+        """Make the first maps of an image that are missing, while this one is looked at; whether there were any."""
+        maps = self._base.maps
+        for part in sorted(self._parts(), key=lambda own: own != FILTERS):
+            missing = [tile for tile in maps.missing(number, part) if tile in tiles]
+            for tile in missing:
+                if self._looked_at != image or self._ended.is_set():
+                    return True
+                maps.of(number, part, tile)
+            if missing:
+                self.told({"type": "seen", "image": number, "part": part})
+                return True
+        full = self._full
+        whole = number == image and not self._is_heavy(image)  # whose labels the next answer takes over
+        if full is None or whole or number not in full.unread(self.project):
+            return False
+        with self._working:
+            full.read(self.project, number)
+        return True
+
+    def _wanted(self, image: int) -> Iterator[tuple[int, list[Tile]]]:
+        """Images, and tiles of them that are to be at hand: what is visible, what is to be read, what comes next."""
+        sizes, tiles = self.project.images.sizes, self._visible()
+        if self._bytes(sum(tile.pixels for tile in tiles)) <= MOST or not self._is_heavy(image):
+            yield image, tiles
+        if self._full is not None:
+            yield from self._full.unread(self.project).items()
+        for number in range(image + 1, min(image + 1 + FOLLOWING, len(self.project.paths))):
+            if self._base.maps.share < AHEAD and not self._is_heavy(number):
+                yield number, tiles_of(sizes[number])
 
     def _judge(self, full: Following) -> None:
         with self._working:

@@ -8,7 +8,7 @@ FOLDER/studio/journal.jsonl         all that was done, from which everything is 
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import RLock
 from typing import Any
 
@@ -23,7 +23,7 @@ from pixelnet.files import inside, write_atomic, write_png
 from pixelnet.learning.strokes import Images
 from pixelnet.studio.canvas import Box, Canvas, brushed, outlined, packed, unpacked
 from pixelnet.studio.classes import Class, Classes
-from pixelnet.studio.images import OWN, Listed, Pictures, listed, readable
+from pixelnet.studio.images import LARGE, OWN, Listed, Pictures, listed, readable
 from pixelnet.studio.journal import Journal, Record
 
 Change = dict[str, Any]  # what is told to all that look on
@@ -44,7 +44,7 @@ class Project:
         self.images, self.listed = readable(folder, listed(folder, passed))
         self.paths = [own.path for own in self.listed if not own.fault]
         self._numbers = {path: number for number, path in enumerate(self.paths)}
-        self.pictures = Pictures(self.images)
+        self.pictures = Pictures(self.images, self.own / "overviews")
         self.classes, self.version = Classes(), 0
         self.canvases: dict[int, Canvas] = {}
         self.finished: set[int] = set()
@@ -75,13 +75,31 @@ class Project:
             self.canvases[number] = Canvas(*self.images.sizes[number])
         return self.canvases[number]
 
-    def labels(self, number: int, box: Box | None = None) -> np.ndarray:
-        """What is labelled of an image, or of a part of it, by now: uint8 (h, w)."""
+    def labels(self, number: int, box: Box | None = None, step: int = 1) -> np.ndarray:
+        """What is labelled of an image, or of a part of it, by now: uint8 (h, w); see `Canvas.read`."""
         with self.lock:
-            labels = self.canvas(number).labels
-            if box is not None:
-                labels = labels[box.y : box.y + box.height, box.x : box.x + box.width]
-            return self.classes.now(labels)
+            return self.classes.now(self.canvas(number).read(box, step))
+
+    def labelled(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where an image's labels are, (P, 2) as (x, y), and what they are by now: (P,)."""
+        with self.lock:
+            points, ids = self.canvas(number).labelled()
+            ids = self.classes.now(ids)
+            return points[ids != UNLABELLED], ids[ids != UNLABELLED]
+
+    def inside(self, number: int, box: Box) -> Box:
+        """What of a part lies in the image, at least a pixel. Raises InputError for an image that there is not."""
+        canvas = self.canvas(number)
+        left, top = min(box.x, canvas.width - 1), min(box.y, canvas.height - 1)
+        return Box(left, top, min(box.width, canvas.width - left), min(box.height, canvas.height - top))
+
+    def part(self, number: int, box: Box, step: int) -> Box:
+        """The same, of what is asked for at once. Raises InputError where that is too much."""
+        found = self.inside(number, box)
+        asked = -(-found.width // step) * -(-found.height // step)
+        if asked > LARGE:
+            raise InputError(f"these are {asked:,} pixels, and up to {LARGE:,} are sent at once; ask for fewer of them")
+        return found
 
     def counts(self) -> dict[int, int]:
         """Labelled pixels of each class."""
@@ -119,6 +137,7 @@ class Project:
         number = self._numbers.get(own.path)
         told: dict[str, Any] = {"path": own.path, "number": number, "width": own.width, "height": own.height}
         fault = own.fault if number is None else self.faults.get(number, "")
+        told["large"] = number is not None and self.pictures.is_large(number)
         return told | {"fault": fault, "state": "broken" if number is None else self.state(number)}
 
     def read(self, number: int, reading: Callable[[], bytes]) -> bytes:
@@ -255,12 +274,16 @@ class Project:
             if number is not None and (labels != UNLABELLED).any():
                 self.patch(number, "import", Patch(0, 0, labels != UNLABELLED), labels, f"{stamp}-{k}")
 
-    def save(self) -> None:
-        """Write the label maps that have changed, and dataset.json. Raises InputError where it cannot be written."""
+    def save(self, large: bool = True) -> None:
+        """Write the label maps that have changed, and dataset.json. Raises InputError where it cannot be written.
+
+        large: those of large images, too, which takes seconds.
+        """
         with self.lock:
-            numbers, self._unsaved = self._unsaved, set()
+            numbers = {own for own in self._unsaved if large or not self.pictures.is_large(own)}
+            self._unsaved -= numbers
             maps = [(self._map_of(number), self.labels(number)) for number in sorted(numbers)]
-            form = to_text(self._form()) if self._form_unsaved else None
+            form = self._form(None if self._ours else "..", self.own / "labels") if self._form_unsaved else None
             self._form_unsaved = False
         try:
             for path, labels in maps:
@@ -269,22 +292,35 @@ class Project:
                 else:
                     path.unlink(missing_ok=True)
             if form is not None and len(self.classes):
-                write_atomic(self.form_path, form.encode())
+                write_atomic((self.folder if self._ours else self.own) / FILE, to_text(form).encode())
         except InputError:
             with self.lock:
                 self._unsaved |= numbers
                 self._form_unsaved = True
             raise
 
+    def snapshot(self, folder: Path) -> Path:
+        """Write the labels as they are now into a folder of its own, which stays as it is; returns its dataset.json."""
+        with self.lock:
+            maps = {self.paths[number]: self.labels(number) for number in self.versions()}
+            form = self._form("/".join([".."] * len(folder.relative_to(self.folder).parts)), folder / "labels")
+        for path, labels in maps.items():
+            if (labels != UNLABELLED).any():
+                write_png(inside(folder, "labels", str(PurePath(path).with_suffix(".png"))), labels)
+        write_atomic(folder / FILE, to_text(form).encode())
+        return folder / FILE
+
+    def fresh(self, name: str) -> Path:
+        """A folder of the studio's own, made now: NAME-1, or the next that there is not."""
+        number = next(k for k in range(1, 10**6) if not (self.own / f"{name}-{k}").exists())
+        made = inside(self.own, f"{name}-{number}")
+        made.mkdir()
+        return made
+
     def close(self) -> None:
         """Write what has changed, and end."""
         self.save()
         self.journal.close()
-
-    @property
-    def form_path(self) -> Path:
-        """The dataset.json that is ours to write."""
-        return (self.folder if self._ours else self.own) / FILE
 
     def _form_is_ours(self) -> bool:
         """Whether the folder has no dataset.json of its own; ours speaks of the studio's label maps."""
@@ -292,13 +328,14 @@ class Project:
             return f'"{OWN}/labels/' in (self.folder / FILE).read_text(encoding="utf-8", errors="replace")
         return True
 
-    def _form(self) -> Form:
+    def _form(self, root: str | None, labels: Path) -> Form:
+        """What dataset.json says. root: of the images, from where it lies; labels: the folder of label maps."""
         endings = sorted({Path(path).suffix for path in self.paths})
         return Form(
-            root=None if self._ours else "..",
+            root=root,
             task="segmentation",
             images=tuple(f"**/*{ending}" for ending in endings),
-            labels=(f"{OWN}/labels/{{path}}.png",),
+            labels=(f"{labels.relative_to(self.folder).as_posix()}/{{path}}.png",),
             classes=tuple(
                 ClassForm(own.name, (own.id,), tuple(bytes.fromhex(own.color[1:])))  # type: ignore[arg-type]
                 for own in self.classes

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from pixelnet.errors import InputError
+from pixelnet.studio.answers import Answer
 
 ANYWHERE = 0.25  # the share of suggestions that are drawn evenly
 DOUBTFUL = 0.02  # the share of places that are the most doubtful ones
@@ -63,9 +64,12 @@ def suggestion(project: Any, learner: Any) -> dict[str, Any]:
         found = learner.sure(number, step)
         if found is not None and number not in project.finished:
             doubts[number], steps[number] = 1 - found, step
-            rows, columns = np.nonzero(project.labels(number) != 255)
+            columns, rows = project.labelled(number)[0].T
             labelled[number] = np.zeros(found.shape, bool)
             labelled[number][rows // step, columns // step] = True
+    seen = learner.seen()  # of a large image what is on screen
+    if seen is not None:
+        return _within(project, seen)
     if not doubts:
         raise InputError("there is no answer yet to doubt; paint a little of two classes first")
     rng = np.random.default_rng(project.version)
@@ -76,4 +80,22 @@ def suggestion(project: Any, learner: Any) -> dict[str, Any]:
     return {
         "image": number, "x": min(column * steps[number] + half, width - 1),
         "y": min(row * steps[number] + half, height - 1), "doubt": round(doubt, 3),
+    }  # fmt: skip
+
+
+def _within(project: Any, seen: Answer) -> dict[str, Any]:
+    """The place in what is answered of a large image."""
+    grid = max(1, -(-max(seen.labels.shape) // GRID))
+    doubts = {seen.image: 1 - seen.sure[::grid, ::grid] / 255}
+    apart = seen.step * grid
+    points = (project.labelled(seen.image)[0] - (seen.left, seen.top)) // apart
+    height, width = doubts[seen.image].shape
+    columns, rows = points[((points >= 0) & (points < (width, height))).all(axis=1)].T
+    labelled = np.zeros((height, width), bool)
+    labelled[rows, columns] = True
+    rng = np.random.default_rng(project.version)
+    number, row, column = most_wanted(doubts, {seen.image: labelled}, rng)
+    return {
+        "image": number, "x": seen.left + column * apart, "y": seen.top + row * apart,
+        "doubt": round(float(doubts[number][row, column]), 3),
     }  # fmt: skip

@@ -1,0 +1,160 @@
+"""The network itself learns, in a process of its own, while the page goes on.
+
+FOLDER/studio/finetune-N/dataset.json, labels/   what is learnt from: the labels as they were then
+FOLDER/studio/finetune-N/fitted/                 the model that teaches, fitted to them
+FOLDER/studio/finetune-N/run/                    the run of `pixelnet train --init-from fitted`
+
+The run holds images back, fits the teacher to the others once more, and keeps the better of the two on what it held
+back. Only where that is the network does it answer from then on.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any
+
+import numpy as np
+
+from pixelnet.errors import InputError, printable
+from pixelnet.files import read_text
+from pixelnet.learning.session import LABELS
+from pixelnet.nn.head import FITTED
+from pixelnet.report.plots import read_metrics
+from pixelnet.runs.hub import load
+from pixelnet.runs.record import METRICS
+from pixelnet.studio.learner import Learner, Refined
+from pixelnet.studio.project import Project
+
+FEWEST = 3  # labelled images, of which one at least is held back
+HELD_BACK = 0.25  # of them
+EVERY = 0.5  # seconds between looks at how far it is
+NICENESS = 10  # the page goes first
+
+
+class Finetuner:
+    """Let the network learn, one run at a time. told: is called with how far it is.
+
+    options: further ones of `pixelnet train`.
+    """
+
+    def __init__(self, project: Project, learner: Learner, told: Callable[[dict[str, Any]], None]) -> None:
+        self.project, self.learner, self.told = project, learner, told
+        self.options: tuple[str, ...] = ()
+        self._lock, self._cancelled, self._thread = Lock(), Event(), Thread()
+        self._state: dict[str, Any] = {"type": "finetune", "running": False, "words": "", "done": 0.0}
+
+    def status(self) -> dict[str, Any]:
+        """For the page: whether it runs, how far it is (done, 0 to 1), and what came of it."""
+        return dict(self._state)
+
+    def start(self, minutes: float) -> dict[str, Any]:
+        """Begin; returns the status. Raises InputError where one runs already, or there are too few labels."""
+        labelled = [number for number in self.project.versions() if len(self.project.labelled(number)[0])]
+        if len(labelled) < FEWEST:
+            raise InputError(
+                f"{len(labelled)} images have labels; label something in {FEWEST} or more, of which some are held back "
+                "to see whether the network got better"
+            )
+        if any(self.project.pictures.is_large(number) for number in labelled):
+            raise InputError("a network learns from whole images, and some are too large; cut them into tiles for that")
+        with self._lock:
+            if self._state["running"]:
+                raise InputError("the network is learning already; wait until it is done, or stop it")
+            self._cancelled.clear()
+            self._state |= {"running": True, "words": "fitting the model that teaches", "done": 0.0}
+        self._thread = Thread(target=self._run, args=(minutes,), daemon=True)
+        self._thread.start()
+        return self.status()
+
+    def cancel(self) -> dict[str, Any]:
+        """Stop; nothing of it stays, and the answers are as they were."""
+        self._cancelled.set()
+        return self.status()
+
+    def close(self) -> None:
+        self.cancel()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def _say(self, **what: Any) -> None:
+        if any(self._state[name] != value for name, value in what.items()):
+            self._state |= what
+            self.told(self.status())
+
+    def _run(self, minutes: float) -> None:
+        folder = self.project.fresh("finetune")
+        try:
+            words, kept = self._learn(folder, minutes)
+        except InputError as error:
+            words, kept = printable(str(error)), False
+        except Exception:  # the page goes on, and says so
+            traceback.print_exc()
+            words, kept = "this has failed; its message is where the studio was started", False
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._say(running=False, words=words, done=1.0 if kept else 0.0)
+
+    def _learn(self, folder: Path, minutes: float) -> tuple[str, bool]:
+        """What came of it, in words, and whether it is kept."""
+        ids = np.array(self.project.classes.ids, np.uint8)
+        data = self.project.snapshot(folder)
+        session, fitted, run = self.learner.fitted(), folder / "fitted", folder / "run"
+        session.save(fitted)
+        options = ["--task", "segmentation", "--data", str(data), "--init-from", str(fitted)]
+        options += ["--val-share", str(HELD_BACK), *self.options]
+        ended = self._train([*options, "--minutes", f"{minutes:g}", "--out", str(run)], folder / "told.txt", run)
+        if self._cancelled.is_set():
+            return "stopped; all is as it was", False
+        lines = read_text(folder / "told.txt").replace("\r", "\n").strip().splitlines() or ["it has ended"]
+        if ended:
+            return f"the network could not learn: {lines[-1].removeprefix('pixelnet: ')}", False
+        words = next((line for line in reversed(lines) if line.startswith("val ")), "nothing was held back")
+        model = load(run)
+        if model.config.head == FITTED or not words.startswith("val "):
+            return f"all stays as it was: {words}", False
+        if ids.tolist() != self.project.classes.ids:
+            return "the classes have changed meanwhile, so this network is of no use; begin anew", False
+        shutil.copyfile(fitted / LABELS, run / LABELS)
+        again = ["--max-steps", str(_steps(run)[1]), "--out", f"{run}-again"]
+        self.learner.refine(Refined(model, ids, run, shlex.join(["pixelnet", "train", *options, *again]), words))
+        return words, True
+
+    def _train(self, options: list[str], told: Path, run: Path) -> int:
+        """Train in a process of its own; returns its exit code."""
+        with told.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pixelnet", "train", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
+        try:
+            if hasattr(os, "setpriority"):
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+            self._say(words="the model that teaches answers for all images")
+            while process.poll() is None and not self._cancelled.wait(EVERY):
+                step, total = _steps(run)
+                if total:
+                    words = f"the network learns, step {step} of {total}" if step < total else "comparing the two"
+                    self._say(words=words, done=round(step / total, 2))
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(timeout=20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        return process.returncode
+
+
+def _steps(run: Path) -> tuple[int, int]:
+    """How many steps a run has taken, and how many it will have; 0 as long as nobody knows."""
+    lines = read_metrics(run) if (run / METRICS).exists() else []
+    return (lines[-1]["step"], lines[0].get("total", 0)) if lines else (0, 0)

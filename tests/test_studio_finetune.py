@@ -1,0 +1,108 @@
+"""The network itself learns, in a process of its own: it answers only if it is better, and all is as it was if not."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi.testclient import TestClient
+from studio_folder import QUICK, Page, make_folder
+
+import pixelnet
+from pixelnet.studio.app import Studio, make_app
+
+
+def labelled(folder: Path) -> tuple[Studio, TestClient, Page]:
+    studio = Studio(folder, networks=False)
+    studio.finetuner.options = QUICK
+    client = TestClient(make_app(studio), base_url="http://127.0.0.1:8471")
+    return studio, client, Page(client)
+
+
+def paint_all(page: Page) -> None:
+    page.add_class("dark")
+    page.add_class("light")
+    for image in range(3):
+        for k in range(4):
+            page.paint(image, (k + image) % 2, [[10 * k + 2, 5], [10 * k + 7, 50]], 1.5)
+
+
+def ended(page: Page, seconds: float = 120) -> Any:
+    end = time.monotonic() + seconds
+    while (told := page.get("project"))["finetune"]["running"]:
+        assert time.monotonic() < end, told["finetune"]
+        time.sleep(0.2)
+    return told
+
+
+def stub(said: str, head: str) -> Any:
+    """A process that trains, without one: it leaves a model and words."""
+
+    def train(options: list[str], told: Path, run: Path) -> int:
+        pixelnet.PixelNet("segmentation", 2, backbone="test_resnet", head=head, class_names=("dark", "light")).save(run)
+        (run / "images.json").write_text("{}")
+        (run / "metrics.jsonl").write_text('{"step": 0, "total": 7}\n{"step": 7, "loss": 0.5}\n')
+        told.write_text(f"50%|####\rval miou: 0.500 of the model as it was fitted, {said}\n")
+        return 0
+
+    return train
+
+
+def test_a_better_network_answers_until_a_stroke_and_is_what_is_taken_home(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "images")
+    studio, client, page = labelled(folder)
+    studio.finetuner._train = stub("0.600 of the network it taught; the network is kept", "mlp")  # type: ignore[method-assign]
+    with client:
+        paint_all(page)
+        page.post("finetune", minutes=1)
+        told = ended(page)
+        assert "the network is kept" in told["finetune"]["words"]
+        assert told["learner"]["by_network"]
+        run = folder / "studio" / "finetune-1" / "run"
+        model = pixelnet.load(run)
+        page.post("look", image=1, x=0, y=0, width=80, height=60)
+        while (found := studio.learner.answers.get(1)) is None or found.labels.shape != (60, 80):
+            time.sleep(0.05)
+        np.testing.assert_array_equal(found.labels, model.predict(folder / "image-1.png"))
+        page.post("export", predictions=False)
+        while page.get("project")["export"]["running"]:
+            time.sleep(0.1)
+        again = page.get("project")["export"]["command"]
+        taken = folder / "studio" / "export-1" / "model"
+        assert taken.joinpath("model.safetensors").read_bytes() == run.joinpath("model.safetensors").read_bytes()
+        assert "--max-steps 7" in again
+        page.paint(0, 0, [[2, 2]])
+        assert page.get("project")["learner"] | {"refined": True, "by_network": False} == page.get("project")["learner"]
+        assert page.post("answer-by", network=True)["by_network"]
+        data = pixelnet.open_dataset(str(folder / "studio/finetune-1/dataset.json"), "segmentation", "train")
+        assert (data.names, data.class_names) == ([f"image-{k}" for k in range(3)], ("dark", "light"))
+        assert (data.labels(0)[2, 2], page.labels(0)[2, 2]) == (255, 0)
+
+
+def test_one_that_is_no_better_changes_nothing(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "images")
+    studio, client, page = labelled(folder)
+    studio.finetuner._train = stub("0.400 of the network it taught; the fitted model is kept", "fitted")  # type: ignore[method-assign]
+    with client:
+        assert "0 images have labels" in client.post("/api/finetune", json={}).json()["detail"]
+        paint_all(page)
+        page.post("finetune", minutes=1)
+        told = ended(page)
+        assert told["finetune"]["words"].startswith("all stays as it was: val miou: 0.500")
+        assert not told["learner"]["refined"]
+        assert not list((folder / "studio").glob("finetune-*"))
+        assert "no network has learnt" in client.post("/api/answer-by", json={"network": True}).json()["detail"]
+
+
+def test_one_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "images")
+    _, client, page = labelled(folder)
+    with client:
+        paint_all(page)
+        page.post("finetune", minutes=30)
+        assert "learning already" in client.post("/api/finetune", json={"minutes": 1}).json()["detail"]
+        while not list((folder / "studio").glob("finetune-*/fitted/config.json")):
+            time.sleep(0.1)
+        page.post("finetune/cancel")
+        assert ended(page)["finetune"]["words"] == "stopped; all is as it was"
+        assert not list((folder / "studio").glob("finetune-*"))
