@@ -11,7 +11,8 @@
 
 Seconds to a given mean IoU take hours and have a command of their own, `python -m benchmarks.accuracy`; so have scores
 learnt from few labels, and from all in a given time, beside peers: `python -m benchmarks learner --help`; and the
-surveys of `pixelnet measure`: `python -m benchmarks measure --help`. `python -m recipes results` writes the table in
+surveys of `pixelnet measure`: `python -m benchmarks measure --help`, and the studio: `python -m benchmarks studio
+--help`. `python -m recipes results` writes the table in
 docs/results.md. Nothing else should run on the machine meanwhile.
 """
 
@@ -31,6 +32,7 @@ from benchmarks.measure.command import main as surveys
 from benchmarks.memory import memory
 from benchmarks.networks import NETWORKS
 from benchmarks.reading import reading
+from benchmarks.studio.command import main as studio
 from benchmarks.timing import Row, as_command, earlier_rows, keep, show
 from benchmarks.training import head_and_read, paper_head, training
 
@@ -89,6 +91,8 @@ def main() -> int:
         return learner(sys.argv[2:])
     if sys.argv[1:2] == ["measure"]:
         return surveys(sys.argv[2:])
+    if sys.argv[1:2] == ["studio"]:
+        return studio(sys.argv[2:])
     arguments = tyro.cli(Arguments, description=__doc__)
     return as_command(lambda: measure(arguments))
 

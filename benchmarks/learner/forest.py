@@ -26,9 +26,7 @@ def learn(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Ans
         known = labelled != UNLABELLED
         descriptors.append(filters(image)[:, known].T)
         labels.append(labelled[known])
-    forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=0, n_jobs=torch.get_num_threads()).fit(
-        np.concatenate(descriptors), np.concatenate(labels)
-    )
+    forest = fitted(np.concatenate(descriptors), np.concatenate(labels))
 
     def answer(image: np.ndarray) -> np.ndarray:
         found = filters(image)
@@ -37,6 +35,12 @@ def learn(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Ans
         return np.concatenate(parts).reshape(image.shape[:2]).astype(np.uint8)
 
     return answer
+
+
+def fitted(descriptors: np.ndarray, labels: np.ndarray) -> RandomForestClassifier:
+    """A forest of descriptors (N, D) and their class ids (N,)."""
+    forest = RandomForestClassifier(TREES, class_weight="balanced", random_state=0, n_jobs=torch.get_num_threads())
+    return forest.fit(descriptors, labels)
 
 
 def filters(image: np.ndarray) -> np.ndarray:

@@ -19,12 +19,14 @@ from pixelnet.studio.accept import accepted
 from pixelnet.studio.bodies import (
     Accept,
     AnswerBy,
+    Answered,
     Export,
     Finetune,
     Look,
     Mark,
     Merge,
     NewClass,
+    NewSurvey,
     Number,
     Operation,
     Stroke,
@@ -37,6 +39,7 @@ from pixelnet.studio.guard import Guard
 from pixelnet.studio.learner import Learner
 from pixelnet.studio.project import Project
 from pixelnet.studio.suggest import suggestion
+from pixelnet.studio.surveying import Surveyor
 
 PAGE = Path(__file__).with_name("page")
 SAVE_EVERY = 1.0  # seconds between writings of label maps that have changed
@@ -62,8 +65,9 @@ class Studio:
         self.events = Events()
         self.project = Project(folder)
         self.learner = Learner(self.project, self.events.tell, networks)
-        self.exporter = Exporter(self.project, self.learner, self.events.tell)
-        self.finetuner = Finetuner(self.project, self.learner, self.events.tell)
+        given = self.project, self.learner, self.events.tell
+        self.exporter = Exporter(*given, folder="", command="")
+        self.finetuner, self.surveyor = Finetuner(*given), Surveyor(*given, folder="")
         self.project.told = self._changed
         self._ended = Event()
         self._saver = Thread(target=self._save, daemon=True)
@@ -75,15 +79,16 @@ class Studio:
     def close(self) -> None:
         self._ended.set()
         self.events.close()
-        self.finetuner.close()
+        for work in (self.finetuner, self.exporter, self.surveyor):
+            work.close()
         self.learner.close()
         self._saver.join(timeout=30)
         self.project.close()
 
     def describe(self) -> dict[str, Any]:
         """All that a page begins with."""
-        told = {"learner": self.learner.status(), "export": self.exporter.status()}
-        return self.project.describe() | told | {"finetune": self.finetuner.status()}
+        works = {work.kind: work.status() for work in (self.exporter, self.finetuner, self.surveyor)}
+        return self.project.describe() | {"learner": self.learner.status()} | works
 
     def _changed(self, change: dict[str, Any]) -> None:
         self.events.tell(change)
@@ -117,10 +122,12 @@ def make_app(studio: Studio, host: str = "127.0.0.1", token: str | None = None) 
         return JSONResponse({"detail": printable(str(error))}, 409)
 
     _reading(app, studio)
+    _answering(app, studio)
     _telling(app, studio)
     _labelling(app, studio)
     _classes(app, studio)
     _learning(app, studio)
+    _surveying(app, studio.surveyor)
     app.mount("/", _Page(directory=PAGE, html=True))
     return app
 
@@ -185,6 +192,10 @@ def _reading(app: FastAPI, studio: Studio) -> None:
             media_type="image/webp",
             headers={"cache-control": FOREVER},
         )
+
+
+def _answering(app: FastAPI, studio: Studio) -> None:
+    project = studio.project
 
     @app.get("/api/images/{number}/labels", response_class=Response, responses=REFUSED)
     def labels(
@@ -325,3 +336,30 @@ def _learning(app: FastAPI, studio: Studio) -> None:
             raise InputError("no network has learnt from these labels yet; let it, by Finetune")
         learner.refine(learner.refined, body.network)
         return learner.status()
+
+
+def _surveying(app: FastAPI, surveyor: Surveyor) -> None:
+    @app.post("/api/survey", status_code=202, responses=REFUSED)
+    def begin(body: NewSurvey) -> dict[str, Any]:
+        """Draw pixels by chance, by which the model is measured; events tell how far it is."""
+        return surveyor.start(body.budget)
+
+    @app.get("/api/survey/next", responses=REFUSED)
+    def following(after: Number = 0) -> dict[str, Any]:
+        """The next of them that nobody has said anything of, behind this one, or else before it."""
+        return surveyor.next(after)
+
+    @app.get("/api/survey/{number}/crop", response_class=Response, responses=REFUSED)
+    def crop(number: ImageNumber) -> Response:
+        """A picture of it, PNG, the pixel in a ring."""
+        return Response(surveyor.crop(number), media_type="image/png", headers={"cache-control": "no-store"})
+
+    @app.post("/api/survey/answers", responses=REFUSED)
+    def answer(body: Answered) -> dict[str, Any]:
+        """Say what it shows."""
+        return surveyor.answer(body.number, body.answer)
+
+    @app.get("/api/survey/report", responses=REFUSED)
+    def report() -> dict[str, Any]:
+        """What the answers come to."""
+        return surveyor.report()

@@ -86,3 +86,14 @@ class Export(Asked):
     predictions: bool = True
     polygons: list[Literal["geojson", "coco", "labelme"]] = []
     objects: bool = False
+
+
+class NewSurvey(Asked):
+    budget: int = Field(100, ge=2, le=10_000, description="How many pixels are drawn.")
+
+
+class Answered(Asked):
+    """What a sample of the survey shows: a class by its name, "?" for cannot tell, nothing to take an answer back."""
+
+    number: Annotated[int, Field(ge=1, lt=2**31)]
+    answer: str | None = Field(None, max_length=200)

@@ -7,10 +7,8 @@ FOLDER/studio/export-N/report.html
 """
 
 import shutil
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
-from threading import Lock, Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +25,7 @@ from pixelnet.runs.checkpoint import CONFIG, WEIGHTS
 from pixelnet.runs.hub import load
 from pixelnet.runs.learnt import IMAGES
 from pixelnet.studio.learner import Learner
-from pixelnet.studio.project import Project
+from pixelnet.studio.work import Work
 
 SHOWN = 6  # images in the report
 SMALL = 640  # pixels, the longer side of pictures there
@@ -50,51 +48,20 @@ class Wanted(NamedTuple):
         return bool(self.predictions or self.outlines or self.objects)
 
 
-class Exporter:
-    """Write exports of the model that answers in the page, one at a time, in a thread of its own.
+class Exporter(Work):
+    """Write exports of the model that answers in the page."""
 
-    told: is called with how far it is.
-    """
-
-    def __init__(self, project: Project, learner: Learner, told: Callable[[dict[str, Any]], None]) -> None:
-        self.project, self.learner, self.told = project, learner, told
-        self._lock, self._state = (
-            Lock(),
-            {"type": "export", "running": False, "words": "", "done": 0.0, "folder": "", "command": ""},
-        )
-
-    def status(self) -> dict[str, Any]:
-        """For the page: whether it runs, how far it is (done, 0 to 1), and where it has written."""
-        return dict(self._state)
+    kind = "export"
+    busy = "an export is being written; wait until it is done"
 
     def start(self, wanted: Wanted) -> dict[str, Any]:
-        """Begin; returns the status. Raises InputError where one runs already, or two classes have no labels."""
-        if sum(count > 0 for count in self.project.counts().values()) < 2:
-            raise InputError("there is no model yet; paint a little of two classes or more first")
-        with self._lock:
-            if self._state["running"]:
-                raise InputError("an export is being written; wait until it is done")
-            self._state |= {"running": True, "words": "fitting the model", "done": 0.0, "folder": "", "command": ""}
-        Thread(target=self._run, args=(wanted,), daemon=True).start()
-        return self.status()
-
-    def _say(self, **what: Any) -> None:
-        self._state |= what
-        self.told(self.status())
-
-    def _run(self, wanted: Wanted) -> None:
-        try:
-            self._write(wanted)
-        except InputError as error:
-            self._say(running=False, words=printable(str(error)))
-        except Exception:  # the page goes on, and says so
-            traceback.print_exc()
-            self._say(running=False, words="the export has failed; its message is where the studio was started")
+        """Begin; returns the status. Raises InputError as `Work`."""
+        return self._begin(lambda: self._write(wanted), "fitting the model", folder="", command="")
 
     def _write(self, wanted: Wanted) -> None:
         self.project.save()
         out = self.project.fresh("export")
-        command, score = self._model(out / "model")
+        command, score = write_model(self.learner, out / "model")
         self._say(words="the model is written", done=0.1, command=command)
         model = load(out / "model")
         maps: Maps = []
@@ -117,18 +84,7 @@ class Exporter:
         words = f"written: {out.relative_to(self.project.folder.parent)}"
         if failures:
             words += f"; {len(failures)} images could not be answered, and the report says why"
-        self._say(running=False, words=words, done=1.0, folder=str(out))
-
-    def _model(self, out: Path) -> tuple[str, str]:
-        """Write the model that answers in the page; returns the command that makes it again, and its score in words."""
-        refined = self.learner.refined
-        if refined is not None and self.learner.by_network:
-            out.mkdir()
-            for name in (CONFIG, WEIGHTS, IMAGES, LABELS):
-                shutil.copyfile(refined.folder / name, out / name)
-            return refined.command, refined.words
-        session = self.learner.fitted()
-        return session.save(out) or "", session.score().words
+        self._say(words=words, done=1.0, folder=str(out))
 
     def _predicted(
         self, model: PixelNet, out: Path, wanted: Wanted, failures: list[str]
@@ -180,3 +136,15 @@ class Exporter:
         if failures:
             parts.append(page.section("Not answered", *map(page.paragraph, failures)))
         return page.page(self.project.folder.name, "A model learnt from a few labelled pixels, in the studio.", parts)
+
+
+def write_model(learner: Learner, out: Path) -> tuple[str, str]:
+    """Write the model that answers in the page; returns the command that makes it again, and its score in words."""
+    refined = learner.refined
+    if refined is not None and learner.by_network:
+        out.mkdir()
+        for name in (CONFIG, WEIGHTS, IMAGES, LABELS):
+            shutil.copyfile(refined.folder / name, out / name)
+        return refined.command, refined.words
+    session = learner.fitted()
+    return session.save(out) or "", session.score().words

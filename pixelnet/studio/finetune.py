@@ -13,23 +13,21 @@ import shlex
 import shutil
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Event
 from typing import Any
 
 import numpy as np
 
-from pixelnet.errors import InputError, printable
+from pixelnet.errors import InputError
 from pixelnet.files import read_text
 from pixelnet.learning.session import LABELS
 from pixelnet.nn.head import FITTED
 from pixelnet.report.plots import read_metrics
 from pixelnet.runs.hub import load
 from pixelnet.runs.record import METRICS
-from pixelnet.studio.learner import Learner, Refined
-from pixelnet.studio.project import Project
+from pixelnet.studio.learner import Refined
+from pixelnet.studio.work import Work
 
 FEWEST = 3  # labelled images, of which one at least is held back
 HELD_BACK = 0.25  # of them
@@ -37,21 +35,16 @@ EVERY = 0.5  # seconds between looks at how far it is
 NICENESS = 10  # the page goes first
 
 
-class Finetuner:
-    """Let the network learn, one run at a time. told: is called with how far it is.
+class Finetuner(Work):
+    """Let the network learn. options: further ones of `pixelnet train`."""
 
-    options: further ones of `pixelnet train`.
-    """
+    kind = "finetune"
+    busy = "the network is learning already; wait until it is done, or stop it"
 
-    def __init__(self, project: Project, learner: Learner, told: Callable[[dict[str, Any]], None]) -> None:
-        self.project, self.learner, self.told = project, learner, told
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
         self.options: tuple[str, ...] = ()
-        self._lock, self._cancelled, self._thread = Lock(), Event(), Thread()
-        self._state: dict[str, Any] = {"type": "finetune", "running": False, "words": "", "done": 0.0}
-
-    def status(self) -> dict[str, Any]:
-        """For the page: whether it runs, how far it is (done, 0 to 1), and what came of it."""
-        return dict(self._state)
+        self._cancelled = Event()
 
     def start(self, minutes: float) -> dict[str, Any]:
         """Begin; returns the status. Raises InputError where one runs already, or there are too few labels."""
@@ -63,14 +56,7 @@ class Finetuner:
             )
         if any(self.project.pictures.is_large(number) for number in labelled):
             raise InputError("a network learns from whole images, and some are too large; cut them into tiles for that")
-        with self._lock:
-            if self._state["running"]:
-                raise InputError("the network is learning already; wait until it is done, or stop it")
-            self._cancelled.clear()
-            self._state |= {"running": True, "words": "fitting the model that teaches", "done": 0.0}
-        self._thread = Thread(target=self._run, args=(minutes,), daemon=True)
-        self._thread.start()
-        return self.status()
+        return self._begin(lambda: self._finetune(minutes), "fitting the model that teaches")
 
     def cancel(self) -> dict[str, Any]:
         """Stop; nothing of it stays, and the answers are as they were."""
@@ -79,26 +65,17 @@ class Finetuner:
 
     def close(self) -> None:
         self.cancel()
-        if self._thread.is_alive():
-            self._thread.join(timeout=30)
+        super().close()
 
-    def _say(self, **what: Any) -> None:
-        if any(self._state[name] != value for name, value in what.items()):
-            self._state |= what
-            self.told(self.status())
-
-    def _run(self, minutes: float) -> None:
-        folder = self.project.fresh("finetune")
+    def _finetune(self, minutes: float) -> None:
+        self._cancelled.clear()
+        folder, kept = self.project.fresh("finetune"), False
         try:
             words, kept = self._learn(folder, minutes)
-        except InputError as error:
-            words, kept = printable(str(error)), False
-        except Exception:  # the page goes on, and says so
-            traceback.print_exc()
-            words, kept = "this has failed; its message is where the studio was started", False
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
-        self._say(running=False, words=words, done=1.0 if kept else 0.0)
+        finally:
+            if not kept:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._say(words=words, done=1.0 if kept else 0.0)
 
     def _learn(self, folder: Path, minutes: float) -> tuple[str, bool]:
         """What came of it, in words, and whether it is kept."""

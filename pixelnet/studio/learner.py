@@ -52,7 +52,7 @@ class Learner:
 
     def __init__(self, project: Project, told: Callable[[dict[str, Any]], None], networks: bool = True) -> None:
         self.project, self.told, self.networks = project, told, networks
-        self.words, self.busy = "", False
+        self.words, self.busy, self.hint = "", False, False
         self.score: Score | None = None
         self.answers: dict[int, Answer] = {}
         self.refined: Refined | None = None
@@ -108,8 +108,9 @@ class Learner:
         ready = self._full is not None and not self._full.missing(self._looked_at, self._visible())
         score = self.score and asdict(self.score)
         return {
-            "type": "learner", "words": self.words, "score": score, "busy": self.busy, "networks": ready,
-            "answers": bool(self.answers), "refined": self.refined is not None, "by_network": self.by_network,
+            "type": "learner", "words": self.words, "score": score, "busy": self.busy, "hint": self.hint,
+            "networks": ready, "answers": bool(self.answers), "refined": self.refined is not None,
+            "by_network": self.by_network,
         }  # fmt: skip
 
     def ready(self) -> list[int]:
@@ -177,9 +178,10 @@ class Learner:
                 traceback.print_exc()
                 self._say("the learner has stumbled; its message is where the studio was started. The labels are safe")
 
-    def _say(self, words: str, busy: bool = False) -> None:
-        if (words, busy) != (self.words, self.busy):
-            self.words, self.busy = words, busy
+    def _say(self, words: str, busy: bool = False, hint: bool = False) -> None:
+        """hint: there is something for people to do."""
+        if (words, busy, hint) != (self.words, self.busy, self.hint):
+            self.words, self.busy, self.hint = words, busy, hint
             self.told(self.status())
 
     def _learn(self, seen: int) -> None:
@@ -189,18 +191,18 @@ class Learner:
         labelled = sum(count > 0 for count in self.project.counts().values())
         if labelled < 2:
             self.answers.clear()
-            self._say(_missing(len(self.project.classes), labelled))
+            self._say(_missing(len(self.project.classes), labelled), hint=True)
             return
         image, window, tiles = self._looked_at, self._window, self._visible()
         if image in self.project.faults:
-            self._say(self.project.faults[image])
+            self._say(self.project.faults[image], hint=True)
             return
         if self.refined is not None and self.by_network:
             self._answer_refined(self.refined, image)
             return
         if self._bytes(sum(tile.pixels for tile in tiles)) > MOST and self._is_heavy(image):
             self.answers.pop(image, None)
-            self._say("zoom in: so much of this image is not answered at once")
+            self._say("zoom in: so much of this image is not answered at once", hint=True)
             return
         own, waiting = self._taken(image, tiles)
         size = self.project.images.sizes[image]

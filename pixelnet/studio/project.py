@@ -150,7 +150,7 @@ class Project:
 
     def fault(self, number: int, error: InputError) -> None:
         """Note that an image cannot be read after all."""
-        self.faults[number] = printable(str(error))
+        self.faults[number] = printable(str(error)).replace(f"{self.folder}/", "")
         self.told({"type": "state", "image": number, "state": "broken", "fault": self.faults[number]})
 
     # ------------------------------------------------------------------------------------ what is done

@@ -9,7 +9,8 @@ const GRID_FROM = 12; // screen pixels a pixel, from which on the grid is drawn
 const MOST = 64;
 
 export const view = { zoom: 1, x: 0, y: 0, width: 0, height: 0, ratio: 1 };
-const layers = { image: null, answer: null, answerPicture: null, labels: null, labelPicture: null };
+/** whole, detail: { bitmap, x, y, step } of the image; labels: { map, x, y, width, height, step }. */
+const layers = { whole: null, detail: null, answer: null, answerPicture: null, labels: null, labelPicture: null };
 let pending = false;
 /** What is being drawn, in pixels of the image: { points, radius, color, kind }. */
 export let draft = null;
@@ -98,28 +99,58 @@ export function clear() {
   redraw();
 }
 
-export const setImage = (bitmap) => { layers.image = bitmap; redraw(); };
+/** A picture of a part of the image, or of all of it; what: "whole" or "detail", which lies over it. */
+export function setImage(bitmap, own, what) {
+  layers[what] = bitmap && { bitmap, ...own };
+  showPreview();
+  redraw();
+}
+
+/** Whether what is on screen is shown as finely as the screen does. */
+export function detailed() {
+  const seen = visible(), finest = Math.max(1, Math.floor(1 / (view.zoom * view.ratio)));
+  return [layers.whole, layers.detail].some((own) => own && own.step <= finest && own.x <= seen.x && own.y <= seen.y &&
+    own.x + own.width >= seen.x + seen.width && own.y + own.height >= seen.y + seen.height);
+}
+
+/** Whether an answer says something of all that is on screen. */
+export function covers(own) {
+  const seen = visible();
+  return own.left <= seen.x && own.top <= seen.y && own.left + own.width * own.step >= seen.x + seen.width && own.top + own.height * own.step >= seen.y + seen.height;
+}
+
+/** Say what is not the last word: an answer of filters alone, and what leaves pixels out. */
+function showPreview() {
+  const own = layers.answer, shownNow = layers.detail || layers.whole, tag = document.getElementById("preview");
+  const said = [];
+  if (own && (own.preview || (own.step > 1 && !shown()?.large))) said.push("preview");
+  if (shownNow && shownNow.step > 1) said.push(`every ${shownNow.step}th pixel`.replace("2th", "2nd").replace("3th", "3rd"));
+  tag.textContent = said.join(" · ");
+  tag.hidden = !said.length;
+}
+
 export const answer = () => layers.answer;
 
 export function setAnswer(found) {
   layers.answer = found;
   layers.answerPicture = found && answerPicture(found, state.mode, state.confidence);
-  document.getElementById("preview").hidden = !(found && (found.preview || found.step > 1));
+  showPreview();
   redraw();
   if (found) requestAnimationFrame(() => emit("answered", found));
 }
 
-export function setLabels(labels, width, height) {
-  layers.labels = labels;
-  layers.labelPicture = labelPicture(labels, width, height);
+/** own: what part of the image they are of: { x, y, width, height, step }. */
+export function setLabels(map, own) {
+  layers.labels = { ...own, map, width: Math.ceil(own.width / own.step), height: Math.ceil(own.height / own.step) };
+  layers.labelPicture = labelPicture(map, layers.labels.width, layers.labels.height);
   redraw();
 }
 
 export function patchLabels(part, [x, y, width, height]) {
   if (!layers.labels) return;
-  const wide = layers.labelPicture.width;
-  for (let row = 0; row < height; row++) layers.labels.set(part.subarray(row * width, (row + 1) * width), (y + row) * wide + x);
-  patchPicture(layers.labelPicture, layers.labels, [x, y, width, height]);
+  const wide = layers.labels.width;
+  for (let row = 0; row < height; row++) layers.labels.map.set(part.subarray(row * width, (row + 1) * width), (y + row) * wide + x);
+  patchPicture(layers.labelPicture, layers.labels.map, [x, y, width, height]);
   redraw();
 }
 
@@ -129,7 +160,8 @@ export function provisional(stroke) {
   const context = layers.labelPicture.getContext("2d");
   context.save();
   context.globalCompositeOperation = stroke.color ? "source-over" : "destination-out";
-  trace(context, stroke, (x, y) => [x + 0.5, y + 0.5], stroke.radius, stroke.color || "#000");
+  const { x: left, y: top, step } = layers.labels;
+  trace(context, stroke, (x, y) => [(x + 0.5 - left) / step, (y + 0.5 - top) / step], stroke.radius / step, stroke.color || "#000");
   context.restore();
   redraw();
 }
@@ -138,7 +170,7 @@ export function provisional(stroke) {
 export function readPixel(x, y) {
   const image = shown();
   if (!image || x < 0 || y < 0 || x >= image.width || y >= image.height) return null;
-  const label = layers.labels ? layers.labels[y * image.width + x] : 255;
+  const label = at(layers.labels, x, y);
   const own = layers.answer;
   let said = null, sure = 0;
   if (own) {
@@ -151,10 +183,15 @@ export function readPixel(x, y) {
   return { label: classOf(label), said, sure };
 }
 
+function at(own, x, y) {
+  if (!own) return 255;
+  const column = Math.floor((x - own.x) / own.step), row = Math.floor((y - own.y) / own.step);
+  return column >= 0 && row >= 0 && column < own.width && row < own.height ? own.map[row * own.width + column] : 255;
+}
+
 function restyle() {
   if (layers.answer) layers.answerPicture = answerPicture(layers.answer, state.mode, state.confidence);
-  const image = shown();
-  if (layers.labels && image) layers.labelPicture = labelPicture(layers.labels, image.width, image.height);
+  if (layers.labels) layers.labelPicture = labelPicture(layers.labels.map, layers.labels.width, layers.labels.height);
   redraw();
 }
 
@@ -187,10 +224,17 @@ function draw() {
   }
   if (!image) return;
   for (const pane of panes()) drawPane(picture.getContext("2d"), overlay.getContext("2d"), image, pane);
+  if (state.compare === "side") drawDivide(overlay.getContext("2d"), panes()[1].left);
+}
+
+function drawDivide(context, left) {
+  for (const [width, color] of [[4, "rgb(0 0 0 / .4)"], [2, "#fff"]]) {
+    context.fillStyle = color;
+    context.fillRect(left - width / 2, 0, width, view.height);
+  }
 }
 
 function drawPane(below, above, image, pane) {
-  const [width, height] = [image.width * view.zoom, image.height * view.zoom];
   for (const context of [below, above]) {
     context.save();
     context.beginPath();
@@ -200,11 +244,11 @@ function drawPane(below, above, image, pane) {
     context.imageSmoothingEnabled = view.zoom < 2;
     context.imageSmoothingQuality = "high";
   }
-  if (layers.image) below.drawImage(layers.image, view.x, view.y, width, height);
+  for (const own of [layers.whole, layers.detail]) if (own) below.drawImage(own.bitmap, ...placed(own, own.bitmap));
   if (pane.answer && layers.answerPicture && state.mode !== "hide") drawAnswer(above, pane);
   if (layers.labelPicture && state.labelsShown) {
     above.imageSmoothingEnabled = false;
-    above.drawImage(layers.labelPicture, view.x, view.y, width, height);
+    above.drawImage(layers.labelPicture, ...placed(layers.labels, layers.labels));
   }
   if (view.zoom >= GRID_FROM) drawGrid(above, image, pane);
   drawSuggestion(above);
@@ -212,6 +256,12 @@ function drawPane(below, above, image, pane) {
   drawCursor(above);
   below.restore();
   above.restore();
+}
+
+/** Where a picture of a part of the image lies on the screen: left, top, width, height. */
+function placed(own, { width, height }) {
+  const size = view.zoom * own.step;
+  return [view.x + own.x * view.zoom, view.y + own.y * view.zoom, width * size, height * size];
 }
 
 function drawAnswer(context, pane) {

@@ -22,14 +22,16 @@ function show(open) {
   document.getElementById("no-images").hidden = found.length > 0;
   const current = state.images.find((image) => image.number === state.number);
   document.getElementById("image-name").textContent = current ? current.path : "";
-  document.getElementById("place").textContent = `${state.number + 1} / ${readable().length}`;
+  const place = readable().indexOf(current);
+  document.getElementById("place").textContent = place < 0 ? "–" : `${place + 1} / ${readable().length}`;
   document.title = current ? `${current.path} – PixelNet studio` : "PixelNet studio";
 }
 
 function entry(image, open) {
   const broken = image.number === null;
-  const picture = broken ? element("span", { className: "none", "aria-hidden": "true" }, "!")
-    : element("img", { src: `/api/images/${image.number}/thumbnail`, alt: "", loading: "lazy", width: 64, height: 48 });
+  const none = () => element("span", { className: "none", "aria-hidden": "true" }, "!");
+  const picture = broken ? none()
+    : element("img", { src: `/api/images/${image.number}/thumbnail`, alt: "", loading: "lazy", width: 64, height: 48, onerror: (event) => event.target.replaceWith(none()) });
   const words = element("span", {}, element("b", {}, image.path), element("small", {}, element("i"), element("span")));
   const button = element("button", { title: broken ? image.fault : image.path, onclick: () => open(image) }, picture, words);
   return element("li", { "data-path": image.path }, button);

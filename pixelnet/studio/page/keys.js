@@ -27,6 +27,11 @@ export function table(on) {
       [["s"], "Go where a label helps most", on.suggest],
       [["d"], "This image is done", on.done],
     ],
+    Model: [
+      [["t"], "Let the network itself learn", on.finetune],
+      [["g"], "Measure how good it is", on.measure],
+      [["x"], "Export", on.export],
+    ],
     View: [
       [["+", "="], "Larger", () => on.zoom(1.25)],
       [["-"], "Smaller", () => on.zoom(1 / 1.25)],
@@ -38,7 +43,6 @@ export function table(on) {
       [[","], "Prediction fainter", () => set({ opacity: Math.max(0, state.opacity - 0.1) })],
       [["."], "Prediction stronger", () => set({ opacity: Math.min(1, state.opacity + 0.1) })],
       [[" "], "Held: move the image", () => {}],
-      [["x"], "Export", on.export],
       [["?"], "This sheet", on.help],
     ],
   };
@@ -54,7 +58,7 @@ export function bind(groups, held) {
     }
   }
   document.addEventListener("keydown", (event) => {
-    const field = event.target.closest("input:not([type=range]):not([type=checkbox]):not([type=radio]), select, textarea, dialog");
+    const field = event.target.closest("input:not([type=range]):not([type=checkbox]):not([type=radio]), select, textarea, dialog[open]");
     if (field || event.altKey) return;
     const onCanvas = event.target.id === "overlay" || event.target === document.body;
     if (event.key === " " && onCanvas) { held.space = true; event.preventDefault(); return; }

@@ -1,7 +1,9 @@
 // The page: begins with what the server has, listens to what changes, and brings the parts together.
 import { ask, json, listen, operate, waiting } from "./api.js";
-import { center, clear, fit, patchLabels, setAnswer, setImage, setLabels, answer, readPixel, visible, zoomAt, view } from "./canvas.js";
+import { center, clear, fit, patchLabels, setAnswer, setImage, setLabels, answer, covers, readPixel, visible, zoomAt, view } from "./canvas.js";
 import { makeImages } from "./images.js";
+import { makeSurvey, openMeasure } from "./survey.js";
+import { makeFinetune, openFinetune } from "./finetune.js";
 import { bind, sheet, table } from "./keys.js";
 import { done, makePanel, openExport, suggest } from "./panel.js";
 import { emit, on, readable, set, shown, state } from "./state.js";
@@ -18,10 +20,10 @@ async function begin() {
   const first = !state.folder;
   const chosen = whole.classes.some((own) => own.id === state.chosen) ? state.chosen : whole.classes[0]?.id ?? null;
   if (first) {
-    const linked = Number(location.hash.slice(1)) - 1;
-    state.number = linked >= 0 && linked < whole.images.filter((own) => own.number !== null).length ? linked : 0;
+    const linked = Number(location.hash.slice(1)) - 1, sound = whole.images.filter((own) => own.number !== null && own.state !== "broken");
+    state.number = (sound.find((own) => own.number === linked) || sound[0])?.number ?? 0;
   }
-  set({ folder: whole.folder, images: whole.images, channels: whole.channels, classes: whole.classes, counts: whole.counts, chosen, learner: whole.learner, export: whole.export });
+  set({ folder: whole.folder, images: whole.images, channels: whole.channels, classes: whole.classes, counts: whole.counts, chosen, learner: whole.learner, export: whole.export, finetune: whole.finetune, survey: whole.survey });
   get("folder").textContent = whole.folder;
   if (first) await open(state.number);
   else { refreshLabels(); refreshAnswer(); }
@@ -40,25 +42,54 @@ async function open(number, place = null) {
   await refreshImage();
 }
 
+/** Of a large image the whole, coarsely, and what is on screen as finely as the screen shows it; else all of it. */
 async function refreshImage() {
+  const image = shown();
+  if (!image) return;
+  if (!image.large) return refreshPart({ x: 0, y: 0, width: image.width, height: image.height, step: 1 }, "whole");
+  await refreshPart({ x: 0, y: 0, width: image.width, height: image.height, step: coarse(image) }, "whole");
+  await refreshDetail();
+}
+
+const coarse = (image) => Math.ceil(Math.max(image.width, image.height) / 1024);
+
+/** What is on screen of a large image, and some way around it, every few pixels. */
+function part() {
+  const image = shown(), seen = visible(), step = Math.max(1, Math.floor(1 / (view.zoom * view.ratio)));
+  const [across, down] = [Math.ceil(seen.width / 4), Math.ceil(seen.height / 4)];
+  const x = Math.max(0, seen.x - across), y = Math.max(0, seen.y - down);
+  return { x, y, width: Math.min(image.width, seen.x + seen.width + across) - x, height: Math.min(image.height, seen.y + seen.height + down) - y, step };
+}
+
+async function refreshDetail() {
+  const image = shown(), own = part();
+  if (own.step < coarse(image)) await refreshPart(own, "detail");
+  else setImage(null, null, "detail");
+}
+
+async function refreshPart(own, what) {
   const { number, channel } = state;
   try {
-    const blob = await (await ask(`/api/images/${number}/pixels${channel === "" ? "" : `?channels=${channel}`}`)).blob();
+    const blob = await (await ask(`/api/images/${number}/pixels?${query(own)}${channel === "" ? "" : `&channels=${channel}`}`)).blob();
     const bitmap = await createImageBitmap(blob);
-    if (number === state.number && channel === state.channel) setImage(bitmap);
+    if (number === state.number && channel === state.channel) setImage(bitmap, own, what);
   } catch (error) { emit("refused", error.message); }
 }
+
+const query = (own) => Object.entries(own).map(([name, value]) => `${name}=${value}`).join("&");
 
 function refreshLabels(box = null) {
   const number = state.number, image = shown();
   if (!image) return;
-  const [x, y, width, height] = box || [0, 0, image.width, image.height];
+  const whole = { x: 0, y: 0, width: image.width, height: image.height, step: 1 };
   turn = turn.then(async () => {
-    const response = await ask(`/api/images/${number}/labels?x=${x}&y=${y}&width=${width}&height=${height}`);
+    const [x, y, width, height] = box || [];
+    const own = image.large ? part() : box ? { x, y, width, height, step: 1 } : whole;
+    const response = await ask(`/api/images/${number}/labels?${query(own)}`);
     const found = new Uint8Array(await response.arrayBuffer());
     if (number !== state.number) return;
-    if (box) patchLabels(found, box);
-    else setLabels(found, image.width, image.height);
+    if (box && !image.large) patchLabels(found, box);
+    else setLabels(found, own);
     set({ undo: Number(response.headers.get("x-undo")), redo: Number(response.headers.get("x-redo")) });
   }).catch(() => {});
 }
@@ -73,7 +104,7 @@ async function refreshAnswer() {
       const response = await ask(`/api/images/${number}/answer`);
       if (response.status === 200) {
         const found = unpack(await response.arrayBuffer()), shownNow = answer();
-        const older = shownNow && (found.version < shownNow.version || (found.version === shownNow.version && found.step > shownNow.step && found.preview === shownNow.preview));
+        const older = shownNow && covers(shownNow) && (found.version < shownNow.version || (found.version === shownNow.version && found.step > shownNow.step && found.preview === shownNow.preview));
         if (number === state.number && !older) setAnswer(found);
       } else if (number === state.number) setAnswer(null);
     } catch { /* said elsewhere: the server is away */ }
@@ -87,6 +118,12 @@ function look() {
   looking = setTimeout(() => { if (shown()) ask("/api/look", { image: state.number, ...visible() }).catch(() => {}); }, 60);
 }
 on("moved", look);
+
+let seeing = 0;
+on("moved", () => {
+  clearTimeout(seeing);
+  if (shown()?.large) seeing = setTimeout(() => { refreshDetail(); refreshLabels(); }, 120);
+});
 
 // -------------------------------------------------------------------------------------------- what is told
 
@@ -106,7 +143,7 @@ on("event", (event) => {
   else if (type === "learner") {
     set({ learner: event });
     if (!event.answers && answer()) setAnswer(null);
-  } else if (type === "export") set({ export: event });
+  } else if (type === "export" || type === "finetune" || type === "survey") set({ [type]: event });
   else if (type === "fault") toast(event.words);
 });
 
@@ -153,8 +190,9 @@ on("away", away);
 // ------------------------------------------------------------------------------------------- what is asked
 
 const go = (by) => {
-  const number = state.number + by;
-  if (number >= 0 && number < readable().length) open(number);
+  const all = readable(), here = all.findIndex((own) => own.number === state.number);
+  const next = here < 0 ? all[0] : all[here + by];
+  if (next) open(next.number);
 };
 const back = (what) => operate(`/api/images/${state.number}/${what}`, {}).catch(() => {});
 const undo = () => back("undo"), redo = () => back("redo");
@@ -166,7 +204,7 @@ function size(factor) {
 const groups = table({
   choose: (place) => { const own = state.classes[place]; if (own) set({ chosen: own.id }); },
   size, undo, redo, close, cancel, step, press, turn: go, suggest, done, zoom: zoomAt, fit,
-  export: openExport, help: () => get("help").showModal(),
+  export: openExport, finetune: openFinetune, measure: openMeasure, help: () => get("help").showModal(),
 });
 bind(groups, held);
 get("keys").replaceChildren(...sheet(groups));
@@ -179,9 +217,11 @@ makeTools(get("tools"), [
   { name: "fit", words: "The whole image", key: "0", act: fit },
 ]);
 makePanel();
+makeFinetune();
+makeSurvey();
 makeImages((image) => {
   drawer("images", false);
-  if (image.number === null) toast(image.fault);
+  if (image.number === null || image.state === "broken") toast(`${image.fault[0].toUpperCase()}${image.fault.slice(1)}.`);
   else open(image.number);
 });
 

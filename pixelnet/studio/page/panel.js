@@ -99,7 +99,7 @@ function showLearner() {
   const said = score.words && score.words[0].toUpperCase() + score.words.slice(1);
   get("score-words").textContent = said || (own.answers ? "How good it is follows when you pause." : "");
   const hint = get("hint");
-  hint.hidden = Boolean(own.answers) || !own.words;
+  hint.hidden = !own.hint;
   hint.textContent = own.words ? `${words[0].toUpperCase()}${words.slice(1)}.` : "";
   get("suggest").disabled = !own.answers;
 }
@@ -166,7 +166,10 @@ function makeSwipe() {
 
 // -------------------------------------------------------------------------------------------------- export
 
-export const openExport = () => get("export-dialog").showModal();
+export function openExport() {
+  get("export-who").textContent = state.learner.by_network ? "The model is the network that has learnt itself." : "";
+  get("export-dialog").showModal();
+}
 
 function makeExport() {
   on("export", showExport);
@@ -175,7 +178,7 @@ function makeExport() {
     if (event.submitter?.value !== "go") return;
     const data = new FormData(event.target);
     try {
-      set({ export: await json("/api/export", { predictions: data.has("predictions"), polygons: data.getAll("polygons") }) });
+      set({ export: await json("/api/export", { predictions: data.has("predictions"), polygons: data.getAll("polygons"), objects: data.has("objects") }) });
     } catch (error) { emit("refused", error.message); }
   };
   get("copy").onclick = async () => {

@@ -2,7 +2,7 @@
 export const NONE = 255;
 
 export const state = {
-  folder: "", images: [], classes: [], counts: {}, channels: [], learner: {}, export: {},
+  folder: "", images: [], classes: [], counts: {}, channels: [], learner: {}, export: {}, finetune: {}, survey: {},
   number: 0, chosen: null, tool: "brush", radius: 4, filter: "",
   mode: "fill", opacity: 0.45, confidence: false, labelsShown: true, compare: "off", swipe: 0.5,
   brightness: 1, contrast: 1, channel: "", undo: 0, redo: 0, away: false, suggested: null,
@@ -26,7 +26,7 @@ export function set(changes) {
   emit("any");
 }
 
-export const readable = () => state.images.filter((own) => own.number !== null);
+export const readable = () => state.images.filter((own) => own.number !== null && own.state !== "broken");
 export const shown = () => state.images.find((own) => own.number === state.number);
 export const classOf = (id) => state.classes.find((own) => own.id === id);
 

@@ -15,7 +15,7 @@ const color = () => (state.tool === "eraser" ? null : classOf(state.chosen)?.col
 const path = (what) => `/api/images/${state.number}/${what}`;
 
 function ready() {
-  if (!shown()) return false;
+  if (!shown() || shown().state === "broken") return false;
   if (["brush", "point", "polygon"].includes(state.tool) && !classOf(state.chosen)) {
     emit("refused", "Add a class first, on the right; then paint a little of it.");
     return false;

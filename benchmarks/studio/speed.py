@@ -1,14 +1,8 @@
 """How soon the studio's answer follows a stroke, in a real browser, and that it loses no stroke under load.
 
-    python -m benchmarks.studio overlay     # end of a stroke -> new overlay on screen, 1024 x 768
-    python -m benchmarks.studio load        # 200 strokes a second from four clients, the server killed in the middle
-
-`overlay` needs Playwright and Chromium on the path. Times are by the page's own clock, from the release of the pointer
-to the first frame that shows an answer to that stroke.
+`overlay` and `scene` need Playwright and Chromium on the path. Times are by the page's own clock.
 """
 
-import argparse
-import json
 import shutil
 import signal
 import socket
@@ -20,10 +14,13 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 from PIL import Image
+
+from pixelnet.rasters.geotiff import Map, write_geotiff
 
 WIDTH, HEIGHT = 1024, 768
 LABELLED = 2000  # pixels, before strokes are timed
@@ -32,8 +29,18 @@ WATCH = """() => import('./state.js').then(({on}) => { window.shown = []; window
   on('answered', (found) => window.shown.push([found.version, performance.now(), found.step]));
   document.getElementById('overlay').addEventListener('pointerup', () => window.released.push(performance.now())); })"""
 
+# Whether the view is shown as finely as the screen does; and a look somewhere else until it is.
+DETAILED = "async () => (await import('./canvas.js')).detailed()"
+LOOK = """([x, y, zoom]) => import('./canvas.js').then((own) => new Promise((done) => {
+  const began = performance.now();
+  own.center(x, y, zoom);
+  const end = () => done(performance.now() - began);
+  const wait = () => (own.detailed() ? requestAnimationFrame(end) : setTimeout(wait, 5));
+  wait();
+}))"""
 
-def scene(folder: Path) -> np.ndarray:
+
+def scene_of_blobs(folder: Path) -> np.ndarray:
     """An image of blobs on noise, and which pixels are blobs."""
     rng = np.random.default_rng(0)
     smooth = np.asarray(
@@ -66,30 +73,43 @@ def key() -> str:
     return uuid.uuid4().hex
 
 
+def opened(playwright: Any, address: str) -> tuple[Any, Any]:
+    """A browser, and a page of it."""
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    page = browser.new_page(viewport={"width": 1600, "height": 900})
+    page.goto(address)
+    page.wait_for_selector("#image-list [aria-current=true]")
+    return browser, page
+
+
+def label(address: str, blobs: np.ndarray, count: int) -> None:
+    """Name two classes, label so many pixels, and wait until all is learnt and judged."""
+    rng = np.random.default_rng(1)
+    with httpx.Client(base_url=address, timeout=120) as client:
+        for name in ("ground", "blob"):
+            client.post("/api/classes", json={"name": name, "id": key()})
+        for own in (0, 1):
+            rows, columns = np.nonzero(blobs == own)
+            for k in rng.choice(len(rows), count // 2, replace=False):
+                body = {"tool": "brush", "label": own, "points": [[int(columns[k]), int(rows[k])]], "radius": 0.5}
+                client.post("/api/images/0/strokes", json=body | {"id": key()})
+        learner = {"words": "", "score": None}
+        while learner["words"] != "ready" or learner["score"] is None:
+            time.sleep(0.5)
+            learner = client.get("/api/project").json()["learner"]
+
+
 def overlay(strokes: int) -> dict[str, object]:
     """Milliseconds from the end of a stroke to the overlay, once features are there and so many pixels are labelled."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         folder = Path(place)
-        blobs = scene(folder)
+        blobs = scene_of_blobs(folder)
         served = Served(folder)
-        with httpx.Client(base_url=served.address, timeout=120) as client:
-            for name in ("ground", "blob"):
-                client.post("/api/classes", json={"name": name, "id": key()})
-            rng = np.random.default_rng(1)
-            for label in (0, 1):
-                rows, columns = np.nonzero(blobs == label)
-                for k in rng.choice(len(rows), LABELLED // 2, replace=False):
-                    body = {"tool": "brush", "label": label, "points": [[int(columns[k]), int(rows[k])]], "radius": 0.5}
-                    client.post("/api/images/0/strokes", json=body | {"id": key()})
-            while client.get("/api/project").json()["learner"]["words"] != "ready":
-                time.sleep(0.5)
-            while client.get("/api/project").json()["learner"]["score"] is None:
-                time.sleep(0.5)
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
-        page.goto(served.address)
+        label(served.address, blobs, LABELLED)
+        rng = np.random.default_rng(2)
+        browser, page = opened(playwright, served.address)
         page.wait_for_selector("#preview", state="hidden")
         page.evaluate(WATCH)
         box = page.locator("#overlay").bounding_box()
@@ -125,7 +145,7 @@ def load(seconds: float) -> dict[str, object]:
     """How many strokes were acknowledged, and lost when the server was killed and started again."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        scene(folder)
+        scene_of_blobs(folder)
         served = Served(folder)
         httpx.post(f"{served.address}/api/classes", json={"name": "a", "id": key()}, timeout=60)
         acknowledged: list[int] = []
@@ -169,10 +189,60 @@ def load(seconds: float) -> dict[str, object]:
     return {"acknowledged": len(acknowledged), "lost": len(lost), "seconds": round(took, 1)}
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["overlay", "load"])
-    parser.add_argument("--strokes", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=SECONDS)
-    given = parser.parse_args()
-    print(json.dumps(overlay(given.strokes) if given.what == "overlay" else load(given.seconds)))
+def scene(side: int, views: int) -> dict[str, object]:
+    """A tiled GeoTIFF with overviews is opened, and looked at here and there, closer and farther."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        write_scene(Path(place) / "scene.tif", side)
+        served = Served(Path(place))
+        began = time.monotonic()
+        browser, page = opened(playwright, served.address)
+        page.wait_for_function(DETAILED)
+        first, rng, times = time.monotonic() - began, np.random.default_rng(0), []
+        for _ in range(views):
+            zoom = float(2.0 ** rng.uniform(-4, 1))
+            x, y = (rng.random(2) * side * 0.8 + side * 0.1).tolist()
+            times.append(page.evaluate(LOOK, [x, y, zoom]))
+        browser.close()
+        megabytes = resident(served.process.pid)
+        served.end()
+    return {
+        "views": views, "first_s": round(first, 1), "median_ms": round(float(np.median(times))),
+        "p95_ms": round(float(np.quantile(times, 0.95))), "server_mb": megabytes,
+    }  # fmt: skip
+
+
+def write_scene(path: Path, side: int) -> None:
+    """Hills of noise, RGB, deflated, with overviews."""
+    rng = np.random.default_rng(0)
+    tile = rng.integers(60, 200, (512, 512, 3), dtype=np.uint8)
+
+    def read(rows: range, band: int) -> np.ndarray:
+        strip = np.tile(tile[: len(rows), :, band], (1, -(-side // 512)))[:, :side]
+        return strip // 2 + (np.arange(side) * 100 // side).astype(np.uint8) + np.uint8(rows.start * 27 // side)
+
+    write_geotiff(path, Map(side, side, 3, np.dtype(np.uint8), read), None)
+
+
+def memory(images: tuple[int, ...]) -> dict[str, object]:
+    """Of the server's process, resident, after the first image is answered by all that describes a pixel."""
+    found: dict[str, object] = {}
+    for count in images:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            blobs = scene_of_blobs(folder)
+            for k in range(1, count):
+                shutil.copyfile(folder / "scene.png", folder / f"scene-{k}.png")
+            served = Served(folder)
+            label(served.address, blobs, 200)
+            time.sleep(10)
+            found[str(count)] = resident(served.process.pid)
+            served.end()
+    return found
+
+
+def resident(pid: int) -> int:
+    """Megabytes of a process that are in memory."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024

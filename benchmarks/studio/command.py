@@ -1,0 +1,69 @@
+"""python -m benchmarks studio overlay | load | scene | memory | person | picture: what the studio promises.
+
+overlay  end of a stroke -> new overlay on the screen, 1024 x 768 with 2,000 labelled pixels, in Chromium
+scene    a view of a scene of 20,000 x 20,000 pixels with overviews, in Chromium
+load     200 strokes a second from four clients, the server killed with -9 and started again in the middle
+memory   of the server, with 1, 10 and 100 images
+person   somebody simulated paints where it is wrong, at random, or where it is suggested; beside a forest
+picture  what that came to -> docs/results/studio_person.png
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tyro
+
+from benchmarks.studio.person import Person, measure
+from benchmarks.studio.picture import Picture, draw
+from benchmarks.studio.speed import load, memory, overlay, scene
+from benchmarks.timing import as_command
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Milliseconds from the release of the pointer to the first frame that shows an answer to that stroke."""
+
+    strokes: int = 30
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Milliseconds from a move to the frame that shows the new view as finely as the screen does."""
+
+    side: int = 20_000
+    views: int = 10
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many strokes were acknowledged, and how many of them lost."""
+
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Megabytes of the server, once the image that is looked at is answered and quiet has come."""
+
+    images: tuple[int, ...] = (1, 10, 100)
+
+
+def work(arguments: Any) -> None:
+    if isinstance(arguments, Person):
+        measure(arguments)
+    elif isinstance(arguments, Picture):
+        draw(arguments)
+    else:
+        found: dict[type, Callable[..., dict[str, object]]]
+        found = {Overlay: overlay, Scene: scene, Load: load, Memory: memory}
+        print(json.dumps(found[type(arguments)](**vars(arguments))))
+
+
+def main(words: Sequence[str]) -> int:
+    kinds = {"overlay": Overlay, "scene": Scene, "load": Load, "memory": Memory, "person": Person, "picture": Picture}
+    arguments = tyro.extras.subcommand_cli_from_dict(
+        kinds, args=list(words), prog="python -m benchmarks studio", description=__doc__
+    )
+    return as_command(lambda: work(arguments))
