@@ -74,6 +74,7 @@ class Served:
         listening = socket.create_server(("127.0.0.1", port))
         self.port = listening.getsockname()[1]
         self.studio = Studio(folder, networks=False)
+        self.studio.finetuner.options = QUICK
         self.server = Server(self.studio)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, daemon=True)
         self.thread.start()

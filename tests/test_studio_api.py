@@ -16,7 +16,7 @@ def test_the_api_does_as_it_says(tmp_path: Path) -> None:
     asked = set()
     for found in schema.get_all_operations():
         operation = found.ok()
-        if operation.path in ("/api/events", "/api/export"):  # one has no end, the other takes its time
+        if operation.path in ("/api/events", "/api/export", "/api/survey", "/api/finetune"):  # without end, or slow
             continue
         asked.add(operation.label)
 

@@ -126,14 +126,53 @@ def test_from_two_classes_to_a_model_that_answers_as_the_page(
     page.reload()
     page.wait_for_selector("#image-list .done")
     person.until("state.number === 1 && state.undo === 1 && state.classes.length === 2")
-    labels = person.answered()
+    person.answered()
+    refined_or_not(person)
     person.press("x")
     page.locator("#export-dialog button[value=go]").click()
     person.until("!state.export.running && state.export.command !== ''", 60)
     model = folder / "studio" / "export-1" / "model"
     assert main(["predict", str(model), str(folder / "image-1.png"), "--out", str(tmp_path / "said")]) == 0
+    labels = np.array(person.ask("[...answer().labels]"), np.uint8).reshape(HEIGHT, WIDTH)
     said = np.asarray(Image.open(tmp_path / "said" / "segmentation" / "image-1.png"))
     assert (said == labels).mean() > 0.99
+    assert person.faults == []
+
+
+def refined_or_not(person: Person) -> None:
+    """Let the network learn, on too few images first; whatever comes of it, what is shown is what is said."""
+    person.press("t")
+    person.page.locator("#finetune-dialog button[value=go]").click()
+    person.until("document.getElementById('toast').innerText.includes('label something in 3 or more')")
+    person.press("PageDown", "1")
+    person.paint((4, 5), (4, 50))
+    person.until("state.number === 2 && state.undo === 1")
+    person.press("t")
+    person.page.locator("#finetune-dialog button[value=go]").click()
+    person.until("state.finetune.running")
+    person.until("!state.finetune.running", 120)
+    words = person.page.locator("#finetune-words").inner_text()
+    assert "of the model as it was fitted" in words
+    assert person.page.locator("#by-row").is_visible() == ("network is kept" in words)
+    person.press("PageUp")
+    person.until("state.number === 1 && answer() && answer().image === 1 && answer().step === 1")
+
+
+def test_a_survey_is_answered_by_keys(browser: Any, served: Served) -> None:
+    person = Person(browser, served.address)
+    person.two_classes()
+    person.answered()
+    person.press("g")
+    person.page.fill("#measure-dialog [name=budget]", "12")
+    person.page.locator("#measure-dialog button[value=go]").click()
+    person.page.wait_for_selector("#survey-dialog[open]", timeout=60_000)
+    for k in range(12):
+        person.page.wait_for_selector(f"#survey-place:has-text('{k} of 12')")
+        person.press("?" if k == 3 else str(k % 2 + 1))
+    person.page.wait_for_selector("#survey-report:has-text('11 labelled pixels')")
+    person.page.click("#survey-back")
+    person.page.wait_for_selector("#survey-place:has-text('11 of 12')")
+    person.press("Escape")
     assert person.faults == []
 
 
@@ -143,7 +182,7 @@ def test_every_key_does_what_the_sheet_says(browser: Any, served: Served) -> Non
     person.answered()
     person.press("?")
     shown = person.page.locator("#keys dt").all_inner_texts()
-    assert len(shown) == 32
+    assert len(shown) == 34
     person.press("Escape")
     for key, tool in zip("bepofah", ("brush", "eraser", "point", "polygon", "fill", "accept", "pan"), strict=True):
         person.press(key)
@@ -165,6 +204,10 @@ def test_every_key_does_what_the_sheet_says(browser: Any, served: Served) -> Non
         before = person.ask("state.opacity")
         person.press(key)
         assert person.ask("state.opacity") - before == pytest.approx(change)
+    for key, dialog in (("t", "finetune"), ("g", "measure")):
+        person.press(key)
+        person.page.wait_for_selector(f"#{dialog}-dialog[open]")
+        person.press("Escape")
     person.press("0", "v", "v", "l", "k", "k", "x")
     assert person.page.locator("#export-dialog").is_visible()
     person.press("Escape", "d")
