@@ -83,7 +83,8 @@ class Exporter(Work):
         write_atomic(out / "report.html", self._report(names, score, command, pictures, failures).encode())
         words = f"written: {out.relative_to(self.project.folder.parent)}"
         if failures:
-            words += f"; {len(failures)} images could not be answered, and the report says why"
+            images = "1 image" if len(failures) == 1 else f"{len(failures)} images"
+            words += f"; {images} could not be answered, and the report says why"
         self._say(words=words, done=1.0, folder=str(out))
 
     def _predicted(

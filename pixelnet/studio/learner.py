@@ -31,6 +31,7 @@ from pixelnet.studio.project import Project
 
 FIRST = 2**17  # pixels that are asked at once at first
 QUIET = 3.0  # seconds without a stroke before a score is taken
+STILL = 0.4  # seconds that a part of a large image has been on screen before maps are made of it
 AHEAD = 0.6  # of the memory for maps: what is made ahead stays below, so that nothing in use is dropped for it
 MOST = 0.5  # of the memory for maps, that those of what is visible may take
 FEWEST = 3  # folds that a score is told of: the spread of two says next to nothing
@@ -295,11 +296,13 @@ class Learner:
 
     def _make(self, image: int, number: int, tiles: list[Tile]) -> bool:
         """Make the first maps of an image that are missing, while this one is looked at; whether there were any."""
-        maps = self._base.maps
+        maps, window, heavy = self._base.maps, self._window, self._is_heavy(image)
         for part in sorted(self._parts(), key=lambda own: own != FILTERS):
             missing = [tile for tile in maps.missing(number, part) if tile in tiles]
+            if missing and heavy:
+                self._ended.wait(STILL)
             for tile in missing:
-                if self._looked_at != image or self._ended.is_set():
+                if self._looked_at != image or (heavy and self._window != window) or self._ended.is_set():
                     return True
                 maps.of(number, part, tile)
             if missing:

@@ -56,7 +56,7 @@ const coarse = (image) => Math.ceil(Math.max(image.width, image.height) / 1024);
 /** What is on screen of a large image, and some way around it, every few pixels. */
 function part() {
   const image = shown(), seen = visible(), step = Math.max(1, Math.floor(1 / (view.zoom * view.ratio)));
-  const [across, down] = [Math.ceil(seen.width / 4), Math.ceil(seen.height / 4)];
+  const [across, down] = [Math.ceil(seen.width / 8), Math.ceil(seen.height / 8)];
   const x = Math.max(0, seen.x - across), y = Math.max(0, seen.y - down);
   return { x, y, width: Math.min(image.width, seen.x + seen.width + across) - x, height: Math.min(image.height, seen.y + seen.height + down) - y, step };
 }
