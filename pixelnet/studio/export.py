@@ -62,7 +62,7 @@ class Exporter(Work):
         self.project.save()
         out = self.project.fresh("export")
         command, score = write_model(self.learner, out / "model")
-        self._say(words="the model is written", done=0.1, command=command)
+        self._step(words="the model is written", done=0.1, command=command)
         model = load(out / "model")
         maps: Maps = []
         pictures: list[list[page.Picture]] = []
@@ -75,7 +75,7 @@ class Exporter(Work):
                     pictures.append(shown)
         names = model.config.class_names
         if "coco" in wanted.outlines:
-            self._say(words="writing coco.json")
+            self._step(words="writing coco.json")
             write_json(out / "coco.json", polygons.coco(maps, names))
         for path, labels in maps if "labelme" in wanted.outlines else ():
             place = inside(out, "labelme", str(PurePath(path).with_suffix(".json")))
@@ -94,7 +94,7 @@ class Exporter(Work):
         answer = Answerer(model, out, None, Asked(polygons="geojson" in wanted.outlines, objects=wanted.objects))
         paths = self.project.paths
         for k, path in enumerate(paths):
-            self._say(words=f"image {k + 1} of {len(paths)}", done=0.1 + 0.8 * k / len(paths))
+            self._step(words=f"image {k + 1} of {len(paths)}", done=0.1 + 0.8 * k / len(paths))
             try:
                 written = answer(Item(PurePath(path).with_suffix(""), self.project.folder / path, 0))
             except InputError as error:

@@ -114,7 +114,7 @@ class Finetuner(Work):
         try:
             if hasattr(os, "setpriority"):
                 os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-            self._say(words="the model that teaches answers for all images")
+            self._step(words="the model that teaches answers for all images")
             while process.poll() is None and not self._cancelled.wait(EVERY):
                 step, total = _steps(run)
                 if total:

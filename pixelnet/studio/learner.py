@@ -78,7 +78,7 @@ class Learner:
         self._ended.set()
         self.wake()
         for thread in self._threads:
-            thread.join(timeout=30)
+            thread.join()
 
     def wake(self, stroke: bool = False) -> None:
         """There are other labels, or something else is looked at."""

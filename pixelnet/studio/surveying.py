@@ -29,7 +29,7 @@ class Surveyor(Work):
     def _plan(self, budget: int) -> None:
         folder = self.project.fresh("survey")
         write_model(self.learner, folder / "model")
-        self._say(words="the model answers for all images, and pixels are drawn", done=0.3)
+        self._step(words="the model answers for all images, and pixels are drawn", done=0.3)
         paths, faults = self.project.paths, self.project.faults
         readable = [self.project.folder / path for k, path in enumerate(paths) if k not in faults]
         plan(readable, folder, model=folder / "model", budget=budget)

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from pixelnet.errors import InputError, printable
@@ -18,7 +18,7 @@ class Work:
 
     def __init__(self, project: Project, learner: Learner, told: Callable[[dict[str, Any]], None], **more: Any) -> None:
         self.project, self.learner, self.told = project, learner, told
-        self._lock, self._thread = Lock(), Thread()
+        self._lock, self._thread, self._ended = Lock(), Thread(), Event()
         self._state: dict[str, Any] = {"type": self.kind, "running": False, "words": "", "done": 0.0, **more}
 
     def status(self) -> dict[str, Any]:
@@ -26,8 +26,10 @@ class Work:
         return dict(self._state)
 
     def close(self) -> None:
+        """End at the next step, and wait for it."""
+        self._ended.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=30)
+            self._thread.join()
 
     def _begin(self, work: Callable[[], None], words: str, **more: Any) -> dict[str, Any]:
         """Start; returns the status. Raises InputError where it runs already, or nothing can be learnt yet."""
@@ -40,6 +42,12 @@ class Work:
         self._thread = Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
         return self.status()
+
+    def _step(self, **what: Any) -> None:
+        """Tell of a step that begins. Raises InputError when no further one shall."""
+        if self._ended.is_set():
+            raise InputError("the studio has ended meanwhile; what was written of this is not whole")
+        self._say(**what)
 
     def _say(self, **what: Any) -> None:
         if any(self._state[name] != value for name, value in what.items()):
