@@ -16,11 +16,10 @@ import tyro
 import pixelnet
 from pixelnet.config import TrainConfig, read_list
 from pixelnet.errors import InputError, printable
+from pixelnet.inference.command import Predict
 from pixelnet.measure.command import Measure
 from pixelnet.signals import Stopped, heeded
 from pixelnet.studio.command import Studio
-
-Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.py, which is not loaded for --help
 
 
 @dataclass(frozen=True)
@@ -207,73 +206,6 @@ class Evaluate:
         )
         print(table(scores))
         return 0
-
-
-@dataclass(frozen=True)
-class Predict:
-    """Answer for images: OUT/TASK/NAME.png (or .npy) for programs, and OUT/view/NAME.png for people."""
-
-    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[MODEL] IMAGE ...")]
-    """Images, or folders of images; before them the folder of a model or its name (see `pixelnet models`), if the one
-    called pixelnet is not to answer."""
-    out: Path
-    """Folder of the answers."""
-    points: Path | None = None
-    """A CSV file of x, y: answer at these pixels only, into OUT/points/NAME.csv."""
-    normals: Convention | None = None
-    """Of normals: the axes to write. pixelnet: x right, y down, z into the scene; opengl: y up, z to the viewer; dsine:
-    pixelnet's negated; 2d3ds: x right, y down, z to the viewer."""
-    adaptive: float | None = None
-    """From 0 (quick) to 1 (exact): ask at few pixels, and fill in between where neighbors agree."""
-    binary: bool = False
-    """Of edges: lines one pixel wide, 0 and 255, from the model's threshold on."""
-    flip: bool = False
-    """Ask the mirror image, too: a little better, and twice the time."""
-    axes: str | None = None
-    """Of stacks and arrays that do not say so themselves: what their axes are, a letter each: ZYX for a stack of gray
-    images, CYX for one image of many channels, ZCYX."""
-    probabilities: bool = False
-    """Write the classes' probabilities, 16 bits each, in place of classes."""
-    scale: float | None = None
-    """By how much images are seen magnified: 1 for their own pixels; if not given, the model's working size, if any."""
-    memory: str | None = None
-    """What the process may come to, as in 2GB: larger images are answered in windows. 4GB, or half of what is free."""
-    exact: bool = False
-    """Windows show all that an answer depends on, not only what moves it by a thousandth."""
-    cog: bool = False
-    """Write GeoTIFF as cloud-optimized GeoTIFF."""
-    polygons: bool = False
-    """Of classes: their areas as GeoJSON, too, OUT/polygons/NAME.geojson."""
-    objects: bool = False
-    """Of classes: a table of connected objects, too, OUT/objects/NAME.csv."""
-
-    def __call__(self) -> int:
-        from pixelnet.inference.answers import POINTS, VIEW
-        from pixelnet.inference.bulk import Unanswered, image_files, model_and_images, predict_files
-        from pixelnet.runs.hub import default, folder_of, load
-
-        name, images = model_and_images(self.inputs)
-        folder = None if name is None else folder_of(name)
-        image_files(images)  # an image that is missing is told of before a model that is
-        folder = folder or folder_of(default())
-        model, code = load(folder), 0
-        keep = [path for path in folder.iterdir() if path.is_file()]
-        start = time.perf_counter()
-        try:
-            written = predict_files(
-                model, images, self.out, self.points, self.normals, self.adaptive, self.binary, self.flip,
-                self.axes, keep, probabilities=self.probabilities, scale=self.scale, memory=self.memory,
-                exact=self.exact, cog=self.cog, polygons=self.polygons, objects=self.objects,
-            )  # fmt: skip
-        except Unanswered as error:
-            print(f"pixelnet: {error}", file=sys.stderr)
-            written, code = error.written, 3
-        seconds = time.perf_counter() - start
-        number = sum(path.relative_to(self.out).parts[0] in (POINTS, VIEW) for path in written)
-        counted = "1 image" if number == 1 else f"{number} images"
-        rate = f"{counted} in {seconds:.2f} s, {number / seconds:.2f} images a second"
-        print(f"{rate}: {len(written)} files in {self.out}")
-        return code
 
 
 @dataclass(frozen=True)

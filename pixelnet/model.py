@@ -52,6 +52,11 @@ class FeatureMaps:
         """N."""
         return len(self.features[0])
 
+    def each(self) -> "Iterator[FeatureMaps]":
+        """Those of one image after the other."""
+        for k in range(len(self)):
+            yield replace(self, features=tuple(own[k : k + 1] for own in self.features))
+
 
 class PixelNet(nn.Module):
     """Dense prediction as a function of each pixel's hypercolumn.

@@ -10,12 +10,16 @@ from PIL import Image
 from test_predict import TASKS, picture, small
 
 from pixelnet import InputError, PixelNet
-from pixelnet.inference.bulk import Unanswered, image_files, predict_files, read_points
+from pixelnet.inference.bulk import Unanswered, predict_files
+from pixelnet.inference.inputs import image_files, read_points
+from pixelnet.inference.journal import JOURNALS, NOTE
 from pixelnet.tasks.normals import read_normals
 
 
 def files_in(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    """All files but for the folder's notes of itself."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name in found if name != NOTE and not name.startswith(JOURNALS)}
 
 
 @pytest.fixture
@@ -141,12 +145,13 @@ def test_inputs_that_will_not_do_are_named(images: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match="no image was given"):
         image_files([])
     Image.fromarray(picture()).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="both be written as a;"):
+    with pytest.raises(InputError, match=r"both be written as a\.png;"):
         image_files([images, tmp_path / "a.png"])
     assert image_files([images, images / "a.png"]) == {Path("a"): images / "a.png", Path("b"): images / "b.JPG"}
     Image.fromarray(picture()).save(images / "a.bmp")
-    with pytest.raises(InputError, match="both be written as a;"):
-        image_files([images])
+    assert image_files([images]) == {
+        Path("a.bmp"): images / "a.bmp", Path("a.png"): images / "a.png", Path("b"): images / "b.JPG"
+    }  # fmt: skip
 
 
 def test_folders_are_looked_through_and_their_folders_kept(images: Path, tmp_path: Path) -> None:
@@ -176,8 +181,8 @@ def test_two_folders_may_not_answer_to_one_name(images: Path, tmp_path: Path) ->
     other.mkdir()
     Image.fromarray(picture(20, 20)).save(other / "c.png")
     assert list(image_files([images, other])) == [Path("a"), Path("b"), Path("c")]
-    Image.fromarray(picture(20, 20)).save(other / "b.png")
-    with pytest.raises(InputError, match=r"b\.JPG and .*b\.png would both be written as b;"):
+    Image.fromarray(picture(20, 20)).save(other / "b.jpg")
+    with pytest.raises(InputError, match=r"b\.JPG and .*b\.jpg would both be written as b.jpg;"):
         predict_files(small(), [images, other], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -228,7 +233,9 @@ def test_stacks_are_as_many_images(tmp_path: Path) -> None:
     model = small()
     with pytest.raises(Unanswered, match=r"1 of 7 images .*shape \(3, 20, 31\).* --axes at predict"):
         predict_files(model, folder, out)
-    written = predict_files(model, folder, out, axes="zyx")
+    with pytest.raises(InputError, match=r"other options: axes None there and zyx now; .* --overwrite"):
+        predict_files(model, folder, out, axes="zyx")
+    written = predict_files(model, folder, out, axes="zyx", overwrite=True)
     names = {f"{name}[{k}]" for name in ("plain", "moving", "array") for k in range(3)}
     assert {path.stem for path in written} == names
     for k, page in enumerate(pages):

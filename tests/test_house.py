@@ -43,7 +43,7 @@ DOORS = {("model", "encode"): "inference.encoded", ("model", "save"): "runs.chec
 FREE_OF_TORCH = ("dataset", "folder/__init__", "camvid", "scenes/__init__")
 OWNERS = {
     "timm": {"nn"},
-    "tyro": {"cli", "measure.command", "studio.command"},
+    "tyro": {"cli", "inference.command", "measure.command", "studio.command"},
     "accelerate": {"training", "evaluation", "runs"},
     "matplotlib": {"report"},
     "safetensors": {"nn.pretrained", "runs.checkpoint"},

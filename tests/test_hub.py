@@ -22,7 +22,7 @@ from PIL import Image
 import pixelnet
 from pixelnet import InputError, PixelNet, evaluate, load
 from pixelnet.cli import main
-from pixelnet.inference.bulk import model_and_images
+from pixelnet.inference.inputs import model_and_images
 from pixelnet.runs import checkpoint, hub
 from pixelnet.runs.hub import card, default, describe, folder_of, shipped
 

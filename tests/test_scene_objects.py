@@ -75,4 +75,4 @@ def test_both_are_written_beside_a_scene_in_its_place(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="are of maps of classes"):
         predict_files(small("edges"), path, tmp_path / "out", objects=True)
     with pytest.raises(InputError, match="are of maps of classes"):
-        predict_files(small(), path, tmp_path / "out", polygons=True, probabilities=True)
+        predict_files(small(), path, tmp_path / "out", polygons=True, outputs=("probabilities",))

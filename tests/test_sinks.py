@@ -83,14 +83,15 @@ def test_geotiff_comes_out_as_it_went_in(cog: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_other_tasks_and_probabilities(task: str, tmp_path: Path) -> None:
     model, values = four_bands(task), pixels()
-    options = {"probabilities": True} if task == "segmentation" else {}
+    shares = task == "segmentation"
+    outputs = ("view", "probabilities") if shares else ("view", "labels")
     path = geotiff(tmp_path / "a.tif", values)
-    (written, _) = predict_files(model, path, tmp_path / "out", memory=MEMORY, **options)
-    expected, lacking = model.predict(values, **options), (values == 0).all(axis=2)
+    (written, _) = predict_files(model, path, tmp_path / "out", memory=MEMORY, outputs=outputs)
+    expected, lacking = model.predict(values, probabilities=shares), (values == 0).all(axis=2)
     expected = expected[..., None] if expected.ndim == 2 else expected
     with rasterio.open(written) as file:
         found = file.read().transpose(1, 2, 0)
-        if task == "segmentation":
+        if shares:
             assert file.descriptions == model.task.class_names
     np.testing.assert_allclose(found[~lacking], expected[~lacking], atol=1e-3)
     assert (found[lacking] == 0).all() if task == "normals" else np.isnan(found[lacking]).all()

@@ -1,46 +1,44 @@
-"""One image from its file to its answers' files: source -> windows -> model -> sink."""
+"""One image from its file to its answers' files: source -> windows -> model -> sink.
 
-from collections.abc import Iterator
+A photo goes in three steps, which `stream` takes at once for several: `read`, `see`, `write`. What is no photo, as it
+is of many windows or has a place on the ground, is answered by way of parts: `answer`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePath
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
-from pixelnet.inference.answers import POINTS, place_in, write_dense, write_table
+from pixelnet.inference.answers import POINTS, PROBABILITIES, USUAL, place_in, write_dense, write_table
 from pixelnet.inference.budget import parse_bytes
-from pixelnet.inference.encoded import encode_views, points_inside
+from pixelnet.inference.encoded import encode_batch, points_inside
+from pixelnet.inference.inputs import Item
 from pixelnet.inference.objects import OBJECTS, POLYGONS, maps_of_classes, write_objects, write_polygons
-from pixelnet.inference.parts import HOME
-from pixelnet.inference.scene import Plan, Planner, answer_points, look, without
+from pixelnet.inference.parts import HOME, only_process
+from pixelnet.inference.scene import Look, Plan, Planner, answer_points, look, without
 from pixelnet.inference.sinks import TIFF, answer_into, begun_plan, fingerprint, open_parts, write_scene
-from pixelnet.inference.source import ArraySource, FileSource
+from pixelnet.inference.source import ArraySource, FileSource, Source
 from pixelnet.memory import resident_bytes, usual_bytes
 from pixelnet.model import PixelNet
-from pixelnet.rasters.geotiff import is_placed, rasterio, read_place
-
-
-class Item(NamedTuple):
-    """One image to be answered: what its answers are called, the file, and which of the file's images it is."""
-
-    name: PurePath
-    path: Path
-    page: int
+from pixelnet.rasters.geotiff import Place, is_placed, rasterio, read_place
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for, of every image; the options of `predict_files`."""
+    """What is asked for, of every image; see `predict_files`."""
 
-    convention: str = "pixelnet"
+    normals: str | None = None
     adaptive: float | None = None
     binary: bool = False
     flip: bool = False
     axes: str | None = None
-    probabilities: bool = False
+    outputs: tuple[str, ...] = USUAL
     scale: float | None = None
     memory: str | int | None = None
     exact: bool = False
@@ -48,9 +46,43 @@ class Asked:
     polygons: bool = False
     objects: bool = False
 
+    @property
+    def probabilities(self) -> bool:
+        return PROBABILITIES in self.outputs
+
+    @property
+    def convention(self) -> str:
+        return self.normals or "pixelnet"
+
+    def noted(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self) | {"outputs": list(self.outputs)}
+
+
+class Photo(NamedTuple):
+    """An image of one window, read and ready to be seen. points: (P, 2), those that are asked for; None for all."""
+
+    item: Item
+    image: ArraySource
+    look: Look
+    points: np.ndarray | None
+
+    @property
+    def form(self) -> Any:
+        """Images of one form can be seen in one pass."""
+        return tuple((view.seen.shape, view.zoom) for view in self.look.views)
+
+    @property
+    def pixels(self) -> int:
+        """How many are seen."""
+        return self.look.views[0].seen[0].numel()
+
+
+Answers = dict[str, np.ndarray]
+
 
 class Answerer:
-    """Answers for one image after the other by one model, into a folder. points: (P, 2), or None for every pixel."""
+    """Answers for images by one model, into a folder. points: (P, 2), or None for every pixel."""
 
     def __init__(self, model: PixelNet, folder: Path, points: np.ndarray | None, asked: Asked) -> None:
         self.model, self.folder, self.points, self.asked = model, folder, points, asked
@@ -58,26 +90,75 @@ class Answerer:
         self._planner = Planner(model, asked.scale, memory, asked.exact, resident_bytes())
         self._fingerprint = ""
 
-    def __call__(self, item: Item) -> list[Path]:
-        """Returns the files written. Raises InputError for an image that cannot be answered."""
-        with FileSource(item.path, self.model, item.page, self.asked.axes) as source:
-            placed = item.path.suffix.lower() in TIFF and is_placed(item.path)
+    def read(self, item: Item) -> Photo | None:
+        """An image, if it is a photo; None of any other, which `answer` is for. From any thread.
+
+        Raises InputError for an image that cannot be answered.
+        """
+        with self._opened(item) as (source, placed):
+            if placed or place_in(self.folder, HOME, item.name, "").exists():
+                return None
+            plan = self._planner.whole(*self._to_plan(item, source, placed))
+            if plan is None:
+                return None
+            image = ArraySource(source.read(range(source.height), range(source.width)), source.header.nodata)
+            points = None if self.points is None else points_inside(self.points, source.width, source.height)
+            return Photo(item, image, look(self.model, image, plan, plan.tiling.block(0)), points)
+
+    @torch.inference_mode()
+    def see(self, photos: Sequence[Photo]) -> list[Answers]:
+        """What photos of one form show, by task."""
+        asked, found = self.asked, []
+        for photo, encoded in zip(photos, encode_batch(self.model, [one.look.views for one in photos]), strict=True):
+            if photo.points is not None:
+                found.append(encoded.answers(photo.points))
+                continue
+            answers = encoded.answers(None, asked.probabilities and not asked.binary, asked.adaptive, asked.binary)
+            found.append(answers if asked.binary else without(self.model, answers, photo.look.measured))
+        return found
+
+    def write(self, photo: Photo, answers: Answers) -> list[Path]:
+        """Returns the files written. From any thread. Raises InputError for what cannot be written."""
+        asked, task, name = self.asked, self.model.task, photo.item.name
+        if photo.points is not None:
+            table = place_in(self.folder, POINTS, name, ".csv")
+            return [write_table(table, photo.points, answers, task, asked.convention)]
+        shown = view_of(photo.image.pixels, self.model.config.ranges)
+        written = write_dense(self.folder, name, shown, answers, task, asked.convention, asked.outputs)
+        return [*written, *self._objects(photo.item, photo.image, None, written)]
+
+    def answer(self, item: Item) -> list[Path]:
+        """One image, from its file to those of its answers, which it returns.
+
+        Raises InputError for an image that cannot be answered, or that another process answers.
+        """
+        photo = self.read(item)
+        if photo is not None:
+            (answers,) = self.see([photo])
+            return self.write(photo, answers)
+        with self._opened(item) as (source, placed):
+            if self.points is not None:
+                return [self._answer_points(item, source, self.plan(item, source, placed))]
+            place = read_place(source.path) if placed else None
+            with only_process(place_in(self.folder, HOME, item.name, "")) as folder:
+                written = self._scene(item, source, place, folder)
+            return [*written, *self._objects(item, source, place, written)]
+
+    def plan(self, item: Item, source: FileSource, placed: bool) -> Plan:
+        """How an image is to be answered for. placed: whether it has a place on the ground."""
+        return self._planner.plan(*self._to_plan(item, source, placed))
+
+    def _to_plan(self, item: Item, source: FileSource, placed: bool) -> tuple[Any, ...]:
+        return source, source.header.dtype, self.asked.flip, self.asked.probabilities, placed, str(item.path)
+
+    @contextmanager
+    def _opened(self, item: Item) -> Iterator[tuple[FileSource, bool]]:
+        """The image, and whether it has a place on the ground."""
+        with item.file() as path, FileSource(path, self.model, item.page, self.asked.axes) as source:
+            placed = path.suffix.lower() in TIFF and is_placed(path)
             if placed or self.asked.polygons:
                 rasterio()  # before the work for what only it can write
-            if self.points is not None:
-                return [self._answer_points(item, source, self._plan(source, placed))]
-            parts = place_in(self.folder, HOME, item.name, "")
-            plan = None if parts.exists() else self._plan(source, placed)
-            if plan is not None and plan.whole and not placed:
-                written = self._photo(item, source, plan)
-            else:
-                written = self._scene(item, source, placed, parts, plan)
-            return [*written, *self._objects(item, source, placed, written)]
-
-    def _plan(self, source: FileSource, placed: bool) -> Plan:
-        return self._planner.plan(
-            source, source.header.dtype, self.asked.flip, self.asked.probabilities, placed, str(source.path)
-        )
+            yield source, placed
 
     def _answer_points(self, item: Item, source: FileSource, plan: Plan) -> Path:
         points = points_inside(self.points, source.width, source.height)
@@ -85,41 +166,25 @@ class Answerer:
         table = place_in(self.folder, POINTS, item.name, ".csv")
         return write_table(table, points, answers, self.model.task, self.asked.convention)
 
-    def _scene(self, item: Item, source: FileSource, placed: bool, folder: Path, plan: Plan | None) -> list[Path]:
-        """By way of parts: what has a place on the ground, or is of many windows. plan: unless it is begun already."""
+    def _scene(self, item: Item, source: FileSource, place: Place | None, folder: Path) -> list[Path]:
+        """By way of parts, in a folder of their own."""
         asked = self.asked
-        self._fingerprint = self._fingerprint or fingerprint(self.model)
-        parts = open_parts(folder, source, self._fingerprint, asdict(asked))
-        plan = begun_plan(parts) or plan or self._plan(source, placed)
-        if plan.whole and not placed:
-            return self._photo(item, source, plan)
         if asked.binary or asked.adaptive is not None:
             name = "binary" if asked.binary else "adaptive"
             raise InputError(f"{name} is of images in one window, and {item.path} is a scene; leave it out")
+        self._fingerprint = self._fingerprint or fingerprint(self.model)
+        parts = open_parts(folder, source, self._fingerprint, asked.noted())
+        plan = begun_plan(parts) or self.plan(item, source, place is not None)
         answer_into(parts, self.model, source, plan, asked.convention)
-        place = read_place(item.path) if placed else None
-        return write_scene(parts, self.folder, item.name, self.model.task, source, place, asked.convention, asked.cog)
+        return write_scene(
+            parts, self.folder, item.name, self.model.task, source, place, asked.convention, asked.cog, asked.outputs
+        )
 
-    def _objects(self, item: Item, source: FileSource, placed: bool, written: list[Path]) -> Iterator[Path]:
+    def _objects(self, item: Item, source: Source, place: Place | None, written: list[Path]) -> Iterator[Path]:
         """Of the maps of classes that were written, what else is asked for."""
         for task, path in maps_of_classes(written, self.folder, self.model.task):
             if self.asked.polygons:
                 yield write_polygons(place_in(self.folder, POLYGONS, item.name, ".geojson"), path, task)
             if self.asked.objects:
-                place = read_place(item.path) if placed else None
                 labels = task.read(path)
                 yield write_objects(place_in(self.folder, OBJECTS, item.name, ".csv"), labels, task, source, place)
-
-    def _photo(self, item: Item, source: FileSource, plan: Plan) -> list[Path]:
-        """At once: what is one window."""
-        asked, model = self.asked, self.model
-        image = source.read(range(source.height), range(source.width))
-        held = ArraySource(image, source.header.nodata)
-        _, views, measured = look(model, held, plan, plan.tiling.block(0))
-        with torch.inference_mode():
-            encoded = encode_views(model, views)
-            answers = encoded.answers(None, asked.probabilities and not asked.binary, asked.adaptive, asked.binary)
-        if not asked.binary:
-            answers = without(model, answers, measured)
-        shown = view_of(image, model.config.ranges)
-        return write_dense(self.folder, item.name, shown, answers, model.task, asked.convention)

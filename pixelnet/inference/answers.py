@@ -2,12 +2,14 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pixelnet.config import read_list
+from pixelnet.errors import InputError
 from pixelnet.files import inside, write_atomic, write_npy, write_png
 from pixelnet.geometry import convert_normals
 from pixelnet.tasks import Task
@@ -15,36 +17,62 @@ from pixelnet.tasks.task import RGB
 
 Answers = Mapping[str, np.ndarray]  # by task
 VIEW, POINTS = "view", "points"  # the folders of pictures for people and of tables, beside one for each task
+LABELS, PROBABILITIES = "labels", "probabilities"  # what a task's folder holds; the folder of distributions
+OUTPUTS = (LABELS, VIEW, PROBABILITIES)
+USUAL = (LABELS, VIEW)
 SIDE = 640  # pixels, the longer side of a picture in an overview
 GAP = 8
 LINE = 28  # pixels, of text in an overview
 
 
-def write_dense(folder: Path, name: PurePath, image: np.ndarray, answers: Answers, task: Task, axes: str) -> list[Path]:
+def parse_outputs(outputs: str | Sequence[str]) -> tuple[str, ...]:
+    """Which files are wanted, in their usual order. Raises InputError for what is none."""
+    wanted = read_list(outputs, "--outputs") if isinstance(outputs, str) else list(outputs)
+    if not wanted or set(wanted) - set(OUTPUTS):
+        raise InputError(f"the outputs are {', '.join(wanted) or 'none'}; give some of {', '.join(OUTPUTS)}")
+    return tuple(name for name in OUTPUTS if name in wanted)
+
+
+def write_dense(
+    folder: Path, name: PurePath, image: np.ndarray, answers: Answers, task: Task, axes: str,
+    outputs: Sequence[str] = USUAL,
+) -> list[Path]:  # fmt: skip
     """Write what an image (H, W, 3) uint8 shows at every pixel.
 
-    FOLDER/TASK/NAME.png or .npy for each task, as the task writes it, and FOLDER/view/NAME.png: its picture of one
-    task, an overview of several. axes: the convention of normals. Returns the files written.
+    Of labels, FOLDER/TASK/NAME.png or .npy for each task, as the task writes it; of probabilities,
+    FOLDER/probabilities/NAME.npy; of view, FOLDER/view/NAME.png: the picture of one task, an overview of several.
+
+    Args:
+        answers: by task; of probabilities, distributions.
+        axes: the convention of normals.
+        outputs: which of these.
+
+    Returns the files written.
     """
     written = []
     for own, answer in answers.items():
-        values = convert_normals(answer, axes) if own == "normals" else answer
-        written.append(write_answer(folder, own, name, task.parts[own], values))
-    view = place_in(folder, VIEW, name, ".png")
-    write_png(view, overview(image, answers, task) if len(answers) > 1 else task.paint(*answers.values()))
-    return [*written, view]
+        part = task.parts[own]
+        if PROBABILITIES in outputs and is_distribution(part, answer):
+            path = place_in(folder, PROBABILITIES, name, ".npy")
+            write_npy(path, answer.astype(np.float16))
+            written.append(path)
+        if LABELS in outputs:
+            values = convert_normals(answer, axes) if own == "normals" else likeliest(part, answer)
+            written.append(write_answer(folder, own, name, part, values))
+    if VIEW in outputs:
+        view = place_in(folder, VIEW, name, ".png")
+        shown = [likeliest(task.parts[own], answer) for own, answer in answers.items()]
+        write_png(view, overview(image, answers, task) if len(answers) > 1 else task.paint(*shown))
+        written.append(view)
+    return written
 
 
 def write_answer(folder: Path, own: str, name: PurePath, task: Task, answer: np.ndarray) -> Path:
-    """Write a task's answer (H, W) or (H, W, L) into FOLDER/OWN, as the task writes it; probabilities as .npy."""
-    distribution = task.categorical and answer.ndim == 3
-    path = place_in(folder, own, name, ".npy" if distribution else task.suffix)
+    """Write a task's answer (H, W) or (H, W, L) into FOLDER/OWN, as the task writes it."""
+    path = place_in(folder, own, name, task.suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if distribution:
-        write_npy(path, answer.astype(np.float16))
-    else:
-        # A picture has no number for what is not known.
-        task.write(path, np.nan_to_num(answer) if task.suffix == ".png" and answer.dtype.kind == "f" else answer)
+    # A picture has no number for what is not known.
+    task.write(path, np.nan_to_num(answer) if task.suffix == ".png" and answer.dtype.kind == "f" else answer)
     return path
 
 
@@ -98,9 +126,18 @@ def overview(image: np.ndarray, answers: Answers, task: Task) -> np.ndarray:
     return np.asarray(sheet)
 
 
+def is_distribution(task: Task, answer: np.ndarray) -> bool:
+    """Whether an answer is (H, W, K), of each class how likely it is."""
+    return task.categorical and answer.ndim == 3
+
+
 def likeliest(task: Task, answer: np.ndarray) -> np.ndarray:
-    """Class ids (H, W) of an answer that is a distribution (H, W, K); any other as it is."""
-    return answer.argmax(axis=2).astype(np.uint8) if task.categorical and answer.ndim == 3 else answer
+    """Class ids (H, W) of an answer that is a distribution (H, W, K), unlabelled where that is NaN; others as is."""
+    if not is_distribution(task, answer):
+        return answer
+    found = answer.argmax(axis=2).astype(np.uint8)
+    found[np.isnan(answer[..., 0])] = task.unlabelled
+    return found
 
 
 def _rows(

@@ -1,30 +1,34 @@
 """From image files to files of answers."""
 
-import csv
-import io
 import os
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from pixelnet.errors import InputError
-from pixelnet.files import read_text, write_atomic
+from pixelnet.files import require_writable
 from pixelnet.geometry import convert_normals
-from pixelnet.inference.answerer import Answerer, Asked, Item
-from pixelnet.inference.answers import POINTS, VIEW
+from pixelnet.inference.answerer import Answerer, Asked
+from pixelnet.inference.answers import LABELS, POINTS, PROBABILITIES, USUAL, VIEW, parse_outputs
+from pixelnet.inference.archives import Archive
+from pixelnet.inference.inputs import Failure, Item, find_pages, image_files, is_many, read_points
+from pixelnet.inference.journal import FAILURES, NOTE, Journal, require_same, write_failures, write_note
 from pixelnet.inference.objects import OBJECTS, POLYGONS
+from pixelnet.inference.sinks import fingerprint
+from pixelnet.inference.stream import stream
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
-from pixelnet.rasters import IMAGE_EXTENSIONS, check_axes, is_image, read_header
-from pixelnet.runs.checkpoint import is_model
-from pixelnet.runs.hub import folder_of, load, shipped
+from pixelnet.runs.hub import folder_of, load
+from pixelnet.runs.processes import Processes
 
-STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold many images
-FAILURES = "failures.csv"
+BATCH_SIZE = 8  # on a GPU
+# What an answer does not hang on, to more than rounding.
+FREE = ("memory",)
 
 # As tqdm's own, but for a rate that is images a second however slow they are.
 PROGRESS = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
@@ -39,26 +43,32 @@ def predict(model: PixelNet | str | Path, image: Any, **options: Any) -> Any:
     return loaded.predict(image, **options)
 
 
-class Failure(NamedTuple):
-    """An image that could not be answered: what its answers would have been called, its file, and why."""
-
-    name: str
-    file: Path
-    reason: str
-
-
 class Unanswered(InputError):
     """Some images could not be answered, and all others were.
 
     written: the files of those. failures: the others, which OUT/failures.csv lists as well.
     """
 
-    def __init__(self, written: list[Path], failures: list[Failure], images: int, table: Path) -> None:
-        self.written, self.failures = written, failures
+    def __init__(self, outcome: "Outcome", table: Path) -> None:
+        failures = outcome.failures
+        self.written, self.failures = outcome.written, failures
         super().__init__(
-            f"{len(failures)} of {images} images could not be answered, and {table} says why; the first: "
+            f"{len(failures)} of {outcome.images} images could not be answered, and {table} says why; the first: "
             f"{failures[0].reason}"
         )
+
+
+class Outcome(NamedTuple):
+    """What came of many images.
+
+    written: the files of the answers, those of before among them. images: how many there are. before: how many of them
+    were answered before. failures: those that are not.
+    """
+
+    written: list[Path]
+    images: int
+    before: int
+    failures: list[Failure]
 
 
 def predict_files(
@@ -73,13 +83,15 @@ def predict_files(
     axes: str | None = None,
     keep: Iterable[str | Path] = (),
     *,
-    probabilities: bool = False,
+    outputs: str | Sequence[str] = USUAL,
     scale: float | None = None,
     memory: str | int | None = None,
     exact: bool = False,
     cog: bool = False,
     polygons: bool = False,
     objects: bool = False,
+    batch_size: int | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -87,20 +99,27 @@ def predict_files(
     stopped, the next call goes on from the last whole block. Answers are of the kind that the image is: GeoTIFF for
     GeoTIFF and for TIFF of many windows, with its place, 255 or NaN where nothing was measured, and overviews.
 
+    Of folders, lists and archives the folder of answers notes the model and the options (see
+    `pixelnet.inference.journal`): the next call leaves out what is answered already, and one of another model or other
+    options is refused. Processes that a launcher started together share the images.
+
     Args:
-        model: a model, its folder or its name.
-        inputs: an image or a folder of images, or several; folders within are looked through as well.
+        model: a model, which answers on the device that it is on; or its folder or its name, on a GPU if there is one.
+        inputs: an image, a folder of images, a list of them (.txt, a path in each line, from the list's folder on), an
+            archive (.tar, .zip), or several of these; folders within are looked through as well.
         out: the folder; made if it is not there. An image's answer is OUT/TASK/relative/NAME.png (or .npy) for each of
             the model's tasks, and OUT/view/relative/NAME.png for people, `relative` being where the image lies in the
-            folder that was named. OUT/TASK is what `evaluate(predictions=...)` reads. The images of a stack are
-            NAME[0], NAME[1] and so on.
+            folder or archive that was named, or as its list has it, without ways up and out. OUT/TASK is what
+            `evaluate(predictions=...)` reads. The images of a stack are NAME[0], NAME[1] and so on; two images that
+            differ only in their endings keep these in the names of their answers.
         points: a CSV file of x, y; then only OUT/points/relative/NAME.csv of x, y and the answers is written.
         normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
             z into the scene. Pictures for people always look the same.
         adaptive, binary, flip: see `PixelNet.predict`.
         axes: of files that do not say what theirs are: a letter each, such as "ZYX"; see `rasters.read_header`.
         keep: files that no answer may replace; so are the images, and the model's where it is not given as an object.
-        probabilities: write distributions (.npy or bands of a GeoTIFF, 16 bits) in place of classes.
+        outputs: what is written: "labels", the answers of each task; "view", the pictures; "probabilities", of
+            segmentation, OUT/probabilities/NAME.npy (or bands of a GeoTIFF), in 16 bits.
         scale: by how much the network sees images magnified, 1 for their own pixels; None for the model's working size,
             or 1 where it has none.
         memory: bytes that the process may come to, or as text, "2GB"; None for 4 GB, or half of what is free.
@@ -109,187 +128,159 @@ def predict_files(
         cog: write cloud-optimized GeoTIFF.
         polygons: of segmentation, write OUT/polygons/NAME.geojson as well; see `objects.write_polygons`.
         objects: of segmentation, write OUT/objects/NAME.csv as well; see `objects.write_objects`.
+        batch_size: how many images of one size are seen in one pass, at most; None for 8 on a GPU and 1 on a CPU, where
+            more would gain nothing. With 1 the bits of an answer hang on no other image.
+        overwrite: begin anew: what the folder notes of another model or other options is taken away.
 
     Returns:
-        The files written.
+        The files of the answers.
 
     Raises:
         Unanswered: at the end, where some of the images could not be read or have not the model's channels.
         InputError: no image, two of one name, or the only one cannot be read; an answer that would replace an image or
-            a file to keep; a convention that is not known, or given for another task; options that `predict` refuses.
+            a file to keep; a convention that is not known, or given for another task; options that `predict` refuses; a
+            folder that holds other answers; a disk that is full.
     """
+    asked = Asked(
+        normals, adaptive, binary, flip, axes, parse_outputs(outputs), scale, memory, exact, cog, polygons, objects
+    )
+    outcome = answer_files(model, inputs, out, asked, points, keep, batch_size, overwrite)
+    if outcome.failures:
+        raise Unanswered(outcome, Path(out) / FAILURES)
+    return outcome.written
+
+
+def answer_files(
+    model: PixelNet | str | Path,
+    inputs: str | Path | Iterable[str | Path],
+    out: str | Path,
+    asked: Asked,
+    points: str | Path | None = None,
+    keep: Iterable[str | Path] = (),
+    batch_size: int | None = None,
+    overwrite: bool = False,
+) -> Outcome:
+    """`predict_files`, which tells more of what came of it, and leaves failures to who asks."""
+    processes = Processes()
     if isinstance(model, str | Path):
         keep = [*keep, *(path for path in folder_of(model).iterdir() if path.is_file())]
-        model = load(model)
-    inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    if normals is not None and "normals" not in model.task.parts:
+        model = load(model).to(processes.device)
+    if batch_size is None:
+        batch_size = 1 if model.backbone.mean.device.type == "cpu" else BATCH_SIZE
+    if batch_size < 1:
+        raise InputError(f"the batch size is {batch_size}; give 1 or more")
+    check_asked(model, asked, points is not None)
+    folder, inputs = Path(out), [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    table = None if points is None else read_points(Path(points))
+    answerer = Answerer(model, folder, table, asked)
+    keep_freed_memory()
+    with ExitStack() as stack:
+        archives: dict[Path, Archive] = {}
+        stack.callback(_close, archives)
+        answers = [folder / name for name in (*model.task.parts, VIEW, POINTS, PROBABILITIES, POLYGONS, OBJECTS)]
+        images = image_files(inputs, answers, archives)
+        items, failures = find_pages(images, asked.axes, archives)
+        alone = len(inputs) == 1 and len(images) == 1 and list(images.values()) == [Path(inputs[0])]
+        if alone and failures:
+            raise InputError(failures[0].reason)
+        spare_files(folder, items, model, points is not None, [*images.values(), *keep, *([points] if points else [])])
+        journal = None
+        if any(map(is_many, inputs)) or (folder / NOTE).exists():
+            require_writable(folder, folder=True)
+            journal = begun(folder, noted(model, asked, table), processes, overwrite, any(map(is_many, inputs)))
+            stack.enter_context(journal.noting())
+        own = Outcome([], 0, 0, failures if processes.rank == 0 else [])
+        own = _answered(answerer, items[processes.rank :: processes.world], own, journal, batch_size, alone)
+    parts = processes.gather(own)
+    count = len(items) + len({*images.values()} - {item.path for item in items})
+    outcome = Outcome(
+        [path for part in parts for path in part.written], count, sum(part.before for part in parts),
+        [failure for part in parts for failure in part.failures],
+    )  # fmt: skip
+    if processes.rank == 0 and outcome.failures:
+        write_failures(folder / FAILURES, outcome.failures)
+    elif processes.rank == 0 and journal is not None:
+        (folder / FAILURES).unlink(missing_ok=True)  # those of before
+    return outcome
+
+
+def _close(archives: dict[Path, Archive]) -> None:
+    for archive in archives.values():
+        archive.close()
+
+
+def check_asked(model: PixelNet, asked: Asked, points: bool) -> None:
+    """Raise InputError for options that do not go together, or not with the model, before anything is written."""
+    if asked.normals is not None and "normals" not in model.task.parts:
         raise InputError(
             f"a convention of normals was given, but the model's task is {model.config.task}; leave it out"
         )
-    model.check_options(points, probabilities, adaptive, binary, flip)
-    if (polygons or objects) and (probabilities or points is not None or "segmentation" not in model.task.parts):
+    classes = sum(part.categorical for part in model.task.parts.values())
+    if asked.probabilities and (points or classes != 1):
+        what = "points were given" if classes else f"the model's task is {model.config.task}"
+        raise InputError(
+            f"probabilities are of one task of classes, at every pixel, and {what}; leave them out of the outputs"
+        )
+    model.check_options(points or None, asked.probabilities, asked.adaptive, asked.binary, asked.flip)
+    if (asked.polygons or asked.objects) and (points or LABELS not in asked.outputs or not classes):
         raise InputError("polygons and objects are of maps of classes; leave them, or what is in their place, out")
-    convention = normals or "pixelnet"
-    convert_normals(np.zeros(3), convention)  # an unknown name is refused before anything is written
-    asked = Asked(convention, adaptive, binary, flip, axes, probabilities, scale, memory, exact, cog, polygons, objects)
-    answerer = Answerer(model, Path(out), None if points is None else read_points(Path(points)), asked)
-    keep_freed_memory()
-    folder = Path(out)
-    images = image_files(inputs, [folder / name for name in (*model.task.parts, VIEW, POINTS, POLYGONS, OBJECTS)])
-    items, failures = find_pages(images, axes)
-    alone = len(inputs) == 1 and len(images) == 1 and list(images.values()) == [Path(inputs[0])]
-    if alone and failures:
-        raise InputError(failures[0].reason)
-    spare_files(folder, items, model, points is not None, [*images.values(), *keep, *([points] if points else [])])
-    written: list[Path] = []
-    for item in tqdm(items, bar_format=PROGRESS, unit=" image", disable=len(items) < 2):
-        try:
-            written += answerer(item)
-        except InputError as error:
-            if alone and len(items) == 1:
-                raise
-            reason = str(error) if str(item.path) in str(error) else f"{item.path}: {error}"
-            failures.append(Failure(str(item.name), item.path, reason))
-    if failures:
-        count = len(items) + len({*images.values()} - {item.path for item in items})
-        raise Unanswered(written, failures, count, write_failures(folder / FAILURES, failures))
-    return written
+    convert_normals(np.zeros(3), asked.convention)  # an unknown name is refused before anything is written
 
 
-def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    """What `predict` is given: a model, or None where none is named, and the images.
-
-    The first is a model if it is a model's folder, or has the name of one that ships and images follow it (a folder
-    of images of that name is ./NAME). If it is something else on disk, or is called as an image is, it is an image; if
-    it is neither, the name of a model.
-    """
-    if not inputs:
-        return None, inputs
-    first = Path(inputs[0])
-    a_model = is_model(first) or (len(inputs) > 1 and inputs[0] in shipped())
-    an_image = first.exists() or first.suffix.lower() in IMAGE_EXTENSIONS
-    if an_image and not a_model:
-        return None, inputs
-    return inputs[0], inputs[1:]
+def noted(model: PixelNet, asked: Asked, table: np.ndarray | None) -> dict[str, Any]:
+    """What decides the answers in a folder."""
+    options = {name: value for name, value in asked.noted().items() if name not in FREE}
+    points = None if table is None else blake2b(table.tobytes(), digest_size=16).hexdigest()
+    return {"model": fingerprint(model), "task": model.config.task, "options": options | {"points": points}}
 
 
-def find_pages(images: Mapping[PurePath, Path], axes: str | None) -> tuple[list[Item], list[Failure]]:
-    """The images in files that may hold many, and the files whose headers cannot be read."""
-    if axes is not None:
-        check_axes(axes)
-    items, failures = [], []
-    for name, path in images.items():
-        pages = 1
-        if path.suffix.lower() in STACKS:
-            try:
-                pages = read_header(path, axes).pages
-            except InputError as error:
-                failures.append(Failure(str(name), path, str(error)))
+def begun(folder: Path, about: dict[str, Any], processes: Processes, overwrite: bool, many: bool) -> Journal:
+    """The journal of a folder, which goes on or begins anew; of `many` images, the folder notes what answers them."""
+    if processes.rank == 0:
+        if overwrite:
+            Journal(folder).begin_anew()
+        require_same(folder, about)
+        if many:
+            write_note(folder, about)
+    processes.wait()
+    return Journal(folder, processes.rank)
+
+
+def _answered(
+    answerer: Answerer, items: Sequence[Item], begun: Outcome, journal: Journal | None, batch_size: int, alone: bool
+) -> Outcome:
+    """Of some images, all that is not answered yet. alone: of the only image that is named, errors are raised."""
+    written, failures, missing = list(begun.written), list(begun.failures), []
+    for item in items:
+        files = None if journal is None else journal.answered(item)
+        written += files or []
+        if files is None:
+            missing.append(item)
+    before = len(items) - len(missing)
+    with tqdm(
+        total=len(items), initial=before, bar_format=PROGRESS, unit=" image", disable=len(items) < 2
+    ) as bar:  # fmt: skip
+        for item, found in stream(answerer, missing, batch_size, None if journal is None else journal.note):
+            bar.update()
+            if isinstance(found, InputError):
+                if alone and len(items) == 1:
+                    raise found
+                reason = str(found) if str(item.path) in str(found) else f"{item.path}: {found}"
+                failures.append(Failure(str(item.name), item.path, reason))
                 continue
-        names = [name] if pages == 1 else [name.with_name(f"{name.name}[{page}]") for page in range(pages)]
-        items += [Item(own, path, page) for page, own in enumerate(names)]
-    check_names((item.name, item.path) for item in items)
-    return items, failures
-
-
-def check_names(named: Iterable[tuple[PurePath, Path]]) -> None:
-    """Raise InputError for two images whose answers would be one file, as some systems tell no a from A."""
-    found: dict[str, Path] = {}
-    for name, path in named:
-        other = found.setdefault(unicodedata.normalize("NFC", str(name)).casefold(), path)
-        if other != path:
-            raise InputError(f"{other} and {path} would both be written as {name}; rename one, or predict them apart")
+            written += found
+    return Outcome(written, len(items), before, failures)
 
 
 def spare_files(folder: Path, items: list[Item], model: PixelNet, table: bool, keep: Iterable[str | Path]) -> None:
     """Raise InputError for answers that would replace a file to keep."""
     kept = {os.path.realpath(path).casefold(): path for path in keep}
     ends = [(own, part.suffix) for own, part in model.task.parts.items()]
-    ends = [(POINTS, ".csv")] if table else [*ends, (VIEW, ".png"), (POLYGONS, ".geojson"), (OBJECTS, ".csv")]
-    answers = (folder / own / f"{item.name}{suffix}" for item in items for own, suffix in ends)
-    for answer in (folder / FAILURES, *answers):
-        if (path := os.path.realpath(answer).casefold()) in kept:
+    ends += [(VIEW, ".png"), (PROBABILITIES, ".npy"), (POLYGONS, ".geojson"), (OBJECTS, ".csv")]
+    ends = [(POINTS, ".csv")] if table else ends
+    homes = [(folder / own, os.path.realpath(folder / own), suffix) for own, suffix in ends]
+    answers = ((home / f"{item.name}{end}", f"{real}/{item.name}{end}") for item in items for home, real, end in homes)
+    notes = ((folder / name, os.path.realpath(folder / name)) for name in (FAILURES, NOTE))
+    for answer, real in (*notes, *answers):
+        if (path := os.path.normcase(real).casefold()) in kept:
             raise InputError(f"{answer} would be written over {kept[path]}; choose another --out")
-
-
-def write_failures(path: Path, failures: Iterable[Failure]) -> Path:
-    """CSV of name, file, reason."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Failure._fields)
-    writer.writerows(failures)
-    write_atomic(path, text.getvalue().encode(errors="backslashreplace"))
-    return path
-
-
-def image_files(inputs: Iterable[str | Path], answers: Iterable[Path] = ()) -> dict[PurePath, Path]:
-    """The images that are named, and those in the folders that are named: by what their answers are called.
-
-    That is where an image lies in its folder, without its ending: relative/NAME. Hidden files and folders are passed
-    over, and so are the folders of answers. Raises InputError for two images of one such name, one that lies among
-    the answers, and where there is none.
-    """
-    taken = [folder.resolve() for folder in answers]
-
-    def is_answer(path: Path) -> bool:
-        return any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in taken)
-
-    found: dict[PurePath, Path] = {}
-    for given in map(Path, inputs):
-        within = given.is_dir() and not is_image(given)
-        if within:
-            images = images_in(given)
-            if not images:
-                raise InputError(f"{given} holds no image ({', '.join(sorted(IMAGE_EXTENSIONS))})")
-            here = [path for path in images if not is_answer(path)] or images[:1]  # which is then named
-        elif given.exists():
-            here = [given]
-        else:
-            raise InputError(f"{given} is not there; give images, or folders of images")
-        for path in here:
-            if is_answer(path):
-                raise InputError(f"{path} lies where answers are written, which would replace it; choose another --out")
-            relative = path.relative_to(given) if within else Path(path.name)
-            name = relative.with_name(relative.stem)
-            check_names([(name, found.get(name, path)), (name, path)])
-            found[name] = path
-    if not found:
-        raise InputError("no image was given; name images, or folders of images")
-    check_names(found.items())
-    return found
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The images in a folder and those within it, but for hidden ones and what macOS leaves beside them.
-
-    An array (.npy) beside a picture of its name is something about that picture, and no other image.
-    """
-    found = []
-    for here, folders, files in os.walk(folder):
-        paths = [Path(here, name) for name in (*folders, *files)]
-        folders[:] = [path.name for path in paths[: len(folders)] if _is_searched(path)]
-        images = [path for path in paths if is_image(path)]
-        pictures = {path.stem for path in images if path.suffix.lower() != ".npy"}
-        found += [path for path in images if path.suffix.lower() != ".npy" or path.stem not in pictures]
-    return sorted(found)
-
-
-def _is_searched(folder: Path) -> bool:
-    return not folder.name.startswith(".") and folder.name != "__MACOSX" and not is_image(folder)
-
-
-def read_points(path: Path) -> np.ndarray:
-    """(P, 2) from a CSV file of x, y, with or without a line of titles."""
-    try:
-        rows = [row for row in csv.reader(read_text(path).splitlines()) if row]
-    except csv.Error as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}") from error
-    if rows and [cell.strip().lower() for cell in rows[0][:2]] == ["x", "y"]:
-        rows = rows[1:]
-    try:
-        table = np.array([[float(row[0]), float(row[1])] for row in rows], np.float32)
-    except (ValueError, IndexError) as error:
-        raise InputError(f"{path}: {error}; each line is x,y in pixels") from error
-    if not len(table) or not np.isfinite(table).all():
-        raise InputError(f"{path} holds no points, or some that are not finite; each line is x,y in pixels")
-    return table

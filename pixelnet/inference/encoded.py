@@ -188,11 +188,22 @@ def whole_view(model: PixelNet, pixels: np.ndarray) -> View:
     return View(seen, zoom, range(pixels.shape[0]), range(pixels.shape[1]))
 
 
-@torch.inference_mode()
 def encode_views(model: PixelNet, views: Sequence[View]) -> Encoded:
     """What a model sees of an image and, where there are two views, of its mirror image."""
-    mean, sides = model.backbone.mean, []
-    for view in views:
-        maps = model.maps(view.seen[None].to(mean.device, mean.dtype), for_prediction=True, zoom=view.zoom)
-        sides.append(Side(maps, view.rows, view.columns))
-    return Encoded(model, len(views[0].columns), len(views[0].rows), tuple(sides))
+    return encode_batch(model, [views])[0]
+
+
+@torch.inference_mode()
+def encode_batch(model: PixelNet, batch: Sequence[Sequence[View]]) -> list[Encoded]:
+    """`encode_views` of several images that are seen at one size, in one pass of the backbone."""
+    mean = model.backbone.mean
+    sides: list[list[Side]] = [[] for _ in batch]
+    for same in zip(*batch, strict=True):
+        seen = torch.stack([view.seen for view in same])
+        maps = model.maps(seen.to(mean.device, mean.dtype), for_prediction=True, zoom=same[0].zoom)
+        for own, one, view in zip(sides, maps.each(), same, strict=True):
+            own.append(Side(one, view.rows, view.columns))
+    return [
+        Encoded(model, len(views[0].columns), len(views[0].rows), tuple(own))
+        for views, own in zip(batch, sides, strict=True)
+    ]

@@ -1,8 +1,8 @@
 """Answers of blocks on disk, a file each, until all are there: who is stopped goes on from the last whole one."""
 
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pixelnet.config import read_json
 from pixelnet.errors import InputError
 from pixelnet.files import inside, write_json, write_npy
 from pixelnet.inference.windows import Tiling, within
+from pixelnet.runs.lock import held
 
 HOME = ".parts"  # the folder of what is not whole yet, in that of all answers
 ABOUT = "about.json"
@@ -78,8 +79,23 @@ class Parts:
     def remove(self) -> None:
         """Take the folder away, and those above it that held nothing else, up to that of all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        above = self.folder.parent
-        with suppress(OSError):  # there is more in it
-            while above.name and (above.name == HOME or HOME in above.parts):
-                above.rmdir()
-                above = above.parent
+        _prune(self.folder.parent)
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[Path]:
+    """Hold a folder of parts against every other process. Raises InputError if another is at work there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(folder.with_name(f".{folder.name}.lock")):
+            yield folder
+    finally:
+        _prune(folder.parent)
+
+
+def _prune(folder: Path) -> None:
+    """Take away folders that hold nothing, up to that of all parts."""
+    with suppress(OSError):  # there is more in it
+        while folder.name and (folder.name == HOME or HOME in folder.parts):
+            folder.rmdir()
+            folder = folder.parent

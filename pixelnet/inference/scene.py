@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -77,7 +78,9 @@ class Planner:
 
     def __init__(self, model: PixelNet, scale: float | None, memory: int, exact: bool, resident: int) -> None:
         self.model, self.exact, self.memory, self.spare = model, exact, memory, memory - resident
-        self.scale = None if scale is None else as_ratio(scale)
+        self._is_scaled, self.scale = scale is not None, as_ratio(1 if scale is None else scale)
+        self._costs: dict[tuple[np.dtype, bool], Cost] = {}
+        self._lock = Lock()
         self._traced = False
         self._reach: int | None = None
 
@@ -88,9 +91,16 @@ class Planner:
         Raises:
             InputError: it is too large for the working size, and no scale is given; the memory is too small.
         """
+        whole = self.whole(source, dtype, flip, probabilities, placed, what)
+        return whole or self._in_windows(source, self._cost(dtype, flip), flip, probabilities)
+
+    def whole(
+        self, source: Source, dtype: np.dtype, flip: bool, probabilities: bool, placed: bool, what: str
+    ) -> Plan | None:
+        """The plan of an image that is one window; None of any other, which takes longer to plan for. See `plan`."""
         height, width = source.height, source.width
-        scale, size = self.scale or Fraction(1), self.model.config.image_size
-        if size is not None and self.scale is None:
+        size = self.model.config.image_size
+        if size is not None and not self._is_scaled:
             if height * width > (SCENE if placed else PHOTO):
                 raise InputError(
                     f"{what} is {width}x{height}, and the model brings the longer side of images to {size} pixels, "
@@ -98,14 +108,19 @@ class Planner:
                     "seen: --scale 1 for its own pixels"
                 )
             return Plan(_whole(height, width), None, flip, probabilities)
-        if height * width * scale**2 <= AT_ONCE:
-            return Plan(_whole(height, width), scale, flip, probabilities)
-        cost = cost_of_windows(self.model, dtype, scale, flip)
-        if cost.of(height * width) <= self.spare:
-            return Plan(_whole(height, width), scale, flip, probabilities)
-        return self._in_windows(source, scale, cost, flip, probabilities)
+        pixels = height * width
+        if pixels * self.scale**2 <= AT_ONCE or self._cost(dtype, flip).of(pixels) <= self.spare:
+            return Plan(_whole(height, width), self.scale, flip, probabilities)
+        return None
 
-    def _in_windows(self, source: Source, scale: Fraction, cost: Cost, flip: bool, probabilities: bool) -> Plan:
+    def _cost(self, dtype: np.dtype, flip: bool) -> Cost:
+        with self._lock:  # threads ask at once
+            if (dtype, flip) not in self._costs:
+                self._costs[dtype, flip] = cost_of_windows(self.model, dtype, self.scale, flip)
+            return self._costs[dtype, flip]
+
+    def _in_windows(self, source: Source, cost: Cost, flip: bool, probabilities: bool) -> Plan:
+        scale = self.scale
         if not self._traced:
             self._traced, self._reach = True, reach(self.model.backbone)
         step = steps_at(self.model.backbone.step, scale)

@@ -5,7 +5,7 @@ they are the same files however often the work was stopped.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from hashlib import blake2b
@@ -17,9 +17,18 @@ from tqdm import tqdm
 
 from pixelnet.config import to_dict
 from pixelnet.data.images import view_of
-from pixelnet.files import write_png
+from pixelnet.files import write_npy, write_png
 from pixelnet.geometry import convert_normals
-from pixelnet.inference.answers import VIEW, likeliest, overview, place_in, write_answer
+from pixelnet.inference.answers import (
+    LABELS,
+    PROBABILITIES,
+    VIEW,
+    is_distribution,
+    likeliest,
+    overview,
+    place_in,
+    write_answer,
+)
 from pixelnet.inference.parts import Parts
 from pixelnet.inference.scene import Plan, ahead, answered
 from pixelnet.inference.source import FileSource
@@ -72,7 +81,7 @@ def answer_into(parts: Parts, model: PixelNet, source: FileSource, plan: Plan, c
 
     def put(found: tuple[Block, dict[str, np.ndarray]]) -> Block:
         block, answers = found
-        parts.put(block.number, {name: _stored(name, own, convention) for name, own in answers.items()})
+        parts.put(block.number, _stored(model.task, answers, convention))
         return block
 
     with tqdm(total=pixels, initial=pixels - left, unit=" pixels", unit_scale=True, disable=plan.whole) as bar:
@@ -80,35 +89,50 @@ def answer_into(parts: Parts, model: PixelNet, source: FileSource, plan: Plan, c
             bar.update(block.size)
 
 
-def _stored(name: str, answer: np.ndarray, convention: str) -> np.ndarray:
-    """An answer as parts and files hold it: probabilities, strengths and normals in 16 bits."""
-    values = convert_normals(answer, convention) if name == "normals" else answer
-    half = name in HALF or (values.ndim == 3 and values.dtype == np.float32)
-    return values.astype(np.float16) if half else values
+def _stored(task: Task, answers: Mapping[str, np.ndarray], convention: str) -> dict[str, np.ndarray]:
+    """Answers as parts and files hold them: probabilities, strengths and normals in 16 bits."""
+    stored = {}
+    for own, answer in answers.items():
+        part = task.parts[own]
+        if is_distribution(part, answer):
+            stored[PROBABILITIES] = answer.astype(np.float16)
+        values = convert_normals(answer, convention) if own == "normals" else likeliest(part, answer)
+        stored[own] = values.astype(np.float16) if own in HALF else values
+    return stored
 
 
 def write_scene(
     parts: Parts, folder: Path, name: PurePath, task: Task, source: FileSource, place: Place | None, convention: str,
-    cog: bool,
+    cog: bool, outputs: Sequence[str],
 ) -> list[Path]:  # fmt: skip
-    """Write what the parts hold: FOLDER/TASK/NAME.tif of a TIFF file, else the task's own form; FOLDER/view/NAME.png.
+    """Write what the parts hold, as `write_dense` does, but FOLDER/TASK/NAME.tif of a TIFF file.
 
     place: where a TIFF's image lies. convention: of normals. cog: a cloud-optimized GeoTIFF. Returns the files.
     """
     written = []
-    for own, part in task.parts.items():
+    wanted = {own: part for own, part in task.parts.items() if LABELS in outputs}
+    if PROBABILITIES in outputs:
+        wanted[PROBABILITIES] = next(part for part in task.parts.values() if part.categorical)
+    for own, part in wanted.items():
         if source.path.suffix.lower() in TIFF:
             path = place_in(folder, own, name, ".tif")
             write_geotiff(path, _map(parts, own, part), place, cog)
             written.append(path)
+            continue
+        whole = parts.read(own, range(parts.tiling.height))
+        if own == PROBABILITIES:
+            path = place_in(folder, own, name, ".npy")
+            write_npy(path, whole)
+            written.append(path)
         else:
-            whole = parts.read(own, range(parts.tiling.height))
             whole = whole.astype(np.float32) if whole.dtype == np.float16 else whole
             written.append(write_answer(folder, own, name, part, whole))
-    view = place_in(folder, VIEW, name, ".png")
-    write_png(view, _preview(parts, task, source, convention))
+    if VIEW in outputs:
+        view = place_in(folder, VIEW, name, ".png")
+        write_png(view, _preview(parts, task, source, convention))
+        written.append(view)
     parts.remove()
-    return [*written, view]
+    return written
 
 
 def _map(parts: Parts, own: str, part: Task) -> Map:
@@ -134,11 +158,11 @@ def _preview(parts: Parts, task: Task, source: FileSource, convention: str) -> n
     tops = range(0, height, every * max(1, STRIP // every))
     strips = [range(top, min(top + tops.step, height)) for top in tops]
     answers = {}
-    for name, part in task.parts.items():
+    for name in task.parts:
         found = np.concatenate([parts.read(name, rows)[::every, ::every] for rows in strips])
         # Every convention is a change of signs, and so undoes itself.
         found = convert_normals(found.astype(np.float32), convention) if name == "normals" else found
-        answers[name] = likeliest(part, found)
+        answers[name] = found
     if len(answers) == 1:
         return task.paint(*answers.values())
     image = np.concatenate([source.read(rows, range(width))[::every, ::every] for rows in strips])

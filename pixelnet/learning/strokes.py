@@ -15,8 +15,8 @@ import PIL.Image
 from pixelnet.data.dataset import UNLABELLED, Dataset, Window
 from pixelnet.data.images import RGB, Ranges, as_many, find_ranges, known_type, match_channels, to_array
 from pixelnet.errors import InputError
-from pixelnet.inference.bulk import images_in
 from pixelnet.inference.encoded import points_inside
+from pixelnet.inference.inputs import images_in
 from pixelnet.learning.parts import Maps
 from pixelnet.rasters import read_header, read_pixels, read_size
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pixelnet.data.images import to_array, view_of
 from pixelnet.errors import InputError
-from pixelnet.inference.bulk import find_pages, image_files
+from pixelnet.inference.inputs import find_pages, image_files
 from pixelnet.inference.methods import of_one_task
 from pixelnet.metrics.confusion import UNLABELLED
 from pixelnet.model import PixelNet

@@ -13,15 +13,15 @@ import numpy as np
 from pixelnet.errors import InputError
 from pixelnet.rasters.arrays import open_npy, open_zarr
 from pixelnet.rasters.gdal import DRIVERS, open_gdal
-from pixelnet.rasters.guard import MAX_PIXELS, VARIABLE, check_size, decoding, is_zarr, reading
+from pixelnet.rasters.guard import MAX_PIXELS, VARIABLE, check_size, decoding, is_zarr, number_limit, reading
 from pixelnet.rasters.layout import Layout, Read, Window, check_axes, take, turn
 from pixelnet.rasters.pictures import Picture, read_numbers, read_picture, read_picture_header
 from pixelnet.rasters.tiff import MAGIC, as_picture, levels_of, open_tiff
 
 __all__ = [
     "IMAGE_EXTENSIONS", "LABEL_EXTENSIONS", "LOSSY_EXTENSIONS", "MAX_PIXELS", "VARIABLE", "Header", "OpenPixels",
-    "Stored", "channel_indices", "check_axes", "decoding", "describe", "is_image", "one_channel", "read_header",
-    "read_levels", "read_pixels", "read_size", "read_stored", "reading",
+    "Stored", "channel_indices", "check_axes", "decoding", "describe", "is_image", "number_limit", "one_channel",
+    "read_header", "read_levels", "read_pixels", "read_size", "read_stored", "reading",
 ]  # fmt: skip
 
 IMAGE_EXTENSIONS = (

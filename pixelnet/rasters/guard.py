@@ -58,15 +58,20 @@ def is_zarr(path: str | Path) -> bool:
     return Path(path).suffix.lower() == ".zarr" and Path(path).is_dir()
 
 
-def check_size(path: str | Path, size: tuple[int, int], channels: int = 1) -> None:
-    """Raise InputError for what is too large to read at once, before anything of it is."""
+def number_limit() -> int:
+    """How many numbers may be read at once. Raises InputError where the environment variable is none."""
     text = os.environ.get(VARIABLE, str(MAX_PIXELS))
     if not text.isdecimal():
         raise InputError(f"the environment variable {VARIABLE} is {text!r}; give a whole number")
-    (width, height), samples = size, size[0] * size[1] * channels
-    if samples > int(text):
+    return int(text)
+
+
+def check_size(path: str | Path, size: tuple[int, int], channels: int = 1) -> None:
+    """Raise InputError for what is too large to read at once, before anything of it is."""
+    (width, height), samples, most = size, size[0] * size[1] * channels, number_limit()
+    if samples > most:
         raise InputError(
-            f"{path} is {width}x{height} of {channels} channels, more than the {int(text):,} numbers that are read at "
+            f"{path} is {width}x{height} of {channels} channels, more than the {most:,} numbers that are read at "
             f"once; cut it into smaller images, or set the environment variable {VARIABLE}={samples}"
         )
 

@@ -35,15 +35,26 @@ def only_writer(folder: Path, kept: tuple[str, ...], passing: tuple[str, ...]) -
     require_writable(folder, folder=True)
     made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    file = _locked(inside(folder, LOCK))
+    with held(inside(folder, LOCK)):
+        try:
+            yield
+        except BaseException:
+            if made and not any((folder / name).exists() for name in kept):
+                _remove(folder, (*passing, LOCK))
+            raise
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a lock file, in a folder that is there, against every other process until the block ends; then it is gone.
+
+    Raises InputError if another process has it, or it cannot be written.
+    """
+    file = _locked(path)
     try:
         yield
-    except BaseException:
-        if made and not any((folder / name).exists() for name in kept):
-            _remove(folder, (*passing, LOCK))
-        raise
     finally:
-        (folder / LOCK).unlink(missing_ok=True) if fcntl else None
+        path.unlink(missing_ok=True) if fcntl else None
         file.close()
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from pixelnet.data.images import as_many, match_channels, to_array
 from pixelnet.errors import InputError, printable
 from pixelnet.files import inside, write_npy
-from pixelnet.inference.bulk import images_in
+from pixelnet.inference.inputs import images_in
 from pixelnet.learning.strokes import Images
 from pixelnet.rasters import OpenPixels, read_header, read_levels
 from pixelnet.studio.canvas import Box

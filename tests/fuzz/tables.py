@@ -15,7 +15,7 @@ from pixelnet import open_dataset
 from pixelnet.data.bsds500 import read_annotators
 from pixelnet.data.check import check
 from pixelnet.data.table import PointTable
-from pixelnet.inference.bulk import read_points
+from pixelnet.inference.inputs import read_points
 from pixelnet.report.plots import draw_curves
 from tests.fuzz.mutate import array, broken, changed, json_text, value
 

@@ -1,0 +1,110 @@
+"""Images in archives, as if an archive were a folder: photos.zip/day/1.jpg. Tar and zip, read where they are.
+
+A member is copied to a temporary file when its turn comes, and no more is ever unpacked. Compressed tar (.tar.gz) is
+not read: all before a member would have to be unpacked to come to it.
+"""
+
+import os
+import posixpath
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from threading import Lock
+from typing import IO, Any
+
+from pixelnet.errors import InputError
+from pixelnet.rasters import VARIABLE, decoding, number_limit, reading
+
+ARCHIVES = (".tar", ".zip")
+NUMBER = 4  # bytes of a number, of which so many may be read at once
+PIECE = 2**20  # bytes that are copied at once
+
+
+def is_archive(path: Path) -> bool:
+    return path.suffix.lower() in ARCHIVES and path.is_file()
+
+
+def name_within(text: str) -> PurePath:
+    """What a path is called in a folder of answers, as tar calls it: without its root, and without ways up and out."""
+    parts = posixpath.normpath(text.replace(os.sep, "/")).lstrip("/").split("/")
+    while parts and parts[0] in ("..", "."):
+        parts.pop(0)
+    return PurePath(*parts)
+
+
+class Archive:
+    """The files in an archive, by where they would lie if it were a folder.
+
+    Raises InputError for a file that is none, and for two members of one place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._lock = path, Lock()
+        with reading(path):
+            kind: Any = zipfile.ZipFile if path.suffix.lower() == ".zip" else tarfile.TarFile
+            self._open = kind(path)
+            members = self._open.infolist() if kind is zipfile.ZipFile else self._open.getmembers()
+        named: dict[Path, str] = {}
+        self._members: dict[Path, zipfile.ZipInfo | tarfile.TarInfo] = {}
+        for member in members:
+            given = member.filename if isinstance(member, zipfile.ZipInfo) else member.name
+            if member.is_dir() if isinstance(member, zipfile.ZipInfo) else not (member.isreg() or member.islnk()):
+                continue
+            place = path / name_within(given)
+            if named.setdefault(place, given) != given:
+                raise InputError(
+                    f"{path} has {named[place]} and {given}, which would be one file; unpack it and rename one"
+                )
+            self._members[place] = member  # of one name the last one counts, as for tar
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(self._members)
+
+    def stamp(self, place: Path) -> list[int]:
+        """What tells that a member is the one of before: its size, and what the archive says of its content or time."""
+        member = self._members[place]
+        if isinstance(member, zipfile.ZipInfo):
+            return [member.file_size, member.CRC]
+        return [member.size, int(member.mtime)]
+
+    @contextmanager
+    def unpacked(self, place: Path) -> Iterator[Path]:
+        """A copy of a member, for as long as it is asked for. Raises InputError for one that is broken or too large."""
+        member = self._members[place]
+        size = member.file_size if isinstance(member, zipfile.ZipInfo) else member.size
+        most = NUMBER * number_limit()
+        if size > most:
+            raise InputError(too_large(place, f"{size:,}", most))
+        with tempfile.TemporaryDirectory(prefix="pixelnet-") as folder:
+            copy = Path(folder, place.name)
+            with decoding(place), copy.open("wb") as file, self._lock:
+                self._copy(member, file, place, most)
+            try:
+                yield copy
+            except InputError as error:
+                raise InputError(str(error).replace(str(copy), str(place))) from error
+
+    def _copy(self, member: zipfile.ZipInfo | tarfile.TarInfo, file: IO[bytes], place: Path, most: int) -> None:
+        # A tar's link is followed to what it names within the archive.
+        opened = self._open.open(member) if isinstance(member, zipfile.ZipInfo) else self._open.extractfile(member)
+        with opened as content:
+            left = most  # what a header says of its size need not be so
+            while piece := content.read(PIECE):
+                left -= len(piece)
+                if left < 0:
+                    raise InputError(too_large(place, "more", most))
+                file.write(piece)
+
+    def close(self) -> None:
+        self._open.close()
+
+
+def too_large(place: Path, size: str, most: int) -> str:
+    return (
+        f"{place} would be {size} bytes, and no more than {most:,} are unpacked; unpack the archive yourself, or raise "
+        f"the environment variable {VARIABLE}, which is a quarter of that"
+    )
