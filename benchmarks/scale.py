@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from benchmarks.timing import machine
 from pixelnet.files import write_json
 from pixelnet.inference.answerer import Answerer, Asked
 from pixelnet.inference.encoded import encode_views
+from pixelnet.inference.inputs import Item
 from pixelnet.inference.scene import look
 from pixelnet.inference.source import FileSource
 from pixelnet.memory import keep_freed_memory
@@ -80,7 +81,7 @@ def one(side: int, folder: Path, network: str, memory: str) -> dict[str, Any]:
     seconds, peak = time.perf_counter() - start, resident_peak()
     asked = Asked(memory=memory)
     with FileSource(path, model) as source:
-        plan = Answerer(model, folder, None, asked)._plan(source, False)
+        plan = Answerer(model, folder, None, asked).plan(Item(PurePath("scene"), path, 0), source, False)
         tiling = plan.tiling
         sizes = {
             block.number: len(tiling.around(block.rows, side)) * len(tiling.around(block.columns, side))

@@ -59,7 +59,7 @@ OWNERS = {
     "pydantic": {"studio"},
     "uvicorn": {"studio"},
     "sklearn": set(),
-    "skimage": set(),
+    "skimage": {"inference.objects"},
 }
 
 

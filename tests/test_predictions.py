@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from contract_benchmark import BenchmarkContract, save
 
 from pixelnet import InputError
@@ -38,6 +39,23 @@ class TestSegmentation(BenchmarkContract):
         low, high = scores["intervals"].pop("ece")
         assert 0 <= low < high <= 1
         assert scores == ids
+
+    def test_tiff_is_read_as_png_and_npy_are(self, out: Path, data: str) -> None:
+        truth = open_dataset(data, self.task, "val")
+        single, expected = Predictions(out, truth, task_of(truth)), self.evaluate(out, data)
+        for i, name in enumerate(truth.names):
+            tifffile.imwrite(out / f"{name}.tif", single(i), compression="zlib")
+            (out / f"{name}.png").unlink()
+        assert self.evaluate(out, data) == expected
+        shares = np.eye(4, dtype=np.float16)[Predictions(out, truth, task_of(truth))(0)]
+        tifffile.imwrite(
+            out / f"{truth.names[0]}.tif",
+            shares.transpose(2, 0, 1),
+            photometric="minisblack",
+            planarconfig="separate",
+            metadata=None,
+        )
+        np.testing.assert_array_equal(Predictions(out, truth, task_of(truth))(0), shares)
 
     def test_the_calibration_is_of_the_images_with_probabilities(self, out: Path, data: str, tmp_path: Path) -> None:
         truth = open_dataset(data, self.task, "val")

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from test_predict import picture, small
 from test_sinks import geotiff
 
 from pixelnet import InputError, predict_files
 from pixelnet.files import write_png
-from pixelnet.inference.objects import write_objects, write_polygons
+from pixelnet.inference.objects import split_touching, write_objects, write_polygons
 from pixelnet.inference.source import ArraySource
-from pixelnet.rasters.geotiff import read_place
+from pixelnet.rasters.ground import Area, pixel_area
 from pixelnet.tasks import make_task
 
 rasterio = pytest.importorskip("rasterio")
+
 TASK = make_task("segmentation", class_names=("ground", "tree"), num_classes=2)
 
 
@@ -32,9 +34,9 @@ def labels() -> np.ndarray:
 def test_a_table_of_connected_objects(tmp_path: Path) -> None:
     image = np.random.default_rng(0).random((40, 60, 2)).astype(np.float32)
     image[21, 41, 0] = np.nan
-    place = read_place(geotiff(tmp_path / "a.tif", picture(40, 60), photometric="rgb"))
-    assert place.pixel_area == 100
-    path = write_objects(tmp_path / "a.csv", labels(), TASK, ArraySource(image), place)
+    area = pixel_area(geotiff(tmp_path / "a.tif", picture(40, 60), photometric="rgb"))
+    assert area == (100, "square_meters")
+    path = write_objects(tmp_path / "a.csv", labels(), TASK, ArraySource(image), area)
     ground, large, small_one = csv.DictReader(path.open())
     assert (ground["class"], int(ground["pixels"])) == ("ground", 40 * 60 - 120 - 9)
     assert (large["class"], large["pixels"], large["square_meters"]) == ("tree", "100", "10000")
@@ -44,6 +46,46 @@ def test_a_table_of_connected_objects(tmp_path: Path) -> None:
     np.testing.assert_allclose([float(large[f"mean_{k}"]) for k in (0, 1)], np.nanmean(part, axis=0), rtol=1e-5)
     without = write_objects(tmp_path / "b.csv", labels(), TASK, ArraySource(image), None)
     assert "square_meters" not in without.read_text()
+
+
+def test_touching_objects_are_told_apart() -> None:
+    """Disks of different sizes, of which some overlap a little; a square and a line are one object each."""
+    y, x = np.ogrid[:120, :160]
+    disks = [(30, 30, 14), (30, 56, 14), (80, 40, 20), (104, 60, 12), (30, 120, 18)]
+    where = np.zeros((120, 160), bool)
+    for row, column, radius in disks:
+        where |= (y - row) ** 2 + (x - column) ** 2 <= radius**2
+    where[70:100, 100:130] = where[110, 100:150] = True
+    parts, count = split_touching(where)
+    assert count == len(disks) + 2
+    assert ((parts > 0) == where).all()
+    assert set(np.unique(parts)) == set(range(count + 1))
+    assert len({int(parts[row, column]) for row, column, _ in disks}) == len(disks)
+    for row, column, radius in disks:
+        assert (parts == parts[row, column]).sum() == pytest.approx(np.pi * radius**2, rel=0.1)
+    assert split_touching(np.zeros((5, 5), bool))[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": 250, "PhysicalSizeYUnit": "nm"}, 0.125),
+        ({"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}, 0.25),
+        ({"PhysicalSizeX": 2, "PhysicalSizeXUnit": "pixel", "PhysicalSizeY": 2, "PhysicalSizeYUnit": "pixel"}, None),
+        ({}, None),
+    ],
+)
+def test_the_size_of_a_pixel_under_a_microscope(metadata: dict, expected: float | None, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((8, 9), np.uint8), ome=True, metadata={"axes": "YX", **metadata})
+    assert pixel_area(tmp_path / "a.ome.tif") == (expected and Area(expected, "square_micrometers"))
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("micron", 0.25), ("um", 0.25), ("\\u00B5m", 0.25), ("inch", None)])
+def test_the_size_of_a_pixel_in_imagej(unit: str, expected: float | None, tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((8, 9), np.uint8), imagej=True, resolution=(2, 2), metadata={"unit": unit}
+    )
+    assert pixel_area(tmp_path / "a.tif") == (expected and Area(expected, "square_micrometers"))
 
 
 def area_of(ring: list[list[float]]) -> float:

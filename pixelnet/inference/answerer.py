@@ -27,6 +27,7 @@ from pixelnet.inference.source import ArraySource, FileSource, Source
 from pixelnet.memory import resident_bytes, usual_bytes
 from pixelnet.model import PixelNet
 from pixelnet.rasters.geotiff import Place, is_placed, rasterio, read_place
+from pixelnet.rasters.ground import Area, pixel_area
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Asked:
     cog: bool = False
     polygons: bool = False
     objects: bool = False
+    split: bool = False
 
     @property
     def probabilities(self) -> bool:
@@ -60,12 +62,16 @@ class Asked:
 
 
 class Photo(NamedTuple):
-    """An image of one window, read and ready to be seen. points: (P, 2), those that are asked for; None for all."""
+    """An image of one window, read and ready to be seen.
+
+    points: (P, 2), those that are asked for; None for all. area: of a pixel, where objects are asked for.
+    """
 
     item: Item
     image: ArraySource
     look: Look
     points: np.ndarray | None
+    area: Area | None
 
     @property
     def form(self) -> Any:
@@ -103,7 +109,7 @@ class Answerer:
                 return None
             image = ArraySource(source.read(range(source.height), range(source.width)), source.header.nodata)
             points = None if self.points is None else points_inside(self.points, source.width, source.height)
-            return Photo(item, image, look(self.model, image, plan, plan.tiling.block(0)), points)
+            return Photo(item, image, look(self.model, image, plan, plan.tiling.block(0)), points, self._area(source))
 
     @torch.inference_mode()
     def see(self, photos: Sequence[Photo]) -> list[Answers]:
@@ -125,7 +131,7 @@ class Answerer:
             return [write_table(table, photo.points, answers, task, asked.convention)]
         shown = view_of(photo.image.pixels, self.model.config.ranges)
         written = write_dense(self.folder, name, shown, answers, task, asked.convention, asked.outputs)
-        return [*written, *self._objects(photo.item, photo.image, None, written)]
+        return [*written, *self._objects(photo.item, photo.image, photo.area, written)]
 
     def answer(self, item: Item) -> list[Path]:
         """One image, from its file to those of its answers, which it returns.
@@ -142,7 +148,7 @@ class Answerer:
             place = read_place(source.path) if placed else None
             with only_process(place_in(self.folder, HOME, item.name, "")) as folder:
                 written = self._scene(item, source, place, folder)
-            return [*written, *self._objects(item, source, place, written)]
+            return [*written, *self._objects(item, source, self._area(source), written)]
 
     def plan(self, item: Item, source: FileSource, placed: bool) -> Plan:
         """How an image is to be answered for. placed: whether it has a place on the ground."""
@@ -180,11 +186,15 @@ class Answerer:
             parts, self.folder, item.name, self.model.task, source, place, asked.convention, asked.cog, asked.outputs
         )
 
-    def _objects(self, item: Item, source: Source, place: Place | None, written: list[Path]) -> Iterator[Path]:
+    def _area(self, source: FileSource) -> Area | None:
+        return pixel_area(source.path) if self.asked.objects else None
+
+    def _objects(self, item: Item, source: Source, area: Area | None, written: list[Path]) -> Iterator[Path]:
         """Of the maps of classes that were written, what else is asked for."""
         for task, path in maps_of_classes(written, self.folder, self.model.task):
             if self.asked.polygons:
                 yield write_polygons(place_in(self.folder, POLYGONS, item.name, ".geojson"), path, task)
             if self.asked.objects:
                 labels = task.read(path)
-                yield write_objects(place_in(self.folder, OBJECTS, item.name, ".csv"), labels, task, source, place)
+                table = place_in(self.folder, OBJECTS, item.name, ".csv")
+                yield write_objects(table, labels, task, source, area, self.asked.split)

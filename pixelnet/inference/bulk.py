@@ -90,6 +90,7 @@ def predict_files(
     cog: bool = False,
     polygons: bool = False,
     objects: bool = False,
+    split: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
@@ -128,6 +129,7 @@ def predict_files(
         cog: write cloud-optimized GeoTIFF.
         polygons: of segmentation, write OUT/polygons/NAME.geojson as well; see `objects.write_polygons`.
         objects: of segmentation, write OUT/objects/NAME.csv as well; see `objects.write_objects`.
+        split: of objects, tell those apart that touch; see `objects.split_touching`.
         batch_size: how many images of one size are seen in one pass, at most; None for 8 on a GPU and 1 on a CPU, where
             more would gain nothing. With 1 the bits of an answer hang on no other image.
         overwrite: begin anew: what the folder notes of another model or other options is taken away.
@@ -142,7 +144,19 @@ def predict_files(
             folder that holds other answers; a disk that is full.
     """
     asked = Asked(
-        normals, adaptive, binary, flip, axes, parse_outputs(outputs), scale, memory, exact, cog, polygons, objects
+        normals,
+        adaptive,
+        binary,
+        flip,
+        axes,
+        parse_outputs(outputs),
+        scale,
+        memory,
+        exact,
+        cog,
+        polygons,
+        objects,
+        split,
     )
     outcome = answer_files(model, inputs, out, asked, points, keep, batch_size, overwrite)
     if outcome.failures:
@@ -224,6 +238,8 @@ def check_asked(model: PixelNet, asked: Asked, points: bool) -> None:
     model.check_options(points or None, asked.probabilities, asked.adaptive, asked.binary, asked.flip)
     if (asked.polygons or asked.objects) and (points or LABELS not in asked.outputs or not classes):
         raise InputError("polygons and objects are of maps of classes; leave them, or what is in their place, out")
+    if asked.split and not asked.objects:
+        raise InputError("split is of objects; add --objects, or leave it out")
     convert_normals(np.zeros(3), asked.convention)  # an unknown name is refused before anything is written
 
 

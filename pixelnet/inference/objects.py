@@ -13,52 +13,76 @@ from scipy import ndimage
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.inference.source import Source
-from pixelnet.rasters.geotiff import Place, read_shapes
+from pixelnet.rasters.geotiff import read_shapes
+from pixelnet.rasters.ground import Area
 from pixelnet.tasks import Task
 
 POLYGONS, OBJECTS = "polygons", "objects"  # the folders of GeoJSON and of tables, beside one for each task
 MOST = 2**27  # pixels of a map that connected objects are found in, which is in memory then
 NEIGHBORS = np.ones((3, 3), bool)  # pixels that touch at a corner are of one object
 UNLABELLED = 255
+DEPTH = 0.75  # pixels by which the distance to the edge falls between two objects that are one no longer
 
 
 def name_of(task: Task, k: int) -> str:
     return task.class_names[k] if task.class_names else str(k)
 
 
-def write_objects(path: Path, labels: np.ndarray, task: Task, source: Source, place: Place | None) -> Path:
+def write_objects(
+    path: Path, labels: np.ndarray, task: Task, source: Source, area: Area | None, split: bool = False
+) -> Path:
     """Write CSV of the connected objects of each class, largest first within it.
 
-    class, pixels, square_meters (where the file says how large a pixel is), x, y (the center, in pixels), and the mean
-    of each of the model's channels, NaN left out.
+    class, pixels, square_meters or square_micrometers (where the file says how large a pixel is), x, y (the center, in
+    pixels), and the mean of each of the model's channels, NaN left out.
 
     Args:
         labels: class ids (H, W); 255 is nothing.
         source: the image, for its channels.
+        area: of a pixel.
+        split: touching objects are told apart; see `split_touching`.
 
     Raises:
-        InputError: a map that is too large to be held whole.
+        InputError: a map that is too large to be held whole; no package scikit-image, which splits.
     """
     if labels.size > MOST:
         raise InputError(f"objects are found in maps of up to {MOST:,} pixels; {path.stem} has {labels.size:,}: cut it")
     image = source.read(range(source.height), range(source.width))
-    area = None if place is None else place.pixel_area
-    titles = ["class", "pixels", *(["square_meters"] if area else []), "x", "y"]
+    titles = ["class", "pixels", *([area.unit] if area else []), "x", "y"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*titles, *(f"mean_{k}" for k in range(image.shape[2]))])
     for k in np.unique(labels[labels != UNLABELLED]).tolist():
-        for pixels, x, y, *means in _objects_of(labels == k, image):
-            size = [f"{pixels * area:.6g}"] if area else []
+        for pixels, x, y, *means in _objects_of(labels == k, image, split):
+            size = [f"{pixels * area.size:.6g}"] if area else []
             numbers = (f"{value:.6g}" for value in (x, y, *means))
             writer.writerow([name_of(task, k), int(pixels), *size, *numbers])
     write_atomic(path, text.getvalue().encode())
     return path
 
 
-def _objects_of(where: np.ndarray, image: np.ndarray) -> Iterator[list[float]]:
+def split_touching(where: np.ndarray) -> tuple[np.ndarray, int]:
+    """The objects of a mask (H, W), cut where they are narrow: their numbers (H, W) from 1 on, and how many.
+
+    By the watershed of the distance to the edge, from those of its maxima that rise by DEPTH at least
+    (scikit-image's h_maxima); what has none is one object. Raises InputError without the package scikit-image.
+    """
+    try:
+        from skimage.morphology import h_maxima
+        from skimage.segmentation import watershed
+    except ImportError as error:
+        raise InputError("splitting objects needs the package scikit-image; pip install pixelnet[bio]") from error
+    distance = ndimage.distance_transform_edt(where)
+    seeds, _ = ndimage.label(h_maxima(distance, DEPTH), NEIGHBORS)
+    parts = watershed(-distance, seeds, mask=where, connectivity=2)
+    count = int(parts.max(initial=0))
+    others, more = ndimage.label(where & (parts == 0), NEIGHBORS)
+    return np.where(others > 0, others + count, parts), count + more
+
+
+def _objects_of(where: np.ndarray, image: np.ndarray, split: bool) -> Iterator[list[float]]:
     """Pixels, center and means of the connected parts of a mask (H, W), the largest first."""
-    parts, count = ndimage.label(where, NEIGHBORS)
+    parts, count = split_touching(where) if split else ndimage.label(where, NEIGHBORS)
     own = parts[where]
     sizes = np.bincount(own, minlength=count + 1)[1:]
     y, x = np.nonzero(where)

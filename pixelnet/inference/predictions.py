@@ -11,16 +11,16 @@ from pixelnet.geometry import convert_normals
 from pixelnet.rasters import IMAGE_EXTENSIONS, read_size
 from pixelnet.tasks import Task
 
-HEADED = (".png", ".npy")  # endings of files that tell their size before they are read
+HEADED = (".png", ".npy", ".tif", ".tiff")  # endings of files that tell their size before they are read
 NAMED = 5  # in a message, of however many
 
 
 class Predictions:
-    """The files of a folder, one for each item of a data set: NAME.png or NAME.npy for the image NAME, in its own
-    sub-folders where names have them.
+    """The files of a folder, one for each item of a data set: NAME.png, NAME.npy or NAME.tif for the image NAME.
 
-    Class ids (H, W) or class probabilities (.npy, (H, W, K)); edge strength as 8- or 16-bit PNG or .npy in 0..1;
-    normals as PNG or .npy; real values. `predictions(i)` reads that of item i. With `resize` one of another size is
+    They lie in its own sub-folders where names have them. Class ids (H, W) or class probabilities (.npy or TIFF,
+    (H, W, K)); edge strength as 8- or 16-bit PNG, or in 0..1 as .npy or TIFF of real numbers; normals as PNG, .npy or
+    TIFF of real numbers; real values. `predictions(i)` reads that of item i. With `resize` one of another size is
     brought to its truth's: class ids by nearest neighbor, the rest bilinearly (half-pixel centers), normals then
     made unit vectors again. The truth is never resized. normals: the convention that normals are written in
     (geometry.CONVENTIONS), None for the library's.

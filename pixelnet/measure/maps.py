@@ -131,7 +131,8 @@ class FileMaps(Maps):
                     f"{count} (--classes)"
                 )
         areas = {pixel_area(path) for path in self.files}
-        self.ground = areas.pop() if len(areas) == 1 else None
+        area = areas.pop() if len(areas) == 1 else None
+        self.ground = area.size if area is not None and area.unit == "square_meters" else None
 
     def _file(self, folder: Path, name: str) -> Path:
         found = [path for end in ENDINGS if (path := folder / f"{name}{end}").is_file()]

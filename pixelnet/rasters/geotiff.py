@@ -30,13 +30,6 @@ class Place(NamedTuple):
     transform: Any
     gcps: tuple[Any, ...] = ()
 
-    @property
-    def pixel_area(self) -> float | None:
-        """Square meters of a pixel; None where the CRS counts in degrees, or nothing says."""
-        if self.crs is None or not self.crs.is_projected or self.gcps:
-            return None
-        return float(abs(self.transform.determinant) * self.crs.linear_units_factor[1] ** 2)
-
 
 class Map(NamedTuple):
     """What is to be written: a map of so many rows and columns, or several.

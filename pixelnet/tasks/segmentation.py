@@ -20,7 +20,7 @@ from pixelnet.metrics.calibration import BINS, calibration_counts, calibration_s
 from pixelnet.metrics.confusion import UNLABELLED, confusion, scores
 from pixelnet.metrics.contours import contour_counts, contour_scores
 from pixelnet.metrics.intervals import Counts
-from pixelnet.rasters import describe, read_stored, reading
+from pixelnet.rasters import describe, read_stored
 from pixelnet.tasks.task import RGB, Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 
 if TYPE_CHECKING:
@@ -216,12 +216,11 @@ class Segmentation(Task):
         write_png(path, prediction)
 
     def read_prediction(self, path: Path) -> np.ndarray:
-        """Class ids (H, W), or class probabilities float32 (H, W, K) of a .npy."""
-        if path.suffix.lower() == ".npy":
-            with reading(path):
-                stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        """Class ids (H, W), or class probabilities float32 (H, W, K) of a .npy or a TIFF."""
+        if path.suffix.lower() in (".npy", ".tif", ".tiff"):
+            stored = read_stored(path).values
             if stored.ndim == 3:
-                return _probabilities(path, np.asarray(stored), self.num_classes)
+                return _probabilities(path, stored, self.num_classes)
         return read_labels(path)
 
     def resize(self, prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
