@@ -13,6 +13,7 @@ from pixelnet import InputError, PixelNet
 from pixelnet.inference.bulk import Unanswered, predict_files
 from pixelnet.inference.inputs import image_files, read_points
 from pixelnet.inference.journal import JOURNALS, NOTE
+from pixelnet.inference.parts import HOME, Parts
 from pixelnet.tasks.normals import read_normals
 
 
@@ -231,19 +232,51 @@ def test_stacks_are_as_many_images(tmp_path: Path) -> None:
     first.save(folder / "moving.gif", save_all=True, append_images=others)
     np.save(folder / "array.npy", pages)
     model = small()
-    with pytest.raises(Unanswered, match=r"1 of 7 images .*shape \(3, 20, 31\).* --axes at predict"):
+    with pytest.raises(Unanswered, match=r"1 of 5 images .*shape \(3, 20, 31\).* --axes at predict"):
         predict_files(model, folder, out)
     with pytest.raises(InputError, match=r"other options: axes None there and zyx now; .* --overwrite"):
         predict_files(model, folder, out, axes="zyx")
     written = predict_files(model, folder, out, axes="zyx", overwrite=True)
-    names = {f"{name}[{k}]" for name in ("plain", "moving", "array") for k in range(3)}
-    assert {path.stem for path in written} == names
-    for k, page in enumerate(pages):
-        expected = model.predict(page)
-        for name in ("plain", "array"):
-            np.testing.assert_array_equal(np.array(Image.open(out / f"segmentation/{name}[{k}].png")), expected)
+    views = {f"view/{name}[{k}].png" for name in ("plain", "moving", "array") for k in range(3)}
+    labels = {f"segmentation/{name}[{k}].png" for name in ("moving", "array") for k in range(3)}
+    assert files_in(out) == views | labels | {"segmentation/plain.tif"}
+    assert {path.relative_to(out).as_posix() for path in written} == files_in(out)
+    expected = np.stack([model.predict(page) for page in pages])
+    with tifffile.TiffFile(out / "segmentation/plain.tif") as file:
+        assert file.series[0].axes == "ZYX"
+        np.testing.assert_array_equal(file.asarray(), expected)
+    for k in range(3):
+        np.testing.assert_array_equal(np.array(Image.open(out / f"segmentation/array[{k}].png")), expected[k])
+        np.testing.assert_array_equal(np.array(Image.open(out / f"view/plain[{k}].png")), model.task.paint(expected[k]))
     with pytest.raises(InputError, match="holds 3 images, and one is expected"):
         model.predict(folder / "plain.tif")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_stack_is_answered_as_one_and_goes_on(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = np.random.default_rng(0).integers(0, 256, (4, 20, 31), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack", metadata={"axes": "ZYX"})
+    model, put, done = small(task), Parts.put, []
+
+    def stop_after_two(self: Parts, number: int, answers: dict) -> None:
+        if len(done) == 2:
+            done.clear()
+            raise KeyboardInterrupt
+        done.append(self.folder.name)
+        put(self, number, answers)
+
+    monkeypatch.setattr(Parts, "put", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(model, tmp_path / "a.tif", tmp_path / "out")
+    (stack, *_) = (path for path in predict_files(model, tmp_path / "a.tif", tmp_path / "out") if path.suffix == ".tif")
+    assert done == ["2", "3"]
+    assert not (tmp_path / "out" / HOME).exists()
+    found, expected = tifffile.imread(stack), np.stack([model.predict(page) for page in pages])
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=0 if task == "segmentation" else 1e-3)
+    for k, page in enumerate(pages):
+        single = model.task.read_prediction(stack, k)
+        np.testing.assert_allclose(single, model.predict(page), atol=2e-3)
 
 
 @pytest.mark.parametrize("size", [None, 40])

@@ -57,6 +57,28 @@ class TestSegmentation(BenchmarkContract):
         )
         np.testing.assert_array_equal(Predictions(out, truth, task_of(truth))(0), shares)
 
+    def test_a_stack_of_maps_is_of_a_stack_of_images(self, tmp_path: Path) -> None:
+        maps = np.random.default_rng(0).integers(0, 2, (4, 12, 16), np.uint8)
+        for name in ("data/images/a.tif", "data/labels/a.tif", "out/a.tif"):
+            (tmp_path / name).parent.mkdir(parents=True)
+            tifffile.imwrite(tmp_path / name, maps, photometric="minisblack", metadata={"axes": "ZYX"})
+        truth = open_dataset(tmp_path / "data", self.task)
+        assert sorted(truth.names) == [f"a[{k}]" for k in range(4)]
+        read = Predictions(tmp_path / "out", truth, task_of(truth))
+        for i, name in enumerate(truth.names):
+            np.testing.assert_array_equal(read(i), maps[int(name[-2])])
+        tifffile.imwrite(tmp_path / "out/a.tif", maps[:3], photometric="minisblack", metadata={"axes": "ZYX"})
+        with pytest.raises(InputError, match=r"lacks 1 of 4 predictions: a\[3\]"):
+            Predictions(tmp_path / "out", truth, task_of(truth))
+        tifffile.imwrite(
+            tmp_path / "out/a.tif",
+            np.concatenate([maps, maps]),
+            photometric="minisblack",
+            metadata={"axes": "ZYX"},
+        )
+        with pytest.raises(InputError, match=r"lacks 4 of 4 predictions: .* has 1 files that are of no image"):
+            Predictions(tmp_path / "out", truth, task_of(truth))
+
     def test_the_calibration_is_of_the_images_with_probabilities(self, out: Path, data: str, tmp_path: Path) -> None:
         truth = open_dataset(data, self.task, "val")
         last = truth.names[-1]

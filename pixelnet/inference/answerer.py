@@ -15,14 +15,22 @@ import torch
 
 from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
-from pixelnet.inference.answers import POINTS, PROBABILITIES, USUAL, place_in, write_dense, write_table
+from pixelnet.inference.answers import POINTS, PROBABILITIES, USUAL, VIEW, place_in, write_dense, write_table
 from pixelnet.inference.budget import parse_bytes
 from pixelnet.inference.encoded import encode_batch, points_inside
-from pixelnet.inference.inputs import Item
+from pixelnet.inference.inputs import TIFF, Item
 from pixelnet.inference.objects import OBJECTS, POLYGONS, maps_of_classes, write_objects, write_polygons
-from pixelnet.inference.parts import HOME, only_process
+from pixelnet.inference.parts import HOME, Parts, only_process
 from pixelnet.inference.scene import Look, Plan, Planner, answer_points, look, without
-from pixelnet.inference.sinks import TIFF, answer_into, begun_plan, fingerprint, open_parts, write_scene
+from pixelnet.inference.sinks import (
+    answer_into,
+    begun_plan,
+    fingerprint,
+    open_parts,
+    write_preview,
+    write_scene,
+    write_stack,
+)
 from pixelnet.inference.source import ArraySource, FileSource, Source
 from pixelnet.memory import resident_bytes, usual_bytes
 from pixelnet.model import PixelNet
@@ -101,6 +109,8 @@ class Answerer:
 
         Raises InputError for an image that cannot be answered.
         """
+        if item.pages > 1:
+            return None
         with self._opened(item) as (source, placed):
             if placed or place_in(self.folder, HOME, item.name, "").exists():
                 return None
@@ -142,6 +152,9 @@ class Answerer:
         if photo is not None:
             (answers,) = self.see([photo])
             return self.write(photo, answers)
+        if item.pages > 1:
+            with item.file() as path, only_process(place_in(self.folder, HOME, item.name, "")) as folder:
+                return list(self._stack(item, path, folder))
         with self._opened(item) as (source, placed):
             if self.points is not None:
                 return [self._answer_points(item, source, self.plan(item, source, placed))]
@@ -178,13 +191,34 @@ class Answerer:
         if asked.binary or asked.adaptive is not None:
             name = "binary" if asked.binary else "adaptive"
             raise InputError(f"{name} is of images in one window, and {item.path} is a scene; leave it out")
-        self._fingerprint = self._fingerprint or fingerprint(self.model)
-        parts = open_parts(folder, source, self._fingerprint, asked.noted())
-        plan = begun_plan(parts) or self.plan(item, source, place is not None)
-        answer_into(parts, self.model, source, plan, asked.convention)
+        parts = self._parts(item, source, place is not None, folder)
         return write_scene(
             parts, self.folder, item.name, self.model.task, source, place, asked.convention, asked.cog, asked.outputs
         )
+
+    def _parts(self, item: Item, source: FileSource, placed: bool, folder: Path) -> Parts:
+        """All answers for an image, in a folder of their own."""
+        self._fingerprint = self._fingerprint or fingerprint(self.model)
+        parts = open_parts(folder, source, self._fingerprint, self.asked.noted())
+        plan = begun_plan(parts) or self.plan(item, source, placed)
+        answer_into(parts, self.model, source, plan, self.asked.convention)
+        return parts
+
+    def _stack(self, item: Item, path: Path, folder: Path) -> Iterator[Path]:
+        """Page by page into parts, from which one file is written; what is for one page, NAME[k], at once."""
+        asked, task, pages = self.asked, self.model.task, []
+        for k in range(item.pages):
+            name = item.name.with_name(f"{item.name.name}[{k}]")
+            with FileSource(path, self.model, k, asked.axes) as source:
+                parts = self._parts(item, source, False, folder / str(k))
+                pages.append(parts)
+                if VIEW in asked.outputs:
+                    yield from write_preview(parts, self.folder, name, task, source, asked.convention)
+                if asked.objects:
+                    own, part = next((own, part) for own, part in task.parts.items() if part.categorical)
+                    labels, table = parts.read(own, range(source.height)), place_in(self.folder, OBJECTS, name, ".csv")
+                    yield write_objects(table, labels, part, source, self._area(source), asked.split)
+        yield from write_stack(pages, self.folder, item.name, task, asked.outputs)
 
     def _area(self, source: FileSource) -> Area | None:
         return pixel_area(source.path) if self.asked.objects else None

@@ -111,8 +111,9 @@ def predict_files(
         out: the folder; made if it is not there. An image's answer is OUT/TASK/relative/NAME.png (or .npy) for each of
             the model's tasks, and OUT/view/relative/NAME.png for people, `relative` being where the image lies in the
             folder or archive that was named, or as its list has it, without ways up and out. OUT/TASK is what
-            `evaluate(predictions=...)` reads. The images of a stack are NAME[0], NAME[1] and so on; two images that
-            differ only in their endings keep these in the names of their answers.
+            `evaluate(predictions=...)` reads. A stack in TIFF is answered as one, OUT/TASK/NAME.tif, unless there are
+            points, or it is adaptive, binary or in polygons; the images of any other are NAME[0], NAME[1] and so on.
+            Two images that differ only in their endings keep these in the names of their answers.
         points: a CSV file of x, y; then only OUT/points/relative/NAME.csv of x, y and the answers is written.
         normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
             z into the scene. Pictures for people always look the same.
@@ -193,7 +194,8 @@ def answer_files(
         stack.callback(_close, archives)
         answers = [folder / name for name in (*model.task.parts, VIEW, POINTS, PROBABILITIES, POLYGONS, OBJECTS)]
         images = image_files(inputs, answers, archives)
-        items, failures = find_pages(images, asked.axes, archives)
+        apart = points is not None or asked.binary or asked.adaptive is not None or asked.polygons
+        items, failures = find_pages(images, asked.axes, archives, stacks=not apart)
         alone = len(inputs) == 1 and len(images) == 1 and list(images.values()) == [Path(inputs[0])]
         if alone and failures:
             raise InputError(failures[0].reason)

@@ -18,7 +18,8 @@ from pixelnet.rasters import IMAGE_EXTENSIONS, check_axes, is_image, read_header
 from pixelnet.runs.checkpoint import is_model
 from pixelnet.runs.hub import shipped
 
-STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold many images
+TIFF = (".tif", ".tiff")
+STACKS = (*TIFF, ".gif", ".npy", ".zarr")  # endings of files that may hold many images
 LIST = ".txt"
 Name = TypeVar("Name", bound=PurePath)
 
@@ -32,15 +33,17 @@ class Failure(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One image to be answered: what its answers are called, the file, and which of the file's images it is.
+    """What is answered into one file: what that is called, the image's file, and which of the file's images it is.
 
-    archive: that the file is in, where it is in one.
+    archive: that the file is in, where it is in one. pages: how many of the file's images, from the first on; of more
+    than one the answer is a stack, too.
     """
 
     name: PurePath
     path: Path
     page: int
     archive: Archive | None = None
+    pages: int = 1
 
     @contextmanager
     def file(self) -> Iterator[Path]:
@@ -180,9 +183,15 @@ def _without_arrays_beside(images: Sequence[Name]) -> list[Name]:
 
 
 def find_pages(
-    images: Mapping[PurePath, Path], axes: str | None, archives: Mapping[Path, Archive] | None = None
+    images: Mapping[PurePath, Path],
+    axes: str | None,
+    archives: Mapping[Path, Archive] | None = None,
+    stacks: bool = False,
 ) -> tuple[list[Item], list[Failure]]:
-    """The images in files that may hold many, and the files whose headers cannot be read."""
+    """The images in files that may hold many, and the files whose headers cannot be read.
+
+    stacks: those of a TIFF file are one item.
+    """
     if axes is not None:
         check_axes(axes)
     items, failures = [], []
@@ -196,6 +205,9 @@ def find_pages(
             except InputError as error:
                 failures.append(Failure(str(name), path, str(error)))
                 continue
+        if stacks and path.suffix.lower() in TIFF:
+            items.append(one._replace(pages=pages))
+            continue
         names = [name] if pages == 1 else [name.with_name(f"{name.name}[{page}]") for page in range(pages)]
         items += [Item(own, path, page, inside) for page, own in enumerate(names)]
     check_names((item.name, item.path) for item in items)

@@ -8,17 +8,20 @@ import numpy as np
 from pixelnet.data.dataset import Dataset
 from pixelnet.errors import InputError
 from pixelnet.geometry import convert_normals
-from pixelnet.rasters import IMAGE_EXTENSIONS, read_size
+from pixelnet.inference.inputs import TIFF
+from pixelnet.rasters import IMAGE_EXTENSIONS, read_header, read_size
 from pixelnet.tasks import Task
 
-HEADED = (".png", ".npy", ".tif", ".tiff")  # endings of files that tell their size before they are read
+HEADED = (".png", ".npy", *TIFF)  # endings of files that tell their size before they are read
 NAMED = 5  # in a message, of however many
+Place = tuple[Path, int | None]  # a file, and which of the maps in it, where it is a stack
 
 
 class Predictions:
     """The files of a folder, one for each item of a data set: NAME.png, NAME.npy or NAME.tif for the image NAME.
 
-    They lie in its own sub-folders where names have them. Class ids (H, W) or class probabilities (.npy or TIFF,
+    They lie in its own sub-folders where names have them; of the images NAME[0], NAME[1] and so on of a stack, NAME.tif
+    may hold a map each. Class ids (H, W) or class probabilities (.npy or TIFF,
     (H, W, K)); edge strength as 8- or 16-bit PNG, or in 0..1 as .npy or TIFF of real numbers; normals as PNG, .npy or
     TIFF of real numbers; real values. `predictions(i)` reads that of item i. With `resize` one of another size is
     brought to its truth's: class ids by nearest neighbor, the rest bilinearly (half-pixel centers), normals then
@@ -36,28 +39,32 @@ class Predictions:
             raise InputError(f"--normals names the axes of normals, and the task is {task}; leave it out")
         self.folder, self.dataset, self.task, self.normals = Path(folder), dataset, task, normals
         self.resize = resize
-        self.files = self._find(resize)
+        self._places = self._find(resize)
+        self.files = [path for path, _ in self._places]
 
     def __call__(self, i: int) -> np.ndarray:
-        prediction, size = self._read(self.files[i]), truth_size(self.dataset, i)
+        prediction, size = self._read(*self._places[i]), truth_size(self.dataset, i)
         if prediction.shape[:2] == size or not self.resize:
             return prediction  # of another size it does not fit its truth, which the scorer says
         return self.task.resize(prediction, size)
 
-    def _find(self, resize: bool) -> list[Path]:
+    def _find(self, resize: bool) -> list[Place]:
         if not self.folder.is_dir():
             raise InputError(f"there is no folder {self.folder}; give the folder of the predictions")
         deep = any("/" in name for name in self.dataset.names)
         files = self.folder.rglob("*") if deep else self.folder.iterdir()
         present = sorted(path for path in files if path.suffix.lower() in {*HEADED, self.task.suffix})
-        found: dict[str, Path] = {}
+        found: dict[str, Place] = {}
         extra = []
         wanted = set(self.dataset.names)
         for path in present:
             inside = path.relative_to(self.folder)
             name = inside.with_name(inside.stem).as_posix()
-            if name in wanted and name not in found:
-                found[name] = path
+            places: dict[str, Place] = {name: (path, None)}
+            if name not in wanted and f"{name}[0]" in wanted and path.suffix.lower() in TIFF:  # of a stack
+                places = {f"{name}[{k}]": (path, k) for k in range(self._pages(path))}
+            if places.keys() <= wanted and not places.keys() & found.keys():
+                found |= places
             else:
                 extra.append(str(inside))
         missing = [self._unread(name) for name in self.dataset.names if name not in found]
@@ -73,34 +80,41 @@ class Predictions:
             raise InputError(f"nothing is scored. {self.folder} " + ". It ".join(told))
         return [found[name] for name in self.dataset.names]
 
+    def _pages(self, path: Path) -> int:
+        try:
+            return read_header(path).pages
+        except InputError:
+            return 1  # it is named among the broken files
+
     def _unread(self, name: str) -> str:
         """A name without its prediction, and the file that was perhaps meant to be it."""
         others = [self.folder / f"{name}{end}" for end in (*IMAGE_EXTENSIONS, ".npz", ".mat")]
         meant = next((other.name for other in others if other.exists()), None)
         return f"{name} ({meant} is not read: save it as .png or .npy)" if meant else name
 
-    def _unfit(self, found: dict[str, Path], resize: bool) -> tuple[list[str], list[str]]:
+    def _unfit(self, found: dict[str, Place], resize: bool) -> tuple[list[str], list[str]]:
         """What is wrong with files by their headers: with those that cannot be read, and those of another size."""
         unreadable, sized = [], []
         for i, name in enumerate(self.dataset.names):
             if name in found:
                 height, width = truth_size(self.dataset, i)
-                if found[name].suffix.lower() not in HEADED:  # a form of the task's own is read in the scoring pass
+                path = found[name][0]
+                if path.suffix.lower() not in HEADED:  # a form of the task's own is read in the scoring pass
                     continue
                 try:
-                    found_size = read_size(found[name])
+                    found_size = read_size(path)
                 except InputError as error:
                     unreadable.append(str(error))
                     continue
                 if found_size != (width, height) and not resize:
                     is_now = f"{found_size[0]}x{found_size[1]}"
-                    if found[name].suffix.lower() == ".npy":
-                        is_now = f"an array of shape {np.load(found[name], mmap_mode='r').shape}, which is (H, W, ...),"
-                    sized.append(f"{found[name].name} is {is_now} but its truth is {width}x{height}")
+                    if path.suffix.lower() == ".npy":
+                        is_now = f"an array of shape {np.load(path, mmap_mode='r').shape}, which is (H, W, ...),"
+                    sized.append(f"{path.name} is {is_now} but its truth is {width}x{height}")
         return unreadable, sized
 
-    def _read(self, path: Path) -> np.ndarray:
-        prediction = self.task.read_prediction(path)
+    def _read(self, path: Path, page: int | None) -> np.ndarray:
+        prediction = self.task.read_prediction(path) if page is None else self.task.read_prediction(path, page)
         return prediction if self.normals is None else convert_normals(prediction, self.normals)
 
 

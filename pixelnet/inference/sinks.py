@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path, PurePath
 from typing import Any
@@ -29,17 +30,18 @@ from pixelnet.inference.answers import (
     place_in,
     write_answer,
 )
+from pixelnet.inference.inputs import TIFF
 from pixelnet.inference.parts import Parts
 from pixelnet.inference.scene import Plan, ahead, answered
 from pixelnet.inference.source import FileSource
 from pixelnet.inference.windows import Block, Tiling
 from pixelnet.model import PixelNet
 from pixelnet.rasters.geotiff import Map, Place, write_geotiff
+from pixelnet.rasters.tiff import write_pages
 from pixelnet.tasks import Task
 
 PREVIEW = 2000  # pixels, the longer side of a scene's picture for people, at most
 STRIP = 256  # rows that are in memory at once
-TIFF = (".tif", ".tiff")
 HALF = ("edges", "normals")  # tasks whose values need no more than 16 bits
 
 
@@ -110,10 +112,7 @@ def write_scene(
     place: where a TIFF's image lies. convention: of normals. cog: a cloud-optimized GeoTIFF. Returns the files.
     """
     written = []
-    wanted = {own: part for own, part in task.parts.items() if LABELS in outputs}
-    if PROBABILITIES in outputs:
-        wanted[PROBABILITIES] = next(part for part in task.parts.values() if part.categorical)
-    for own, part in wanted.items():
+    for own, part in _wanted(task, outputs).items():
         if source.path.suffix.lower() in TIFF:
             path = place_in(folder, own, name, ".tif")
             write_geotiff(path, _map(parts, own, part), place, cog)
@@ -127,12 +126,42 @@ def write_scene(
         else:
             whole = whole.astype(np.float32) if whole.dtype == np.float16 else whole
             written.append(write_answer(folder, own, name, part, whole))
-    if VIEW in outputs:
-        view = place_in(folder, VIEW, name, ".png")
-        write_png(view, _preview(parts, task, source, convention))
-        written.append(view)
+    written += write_preview(parts, folder, name, task, source, convention) if VIEW in outputs else []
     parts.remove()
     return written
+
+
+def _wanted(task: Task, outputs: Sequence[str]) -> dict[str, Task]:
+    """The answers that are written, by their folders, and whose they are."""
+    wanted = {own: part for own, part in task.parts.items() if LABELS in outputs}
+    if PROBABILITIES in outputs:
+        wanted[PROBABILITIES] = next(part for part in task.parts.values() if part.categorical)
+    return wanted
+
+
+def write_stack(pages: Sequence[Parts], folder: Path, name: PurePath, task: Task, outputs: Sequence[str]) -> list[Path]:
+    """Write what the parts of a stack's images hold: FOLDER/TASK/NAME.tif, a page each. Returns the files."""
+    written = []
+    for own in _wanted(task, outputs):
+        path = place_in(folder, own, name, ".tif")
+        write_pages(path, partial(_page, pages, own), len(pages))
+        written.append(path)
+    for parts in pages:
+        parts.remove()
+    return written
+
+
+def _page(pages: Sequence[Parts], own: str, k: int) -> np.ndarray:
+    return pages[k].read(own, range(pages[k].tiling.height))
+
+
+def write_preview(
+    parts: Parts, folder: Path, name: PurePath, task: Task, source: FileSource, convention: str
+) -> list[Path]:
+    """Write the picture for people, FOLDER/view/NAME.png."""
+    view = place_in(folder, VIEW, name, ".png")
+    write_png(view, _preview(parts, task, source, convention))
+    return [view]
 
 
 def _map(parts: Parts, own: str, part: Task) -> Map:

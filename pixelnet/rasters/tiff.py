@@ -7,16 +7,17 @@ strip or tile by tile, by tifffile's own decoders.
 import os
 import struct
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffWriter
 
 from pixelnet.errors import InputError
+from pixelnet.files import write_atomic
 from pixelnet.rasters.arrays import native, plain
 from pixelnet.rasters.guard import check_size
 from pixelnet.rasters.layout import Layout, Read
@@ -28,6 +29,7 @@ COLOR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 INKS = (PHOTOMETRIC.SEPARATED, PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB, PHOTOMETRIC.ITULAB)
 REDUCED, MASK = 1, 4  # bits of NewSubfileType: a smaller copy, a mask of what is transparent
 RGB = ("red", "green", "blue")
+LARGEST = 2**31  # bytes of a file that is no BigTIFF; half of what it may have
 
 
 @contextmanager
@@ -230,6 +232,21 @@ def _paste(file: TiffFile, page: Any, key: Any, index: int, out: np.ndarray, top
 def _in_one_piece(page: Any) -> bool:
     offsets, counts = page.dataoffsets, page.databytecounts
     return all(offset + count == after for offset, count, after in zip(offsets, counts, offsets[1:], strict=False))
+
+
+def write_pages(path: Path, read: Callable[[int], np.ndarray], count: int) -> None:
+    """Write a compressed TIFF of so many pages, whole or not at all. read: the k-th, (H, W) or (H, W, C), all alike."""
+    first = read(0)
+    samples: dict[str, Any] = {"planarconfig": "contig"} if first.ndim == 3 else {}
+
+    def write(file: BinaryIO) -> None:
+        with TiffWriter(file, bigtiff=count * first.nbytes > LARGEST) as out:
+            out.write(
+                (read(k) for k in range(count)), shape=(count, *first.shape), dtype=first.dtype,
+                photometric="minisblack", compression="zlib", metadata={"axes": "ZYXS"[: 1 + first.ndim]}, **samples,
+            )  # fmt: skip
+
+    write_atomic(path, write)
 
 
 def as_picture(values: np.ndarray, layout: Layout) -> np.ndarray:

@@ -117,6 +117,9 @@ class Edges(Task):
         """The share of annotators, or a strength, float32 (H, W) in 0..1; see `read_share`."""
         return read_share(path)
 
+    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
+        return read_share(path, page)
+
     def write(self, path: Path, prediction: np.ndarray) -> None:
         """A strength (H, W) as a gray PNG of 16 bits; lines, bool, as 0 and 255."""
         lines = prediction.dtype == bool
@@ -135,12 +138,12 @@ class Edges(Task):
         return {name: float(value) / labelled for name, value in found} | super().summarize(counts)
 
 
-def read_share(path: str | Path) -> np.ndarray:
+def read_share(path: str | Path, page: int | None = None) -> np.ndarray:
     """Edge maps: the share of annotators who drew a boundary, float32 (H, W) in 0..1, NaN (.npy only) unlabelled.
 
     Gray PNG of any depth holds share x max (a 1-bit one just draws the edges); .npy holds the share itself.
     """
-    stored, top, mode, *_ = read_stored(path)
+    stored, top, mode, *_ = read_stored(path, page)
     one_channel(stored, mode, path, "an edge map")
     if top > 1 and stored.max() == 1:
         raise InputError(f"{path} holds only 0 and 1 where {top} means an edge; multiply it by {top}")

@@ -118,6 +118,9 @@ class Normals(Task):
         """Unit vectors float32 (H, W, 3); see `read_normals`."""
         return read_normals(path)
 
+    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
+        return read_normals(path, page=page)
+
     def write(self, path: Path, prediction: np.ndarray) -> None:
         """Unit vectors (H, W, 3); see `write_normals`."""
         write_normals(path, prediction)
@@ -141,14 +144,14 @@ class Normals(Task):
         return {name: float(value) / labelled for name, value in found} | super().summarize(counts)
 
 
-def read_normals(path: str | Path, convention: str = "pixelnet") -> np.ndarray:
+def read_normals(path: str | Path, convention: str = "pixelnet", page: int | None = None) -> np.ndarray:
     """Surface normals, float32 (H, W, 3), unit vectors, x right, y down, z into the scene; the zero vector unlabelled.
 
     An 8- or 16-bit RGB PNG holds n = 2 v / max - 1 and (0, 0, 0) for unlabelled, as does mid-gray, the code of
     the zero vector; a .npy holds the vectors. Their axes are those of the convention named (geometry.CONVENTIONS).
     Raises InputError for NaN, named with its count, and for a convention that is not known.
     """
-    stored, top, mode, *_ = read_stored(path)
+    stored, top, mode, *_ = read_stored(path, page)
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise InputError(
             f"{path} is {describe(stored, mode)}, but normals need three channels; use an RGB PNG or .npy (H, W, 3)"

@@ -110,6 +110,9 @@ class Regression(Task):
         """Values float32 (H, W); see `read_values`."""
         return read_values(path)
 
+    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
+        return read_values(path, page)
+
     def count_labels(self, labels: np.ndarray) -> Counts:
         sums = {"sum": labels.sum(dtype=np.float64)}
         return sums | {"smallest": labels.min(initial=np.inf), "largest": labels.max(initial=-np.inf)}
@@ -121,9 +124,9 @@ class Regression(Task):
         return (extremes if labelled else {}) | mean | super().summarize(counts)
 
 
-def read_values(path: str | Path) -> np.ndarray:
+def read_values(path: str | Path, page: int | None = None) -> np.ndarray:
     """Real values (depth, height), float32 (H, W): the numbers of a gray PNG, a TIFF or a .npy; NaN is unlabelled."""
-    stored, _, mode, *_ = read_stored(path)
+    stored, _, mode, *_ = read_stored(path, page)
     one_channel(stored, mode, path, "a map of values")
     values = stored.astype(np.float32)
     if np.isinf(values).any():

@@ -215,13 +215,13 @@ class Segmentation(Task):
         """Class ids uint8 (H, W) as a gray PNG."""
         write_png(path, prediction)
 
-    def read_prediction(self, path: Path) -> np.ndarray:
+    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
         """Class ids (H, W), or class probabilities float32 (H, W, K) of a .npy or a TIFF."""
         if path.suffix.lower() in (".npy", ".tif", ".tiff"):
-            stored = read_stored(path).values
+            stored = read_stored(path, page).values
             if stored.ndim == 3:
                 return _probabilities(path, stored, self.num_classes)
-        return read_labels(path)
+        return read_labels(path, page)
 
     def resize(self, prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Class ids by nearest neighbor, probabilities bilinearly."""
@@ -243,12 +243,12 @@ class Segmentation(Task):
         return {name: float(count) / pixels for name, count in found} | super().summarize(counts)
 
 
-def read_labels(path: str | Path) -> np.ndarray:
+def read_labels(path: str | Path, page: int | None = None) -> np.ndarray:
     """Class ids as stored, integers (H, W): gray PNG of 1 to 16 bits, the indices of a palette, TIFF, BMP or .npy.
 
-    Raises InputError for a color picture or real values: ids are expected.
+    page: which of a stack's. Raises InputError for a color picture or real values: ids are expected.
     """
-    stored, _, mode, *_ = read_stored(path)
+    stored, _, mode, *_ = read_stored(path, page)
     if stored.ndim != 2 or not np.issubdtype(stored.dtype, np.integer):
         raise InputError(
             f"{path} is {describe(stored, mode)}, but class ids are expected, one integer a pixel (gray or palette); "

@@ -325,8 +325,15 @@ class Task(ABC):
         """Write a prediction (H, W) or (H, W, L), whole or not at all, as `read` reads it."""
         write_npy(path, prediction)
 
-    def read_prediction(self, path: Path) -> np.ndarray:
-        """Any method's prediction for an image, from its file: what `read` reads, unless there are more forms."""
+    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
+        """Any method's prediction for an image, from its file: what `read` reads, unless there are more forms.
+
+        page: which of a stack's, from 0. Raises InputError for one of a task that reads none.
+        """
+        if page is not None:
+            raise InputError(
+                f"{path} holds several maps, and {self.name} is read from files of one; save each in its own"
+            )
         return self.read(path)
 
     def resize(self, prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
