@@ -13,8 +13,9 @@ from PIL import Image
 from tiny import TINY
 
 from pixelnet import PixelNet
-from pixelnet.cli import Convention, main
+from pixelnet.cli import main
 from pixelnet.geometry import CONVENTIONS
+from pixelnet.inference.command import Convention
 
 TRAIN = ["train", "--task", "edges", "--data", "scenes", "--out", "o"]
 

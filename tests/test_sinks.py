@@ -14,6 +14,7 @@ from pixelnet import InputError, PixelNet, predict_files
 from pixelnet.inference import answerer, bulk, parts, scene
 from pixelnet.inference.budget import Cost
 from pixelnet.inference.parts import Parts
+from pixelnet.rasters.ground import pixel_area
 
 rasterio = pytest.importorskip("rasterio")
 CRS, ORIGIN = "EPSG:32632", (500_000.0, 10.0, 0.0, 5_000_000.0, 0.0, -10.0)
@@ -202,3 +203,47 @@ def test_links_in_the_folder_of_parts_are_not_followed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.parts is a link"):
         bulk.predict_files(four_bands(), path, tmp_path / "out", memory=MEMORY)
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("task", ["segmentation", "normals"])
+def test_ome_zarr_comes_out_as_ome_zarr(version: int, task: str, tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    values, path = pixels(300, 520), tmp_path / "a.ome.zarr"
+    image = zarr.open_group(str(path), mode="w", zarr_format=version)
+    axes = [{"name": "c", "type": "channel"}, *({"name": k, "type": "space", "unit": "micrometer"} for k in "yx")]
+    datasets = []
+    for level in range(2):
+        image.create_array(str(level), data=np.ascontiguousarray(values[:: 2**level, :: 2**level].transpose(2, 0, 1)))
+        scale = {"type": "scale", "scale": [1, 0.5 * 2**level, 0.25 * 2**level]}
+        datasets.append({"path": str(level), "coordinateTransformations": [scale]})
+    said = {"multiscales": [{"axes": axes, "datasets": datasets}]}
+    image.attrs.update({"ome": {"version": "0.5", **said}} if version == 3 else said)
+    model = four_bands(task)
+    written, _ = predict_files(model, path, tmp_path / "out", memory="12MB")
+    assert written == tmp_path / f"out/{task}/a.ome.zarr"
+    found = zarr.open_group(str(written), mode="r")
+    assert found.metadata.zarr_format == version
+    about = found.attrs["ome"] if version == 3 else found.attrs
+    (scales,) = about["multiscales"]
+    assert (about if version == 3 else scales)["version"] == ("0.5" if version == 3 else "0.4")
+    levels = [np.moveaxis(found[one["path"]][:], 0, -1) if task == "normals" else found[one["path"]][:]
+              for one in scales["datasets"]]  # fmt: skip
+    np.testing.assert_allclose(levels[0], model.predict(values), atol=0 if task == "segmentation" else 2e-3)
+    assert [level.shape[:2] for level in levels] == [(300, 520), (150, 260), (75, 130)]
+    for level, own in enumerate(levels):
+        np.testing.assert_array_equal(own, levels[0][:: 2**level, :: 2**level])
+    last = scales["datasets"][2]["coordinateTransformations"][0]["scale"]
+    assert last[-2:] == [2, 1]
+    assert [axis.get("unit") for axis in scales["axes"]][-2:] == ["micrometer"] * 2
+    assert pixel_area(written) == (0.125, "square_micrometers")
+    if task == "segmentation":
+        assert [one["class"] for one in about["image-label"]["properties"]] == list(model.task.class_names)
+        np.testing.assert_array_equal(model.task.read(written), levels[0])
+    coarse, _ = predict_files(model, path / "1", tmp_path / "out", memory="12MB")
+    assert coarse == tmp_path / f"out/{task}/a.ome/1.zarr"
+    assert zarr.open_group(str(coarse), mode="r")["0"].shape[-2:] == (150, 260)
+    assert pixel_area(coarse) == (0.5, "square_micrometers")
+    (path / "7").mkdir()
+    with pytest.raises(InputError, match="has the levels 0, 1, and no 7"):
+        predict_files(model, path / "7", tmp_path / "out")

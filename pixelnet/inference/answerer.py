@@ -36,6 +36,7 @@ from pixelnet.memory import resident_bytes, usual_bytes
 from pixelnet.model import PixelNet
 from pixelnet.rasters.geotiff import Place, is_placed, rasterio, read_place
 from pixelnet.rasters.ground import Area, pixel_area
+from pixelnet.rasters.guard import is_zarr
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Answerer:
         if item.pages > 1:
             return None
         with self._opened(item) as (source, placed):
-            if placed or place_in(self.folder, HOME, item.name, "").exists():
+            if placed or is_zarr(source.path) or place_in(self.folder, HOME, item.name, "").exists():
                 return None
             plan = self._planner.whole(*self._to_plan(item, source, placed))
             if plan is None:

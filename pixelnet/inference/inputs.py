@@ -113,7 +113,8 @@ def image_files(
             if given.is_dir():
                 here = [(name, path) for name, path in images if not is_answer(path)] or images[:1]  # named below
         elif given.exists():
-            here = [(PurePath(given.name), given)]
+            level = not given.suffix and given.parent.suffix.lower() == ".zarr"  # of a pyramid
+            here = [(PurePath(given.parent.stem, given.name) if level else PurePath(given.name), given)]
         else:
             raise InputError(f"{given} is not there; give images, or folders, lists or archives of images")
         for _, path in here if taken else ():

@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,7 +67,7 @@ class Journal:
         if entry["image"] != _stamp(item):
             return None
         files = [self.folder / name for name in entry["files"]]
-        return files if all(map(os.path.isfile, files)) else None
+        return files if all(map(os.path.exists, files)) else None
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -86,7 +87,8 @@ class Journal:
         for line in self._known.values():
             for name in json.loads(line)["files"]:
                 if ".." not in Path(name).parts and not Path(name).is_absolute():
-                    inside(self.folder, name).unlink(missing_ok=True)
+                    path = inside(self.folder, name)
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self._known = {}
         for path in (*(self.folder / JOURNALS).glob(f"*{ENDING}"), self.folder / NOTE, self.folder / FAILURES):
             path.unlink(missing_ok=True)

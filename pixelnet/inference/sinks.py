@@ -37,6 +37,8 @@ from pixelnet.inference.source import FileSource
 from pixelnet.inference.windows import Block, Tiling
 from pixelnet.model import PixelNet
 from pixelnet.rasters.geotiff import Map, Place, write_geotiff
+from pixelnet.rasters.guard import is_zarr
+from pixelnet.rasters.omezarr import write_omezarr
 from pixelnet.rasters.tiff import write_pages
 from pixelnet.tasks import Task
 
@@ -107,7 +109,7 @@ def write_scene(
     parts: Parts, folder: Path, name: PurePath, task: Task, source: FileSource, place: Place | None, convention: str,
     cog: bool, outputs: Sequence[str],
 ) -> list[Path]:  # fmt: skip
-    """Write what the parts hold, as `write_dense` does, but FOLDER/TASK/NAME.tif of a TIFF file.
+    """Write what the parts hold, as `write_dense` does, but FOLDER/TASK/NAME.tif of TIFF, and NAME.zarr of Zarr.
 
     place: where a TIFF's image lies. convention: of normals. cog: a cloud-optimized GeoTIFF. Returns the files.
     """
@@ -116,6 +118,11 @@ def write_scene(
         if source.path.suffix.lower() in TIFF:
             path = place_in(folder, own, name, ".tif")
             write_geotiff(path, _map(parts, own, part), place, cog)
+            written.append(path)
+            continue
+        if is_zarr(source.path):
+            path = place_in(folder, own, name, ".zarr")
+            write_omezarr(path, _map(parts, own, part), source.path)
             written.append(path)
             continue
         whole = parts.read(own, range(parts.tiling.height))

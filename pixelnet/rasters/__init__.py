@@ -91,10 +91,11 @@ class Stored(NamedTuple):
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether a path is called as images are, and is a file or a Zarr folder; hidden ones are none."""
+    """Whether a path is called as images are, and is a file, a Zarr folder or a level in one; hidden ones are none."""
     path = Path(path)
     suffix = path.suffix.lower()
-    return suffix in IMAGE_EXTENSIONS and not path.name.startswith(".") and path.is_dir() == (suffix == ".zarr")
+    called = is_zarr(path) if path.is_dir() else suffix in IMAGE_EXTENSIONS and suffix != ".zarr"
+    return called and not path.name.startswith(".")
 
 
 class Source(NamedTuple):

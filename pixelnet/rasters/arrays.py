@@ -1,7 +1,7 @@
 """Arrays: NumPy's .npy, and the chunked ones of OME-Zarr, read in part."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,13 @@ def open_npy(path: str | Path) -> Iterator[tuple[Layout, Read]]:
 
 @contextmanager
 def open_zarr(path: str | Path) -> Iterator[tuple[Layout, Read]]:
-    """The full resolution of an OME-Zarr image (versions 0.4 and 0.5), or a lone Zarr array.
+    """A level of an OME-Zarr image (versions 0.4 and 0.5), image.zarr/1, the first if none is named; or a lone array.
 
     Raises InputError without the package zarr.
     """
-    try:
-        import zarr
-    except ImportError as error:
-        raise InputError(f"{path} is Zarr, which needs the package zarr; pip install pixelnet[bio]") from error
-    found: Any = zarr.open(str(path), mode="r")
+    home, level = _located(path)
+    zarr = _zarr(path)
+    found: Any = zarr.open(str(home), mode="r")
     names: tuple[str, ...] = ()
     axes = None
     if isinstance(found, zarr.Group):
@@ -49,7 +47,10 @@ def open_zarr(path: str | Path) -> Iterator[tuple[Layout, Read]]:
         listed = scales.get("axes", [*"tczyx"])
         axes = "".join((axis if isinstance(axis, str) else axis["name"])[:1].upper() for axis in listed)
         names = tuple(str(channel.get("label", "")) for channel in said.get("omero", {}).get("channels", ()))
-        found = found[scales["datasets"][0]["path"]]
+        levels = [dataset["path"] for dataset in scales["datasets"]]
+        if level not in (None, *levels):
+            raise InputError(f"{home} has the levels {', '.join(levels)}, and no {level}")
+        found = found[level or levels[0]]
     if axes is None:
         axes = "YX" if len(found.shape) == 2 else "Q" * len(found.shape)
     if len(axes) != len(found.shape) or found.dtype.kind not in "buif" or 0 in found.shape:
@@ -58,6 +59,42 @@ def open_zarr(path: str | Path) -> Iterator[tuple[Layout, Read]]:
     nodata = () if found.fill_value in (None, 0) else (float(found.fill_value),)
     layout = Layout(tuple(found.shape), axes, plain(found.dtype), names, nodata)
     yield layout, lambda selection: native(np.asarray(found[selection]))
+
+
+def _zarr(path: str | Path) -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise InputError(f"{path} is Zarr, which needs the package zarr; pip install pixelnet[bio]") from error
+    return zarr
+
+
+def _located(path: str | Path) -> tuple[Path, str | None]:
+    """The Zarr folder, and the level in it that is named."""
+    path = Path(path)
+    return (path, None) if path.suffix.lower() == ".zarr" else (path.parent, path.name)
+
+
+def format_of(path: str | Path) -> int:
+    """Of a Zarr folder: 2 or 3."""
+    return int(_zarr(path).open(str(_located(path)[0]), mode="r").metadata.zarr_format)
+
+
+def pixel_scale(path: str | Path) -> tuple[list[float], list[str]] | None:
+    """A pixel's height and width in an OME-Zarr image or a level of it, and their units; None where nothing is said."""
+    home, level = _located(path)
+    with suppress(KeyError, IndexError, TypeError, StopIteration, ValueError):
+        attributes = dict(_zarr(path).open(str(home), mode="r").attrs)
+        said: Any = attributes.get("ome", attributes)
+        scales = said["multiscales"][0]
+        names = [axis["name"] for axis in scales["axes"]]
+        places, sizes = [names.index(axis) for axis in "yx"], [1.0, 1.0]
+        own = next(dataset for dataset in scales["datasets"] if level in (None, dataset["path"]))
+        for one in (*own["coordinateTransformations"], *scales.get("coordinateTransformations", ())):
+            if one["type"] == "scale":
+                sizes = [size * float(one["scale"][place]) for size, place in zip(sizes, places, strict=True)]
+        return sizes, [scales["axes"][place].get("unit", "") for place in places]
+    return None
 
 
 def plain(dtype: np.dtype) -> np.dtype:

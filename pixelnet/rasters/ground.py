@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tifffile import TiffFile, TiffFileError
 
+from pixelnet.rasters.arrays import pixel_scale
 from pixelnet.rasters.guard import is_zarr, reading
 
 METERS = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}  # of EPSG's linear units: the meter, the foot, the US survey foot
@@ -37,7 +38,9 @@ def pixel_area(path: str | Path) -> Area | None:
     Raises InputError for a file that cannot be read.
     """
     if is_zarr(path):
-        return _of_zarr(path)
+        with reading(path):
+            found = pixel_scale(path)
+        return found and _in_micrometers(*found)
     if Path(path).suffix.lower() not in (".tif", ".tiff"):
         return None
     with reading(path), suppress(TiffFileError), TiffFile(path) as file:
@@ -65,25 +68,6 @@ def _under_microscope(file: TiffFile) -> Area | None:
         resolutions = [file.pages.first.tags.valueof(tag) for tag in (283, 282)]  # pixels in a unit, as fractions
         if all(found is not None and found[0] for found in resolutions):
             return _in_micrometers([below / above for above, below in resolutions], [unit, unit])
-    return None
-
-
-def _of_zarr(path: str | Path) -> Area | None:
-    try:
-        import zarr
-    except ImportError:
-        return None
-    with reading(path), suppress(KeyError, IndexError, TypeError):  # what is not said
-        attributes = dict(zarr.open(str(path), mode="r").attrs)
-        said: Any = attributes.get("ome", attributes)
-        scales = said["multiscales"][0]
-        names = [axis["name"] for axis in scales["axes"]]
-        places, sizes = [names.index(axis) for axis in "yx"], [1.0, 1.0]
-        for given in (scales["datasets"][0]["coordinateTransformations"], scales.get("coordinateTransformations", ())):
-            for one in given:
-                if one["type"] == "scale":
-                    sizes = [size * one["scale"][place] for size, place in zip(sizes, places, strict=True)]
-        return _in_micrometers(sizes, [scales["axes"][place].get("unit", "") for place in places])
     return None
 
 

@@ -55,7 +55,9 @@ def decoding(name: str | Path) -> Iterator[None]:
 
 
 def is_zarr(path: str | Path) -> bool:
-    return Path(path).suffix.lower() == ".zarr" and Path(path).is_dir()
+    """Whether a path is a Zarr folder, or a level of the pyramid in one: image.zarr/1."""
+    path = Path(path)
+    return ".zarr" in (path.suffix.lower(), path.parent.suffix.lower()) and path.is_dir()
 
 
 def number_limit() -> int:
