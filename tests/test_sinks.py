@@ -1,6 +1,8 @@
 """Scenes to files: what is written is the answer for the whole image, of the kind that the image is."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,23 @@ def test_links_in_the_folder_of_parts_are_not_followed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.parts is a link"):
         bulk.predict_files(four_bands(), path, tmp_path / "out", memory=MEMORY)
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_two_processes_do_not_write_one_scene(tmp_path: Path) -> None:
+    code = "import fcntl, sys, time; f = open(sys.argv[1], 'ab'); fcntl.lockf(f, fcntl.LOCK_EX); print(1, flush=True);"
+    path, home = geotiff(tmp_path / "a.tif", pixels()), tmp_path / "out" / parts.HOME
+    home.mkdir(parents=True)
+    command = [sys.executable, "-c", f"{code} time.sleep(60)", home / ".a.lock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            with pytest.raises(InputError, match="another process is at work in"):
+                predict_files(four_bands(), path, tmp_path / "out", memory=MEMORY)
+        finally:
+            other.kill()
+    predict_files(four_bands(), path, tmp_path / "out", memory=MEMORY)
+    assert not home.exists()
 
 
 @pytest.mark.parametrize("version", [2, 3])

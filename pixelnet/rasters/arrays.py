@@ -33,7 +33,7 @@ def open_zarr(path: str | Path) -> Iterator[tuple[Layout, Read]]:
     Raises InputError without the package zarr.
     """
     home, level = _located(path)
-    zarr = _zarr(path)
+    zarr = load_zarr(path)
     found: Any = zarr.open(str(home), mode="r")
     names: tuple[str, ...] = ()
     axes = None
@@ -61,7 +61,8 @@ def open_zarr(path: str | Path) -> Iterator[tuple[Layout, Read]]:
     yield layout, lambda selection: native(np.asarray(found[selection]))
 
 
-def _zarr(path: str | Path) -> Any:
+def load_zarr(path: str | Path) -> Any:
+    """The package. Raises InputError, for what is at a path, where it is not installed."""
     try:
         import zarr
     except ImportError as error:
@@ -77,14 +78,14 @@ def _located(path: str | Path) -> tuple[Path, str | None]:
 
 def format_of(path: str | Path) -> int:
     """Of a Zarr folder: 2 or 3."""
-    return int(_zarr(path).open(str(_located(path)[0]), mode="r").metadata.zarr_format)
+    return int(load_zarr(path).open(str(_located(path)[0]), mode="r").metadata.zarr_format)
 
 
 def pixel_scale(path: str | Path) -> tuple[list[float], list[str]] | None:
     """A pixel's height and width in an OME-Zarr image or a level of it, and their units; None where nothing is said."""
     home, level = _located(path)
     with suppress(KeyError, IndexError, TypeError, StopIteration, ValueError):
-        attributes = dict(_zarr(path).open(str(home), mode="r").attrs)
+        attributes = dict(load_zarr(path).open(str(home), mode="r").attrs)
         said: Any = attributes.get("ome", attributes)
         scales = said["multiscales"][0]
         names = [axis["name"] for axis in scales["axes"]]

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pixelnet.rasters.arrays import format_of, pixel_scale
+from pixelnet.rasters.arrays import format_of, load_zarr, pixel_scale
 from pixelnet.rasters.geotiff import Map
 
 CHUNK = 512  # pixels, the side of a chunk
@@ -16,8 +16,7 @@ def write_omezarr(path: Path, given: Map, source: Path) -> None:
 
     Levels are numbered from 0 on. How large a pixel is, and the version, are those of the OME-Zarr image `source`.
     """
-    import zarr
-
+    zarr = load_zarr(path)
     part = path.with_name(f".{path.name}.tmp")
     shutil.rmtree(part, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
