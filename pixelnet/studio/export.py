@@ -91,12 +91,12 @@ class Exporter(Work):
         self, model: PixelNet, out: Path, wanted: Wanted, failures: list[str]
     ) -> Iterator[tuple[str, np.ndarray, list[page.Picture]]]:
         """For each image its path, its label map and two pictures, written on the way."""
-        answer = Answerer(model, out, None, Asked(polygons="geojson" in wanted.outlines, objects=wanted.objects))
+        answerer = Answerer(model, out, None, Asked(polygons="geojson" in wanted.outlines, objects=wanted.objects))
         paths = self.project.paths
         for k, path in enumerate(paths):
             self._step(words=f"image {k + 1} of {len(paths)}", done=0.1 + 0.8 * k / len(paths))
             try:
-                written = answer(Item(PurePath(path).with_suffix(""), self.project.folder / path, 0))
+                written = answerer.answer(Item(PurePath(path).with_suffix(""), self.project.folder / path, 0))
             except InputError as error:
                 failures.append(printable(f"{path}: {error}"))
                 continue
