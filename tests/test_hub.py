@@ -313,7 +313,7 @@ def test_what_is_missing_is_named(arguments: list[str], message: str, ships: Pat
 
 def test_progress_is_in_images_a_second(ships: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     clock = SimpleNamespace(perf_counter=iter((10, 14, 20, 20.25)).__next__)
-    monkeypatch.setattr(sys.modules["pixelnet.cli"], "time", clock)
+    monkeypatch.setattr(sys.modules["pixelnet.inference.command"], "time", clock)
     image(Path("photos/a.png"))
     image(Path("photos/b.png"))
     assert main(["predict", "edges", "photos", "--out", "two"]) == 0

@@ -18,7 +18,7 @@ from pixelnet.errors import InputError
 from pixelnet.inference.answers import POINTS, PROBABILITIES, USUAL, VIEW, place_in, write_dense, write_table
 from pixelnet.inference.budget import parse_bytes
 from pixelnet.inference.encoded import encode_batch, points_inside
-from pixelnet.inference.inputs import TIFF, Item
+from pixelnet.inference.inputs import TIFF, Item, page_name
 from pixelnet.inference.objects import OBJECTS, POLYGONS, maps_of_classes, write_objects, write_polygons
 from pixelnet.inference.parts import HOME, Parts, only_process
 from pixelnet.inference.scene import Look, Plan, Planner, answer_points, look, without
@@ -209,7 +209,7 @@ class Answerer:
         """Page by page into parts, from which one file is written; what is for one page, NAME[k], at once."""
         asked, task, pages = self.asked, self.model.task, []
         for k in range(item.pages):
-            name = item.name.with_name(f"{item.name.name}[{k}]")
+            name = page_name(item.name, k)
             with FileSource(path, self.model, k, asked.axes) as source:
                 parts = self._parts(item, source, False, folder / str(k))
                 pages.append(parts)

@@ -195,7 +195,7 @@ def find_pages(
     """
     if axes is not None:
         check_axes(axes)
-    items, failures = [], []
+    items, failures, used = [], [], []
     for name, path in images.items():
         inside = next((own for place, own in (archives or {}).items() if path.is_relative_to(place)), None)
         one, pages = Item(name, path, 0, inside), 1
@@ -206,13 +206,19 @@ def find_pages(
             except InputError as error:
                 failures.append(Failure(str(name), path, str(error)))
                 continue
+        names = [name] if pages == 1 else [page_name(name, page) for page in range(pages)]
+        used += [(own, path) for own in names]
         if stacks and path.suffix.lower() in TIFF:
             items.append(one._replace(pages=pages))
-            continue
-        names = [name] if pages == 1 else [name.with_name(f"{name.name}[{page}]") for page in range(pages)]
-        items += [Item(own, path, page, inside) for page, own in enumerate(names)]
-    check_names((item.name, item.path) for item in items)
+        else:
+            items += [Item(own, path, page, inside) for page, own in enumerate(names)]
+    check_names(used)
     return items, failures
+
+
+def page_name(name: PurePath, page: int) -> PurePath:
+    """What the answers for one image of a stack are called."""
+    return name.with_name(f"{name.name}[{page}]")
 
 
 def check_names(named: Iterable[tuple[PurePath, Path]]) -> None:
