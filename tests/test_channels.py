@@ -87,11 +87,12 @@ def test_a_model_keeps_its_channels_and_ranges_and_answers_files_by_them(tmp_pat
     model = pixelnet.load(tmp_path / "run")
     predict_files(model, tmp_path / "data", tmp_path / "out", axes=data.axes)
     answers = sorted((tmp_path / "out/segmentation").iterdir())
-    assert len(answers) == len(data)
+    assert [path.suffix for path in answers] == [".png"] * len(data) if make is four_bands else [".tif"]
     right = []
     for i, (path, page) in enumerate(data.pages):
         name = path.stem if make is four_bands else f"{path.stem}[{page}]"
-        found = np.array(Image.open(tmp_path / f"out/segmentation/{name}.png"))
+        ending, part = (".png", None) if make is four_bands else (".tif", page)
+        found = model.task.read_prediction(tmp_path / f"out/segmentation/{path.stem}{ending}", part)
         np.testing.assert_array_equal(found, model.predict(data.image(i)))
         right.append((found == discs(i)).mean())
         view = np.array(Image.open(tmp_path / f"out/view/{name}.png"))
