@@ -182,6 +182,8 @@ class Evaluate:
     """Of edges: the maps are suppressed already."""
     crisp: bool = False
     """Of edges: judge the maps as they are, neither suppressed nor thinned."""
+    device: str = "auto"
+    """Where models answer: auto for an accelerator where there is one, cpu, cuda, cuda:1, mps."""
 
     def __call__(self) -> int:
         from pixelnet.evaluation import evaluate, table
@@ -203,6 +205,7 @@ class Evaluate:
             matching=self.matching,
             thinned=self.thinned,
             crisp=self.crisp,
+            device=self.device,
         )
         print(table(scores))
         return 0

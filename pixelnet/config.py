@@ -182,6 +182,8 @@ class TrainConfig:
     """Validate and keep an exponential moving average of the weights, of this decay, such as .999."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision."""
+    device: str = "auto"
+    """Where it learns: auto for an accelerator where there is one, cpu, cuda, cuda:1, mps."""
     seed: int = 0
     """Of everything random."""
 

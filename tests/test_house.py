@@ -18,7 +18,7 @@ PACKAGE = sorted((ROOT / "pixelnet").rglob("*.py"))
 # The storeys of docs/design.md: a room may use those of the lines above its own, and none of its own line or below.
 ORDER = [
     {"errors", "memory", "signals"},
-    {"files"},
+    {"files", "devices"},
     {"config", "rasters"},
     {"points", "geometry", "hypercolumn", "metrics"},
     {"tasks", "nn"},

@@ -93,6 +93,7 @@ def predict_files(
     split: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
+    device: str = "auto",
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -105,7 +106,7 @@ def predict_files(
     options is refused. Processes that a launcher started together share the images.
 
     Args:
-        model: a model, which answers on the device that it is on; or its folder or its name, on a GPU if there is one.
+        model: a model, which answers on the device that it is on; or its folder or its name.
         inputs: an image, a folder of images, a list of them (.txt, a path in each line, from the list's folder on), an
             archive (.tar, .zip), or several of these; folders within are looked through as well.
         out: the folder; made if it is not there. An image's answer is OUT/TASK/relative/NAME.png (or .npy) for each of
@@ -134,6 +135,7 @@ def predict_files(
         batch_size: how many images of one size are seen in one pass, at most; None for 8 on a GPU and 1 on a CPU, where
             more would gain nothing. With 1 the bits of an answer hang on no other image.
         overwrite: begin anew: what the folder notes of another model or other options is taken away.
+        device: where a model that is given by its folder or name answers; see `pixelnet.load`.
 
     Returns:
         The files of the answers.
@@ -159,7 +161,7 @@ def predict_files(
         objects,
         split,
     )
-    outcome = answer_files(model, inputs, out, asked, points, keep, batch_size, overwrite)
+    outcome = answer_files(model, inputs, out, asked, points, keep, batch_size, overwrite, device)
     if outcome.failures:
         raise Unanswered(outcome, Path(out) / FAILURES)
     return outcome.written
@@ -174,9 +176,10 @@ def answer_files(
     keep: Iterable[str | Path] = (),
     batch_size: int | None = None,
     overwrite: bool = False,
+    device: str = "auto",
 ) -> Outcome:
     """`predict_files`, which tells more of what came of it, and leaves failures to who asks."""
-    processes = Processes()
+    processes = Processes(device)
     if isinstance(model, str | Path):
         keep = [*keep, *(path for path in folder_of(model).iterdir() if path.is_file())]
         model = load(model).to(processes.device)

@@ -56,6 +56,8 @@ class Predict:
     """How many images of one size are seen in one pass, at most; if not given, 8 on a GPU, else 1."""
     overwrite: bool = False
     """Begin anew where OUT holds the answers of another model, or to other options; they are taken away."""
+    device: str = "auto"
+    """Where the model answers: auto for an accelerator where there is one, cpu, cuda, cuda:1, mps."""
 
     def __call__(self) -> int:
         from pixelnet.inference.answerer import Asked
@@ -75,7 +77,7 @@ class Predict:
         start = time.perf_counter()
         outcome = answer_files(
             folder or folder_of(default()), images, self.out, asked, self.points,
-            batch_size=self.batch_size, overwrite=self.overwrite,
+            batch_size=self.batch_size, overwrite=self.overwrite, device=self.device,
         )  # fmt: skip
         seconds = time.perf_counter() - start
         if outcome.failures:

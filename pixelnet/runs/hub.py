@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from pixelnet.config import read_json
+from pixelnet.devices import find_device
 from pixelnet.errors import InputError, printable
 from pixelnet.files import read_text
 from pixelnet.model import PixelNet
@@ -26,20 +27,23 @@ def shipped() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(SHIPPED.glob("*")) if is_model(folder)}
 
 
-def load(name: str | Path, task: AnyTask | None = None, backbone: nn.Module | None = None) -> PixelNet:
-    """A model, on the CPU, in evaluation mode.
+def load(
+    name: str | Path, task: AnyTask | None = None, backbone: nn.Module | None = None, device: str = "cpu"
+) -> PixelNet:
+    """A model, in evaluation mode.
 
     Args:
         name: the folder of a model; the name of one that ships with the package, as `pixelnet models` lists them; or
             "user/name" of Hugging Face's hub. Nothing but JSON and safetensors is read, and nothing is run.
         task, backbone: the objects that the model was made with, where these were no names; see `PixelNet`.
+        device: where it answers: cpu, cuda, cuda:1, mps, or auto for an accelerator where there is one.
 
     Raises:
-        InputError: no such model; a file is missing, damaged, misspelt or of another model; an object that the model
-            was made with was not given, or one that it was made without was.
+        InputError: no such model or device; a file is missing, damaged, misspelt or of another model; an object that
+            the model was made with was not given, or one that it was made without was.
     """
-    folder = folder_of(name)
-    model = load_model(folder, task, backbone)
+    place, folder = find_device(device), folder_of(name)
+    model = load_model(folder, task, backbone).to(place)
     model.folder = folder
     return model
 

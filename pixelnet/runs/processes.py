@@ -3,26 +3,24 @@
 import os
 from typing import Any
 
-import torch
-
+from pixelnet.devices import find_device
 from pixelnet.errors import InputError
 
 
 class Processes:
     """This process among those that were started with it; the only one where there are no others.
 
-    rank: its number, from 0. world: how many there are. device: what its models belong on, its own GPU where there are
-    some.
+    rank: its number, from 0. world: how many there are. device: what its models belong on: what was asked for (see
+    `find_device`), or of several processes its own GPU where there are some, unless cpu was asked for.
     """
 
-    def __init__(self) -> None:
-        cuda = torch.cuda.is_available()
+    def __init__(self, device: str = "auto") -> None:
         self.rank, self.world, self._state = 0, int(os.environ.get("WORLD_SIZE", "1")), None
-        self.device = torch.device("cuda" if cuda else "cpu")
+        self.device = find_device(device)
         if self.world > 1:
             from accelerate import PartialState
 
-            self._state = PartialState(cpu=not cuda)
+            self._state = PartialState(cpu=self.device.type == "cpu")
             if self._state.num_processes != self.world:
                 raise InputError(
                     f"{self.world} processes were started (WORLD_SIZE), and accelerate knows of "

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from pixelnet.config import TrainConfig, from_dict, read_json, read_list
 from pixelnet.data import Dataset
+from pixelnet.devices import find_device
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
 from pixelnet.nn.networks import network_names
@@ -34,7 +35,7 @@ from pixelnet.tasks import AnyTask, Task, make_task, split_names
 from pixelnet.tasks.task import Loss
 
 # Settings that change how a run is watched or fed, but not what it learns: one that goes on may change them.
-FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log"}
+FREE_ON_RESUME = {"resume", "out", "num_workers", "checkpoint_every", "log", "device"}
 SETTLED = ("augment", "lr", "backbone_lr")  # by the data and the model, where nothing is said
 # Where nothing is said of a run's length: so many passes over the data, but no fewer and no more steps than these. The
 # first steps of few images teach as much as those of many; and of many a part shows what all would.
@@ -113,13 +114,24 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             )
     world = os.environ.get("WORLD_SIZE", "1")
     alone = not torch.accelerator.is_available() or torch.backends.mps.is_available()
-    cpu = world != "1" and alone  # processes on CPUs talk to each other only if accelerate is told
+    wanted = find_device(config.device)
+    # Processes on CPUs talk to each other only if accelerate is told.
+    cpu = config.device == "cpu" or (world != "1" and alone)
     try:
-        accelerator = Accelerator(
-            mixed_precision=config.precision, log_with=trackers or None, project_dir=config.out, cpu=cpu
-        )
+        with _wished(config.device):
+            accelerator = Accelerator(
+                mixed_precision=config.precision, log_with=trackers or None, project_dir=config.out, cpu=cpu
+            )
     except ValueError as error:  # this machine cannot, or accelerate has begun with another one in this process
         raise InputError(f"--precision {config.precision}: {error}") from error
+    if config.device != "auto" and (wanted.type, wanted.index or 0) != (
+        accelerator.device.type,
+        accelerator.device.index or 0,
+    ):
+        raise InputError(
+            f"--device {config.device}: this process has begun on {accelerator.device}; start another one, and of "
+            "several processes leave the choice to what starts them"
+        )
     if world not in ("1", str(accelerator.num_processes)):
         raise InputError(
             f"{world} processes were started (WORLD_SIZE), and accelerate knows of {accelerator.num_processes}: each "
@@ -131,6 +143,20 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             "each needs at least one image"
         )
     return accelerator
+
+
+@contextmanager
+def _wished(device: str) -> Iterator[None]:
+    """Tell accelerate, which is asked by its environment alone, which device it is to take."""
+    name = "ACCELERATE_TORCH_DEVICE"
+    if device in ("auto", "cpu") or name in os.environ:
+        yield
+        return
+    os.environ[name] = device
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 @contextmanager

@@ -1,0 +1,25 @@
+"""Where a model works: on the processor, or on an accelerator."""
+
+import torch
+
+from pixelnet.errors import InputError
+
+
+def find_device(name: str) -> torch.device:
+    """A device by its name: auto for an accelerator where there is one, else cpu; or cpu, cuda, cuda:1, mps and so on.
+
+    Raises:
+        InputError: no such name, or no such device here.
+    """
+    there = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if name == "auto":
+        return there or torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"there is no device {name!r}; give auto, cpu, cuda, cuda:1 or mps") from error
+    known = ["cpu"] if there is None else ["cpu", there.type]
+    count = 1 if device.type == "cpu" or there is None else torch.accelerator.device_count()
+    if device.type not in known or (device.index or 0) >= count:
+        raise InputError(f"there is no {name} here; give auto, or one of {', '.join(known)}")
+    return device
