@@ -9,6 +9,7 @@ import pytest
 from pixelnet.learning import choose as module
 from pixelnet.learning.choose import (
     HANDICAP,
+    ROUGH,
     STRENGTHS,
     Choice,
     Table,
@@ -61,7 +62,7 @@ def test_the_score_is_of_points_that_were_held_out() -> None:
     for fold in range(5):
         out = own.folds == fold
         inside = np.flatnonzero(~out)
-        held[out] = own.problem(("good",), inside).fit(0.1)(own.describe(("good",), np.flatnonzero(out)))
+        held[out] = own.problem(("good",), inside).fit(0.1, ROUGH)(own.describe(("good",), np.flatnonzero(out)))
     np.testing.assert_allclose(trial.held, held, atol=1e-9)
     weights = balanced(own.labels, 2)
     expected = (weights * log_chances(held)[np.arange(60), own.labels]).sum() / weights.sum()

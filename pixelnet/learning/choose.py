@@ -23,6 +23,7 @@ MEMBERS = 3  # candidates whose mean is taken
 HANDICAP = 0.03
 FOLDS = 5  # at most
 MOST_POINTS = 3000  # that a choice is made on
+ROUGH = 1e-3  # where a trial's fit stops: its score is then right to some thousandths, and more is tried in the time
 WARMEST = 4.0  # logits are at most so many times what they were, or as small a part, when they are set right
 FARTHEST = 1.25, 0.05  # times the best one's log probability, and so much more, that a member's may be
 # What describing a pixel costs, beside filters: a network that sees images as they are, and one that sees them
@@ -189,7 +190,7 @@ def _try(
             continue
         problem = Problem(features[~outside], labels, table.weigh(points[~outside]), table.classes)
         for strength in strengths:
-            logits = problem.fit(strength)(features[outside])
+            logits = problem.fit(strength, ROUGH)(features[outside])
             if len(out) == 1:
                 held[strength][outside] = logits
             else:

@@ -79,17 +79,17 @@ class Problem:
         self.axes = axes[:, kept] if tall else table.T @ axes[:, kept] / np.sqrt(self.squares)
         self.places = table @ self.axes
 
-    def fit(self, strength: float) -> Linear:
+    def fit(self, strength: float, close: float = CLOSE) -> Linear:
         """The predictor of least loss: the weighted sum of -log p, and |kernel|^2 / (2 strength).
 
         The kernel is that of standardized features; biases are free. Each search begins at 0, so that what is found
-        hangs on nothing that was asked before.
+        hangs on nothing that was asked before. close: to the end, as `CLOSE` is.
         """
         bend = (1 - 1 / self.classes) / self.classes
         widths = 1 / np.sqrt(np.append(bend * self.squares + 1 / strength, bend * len(self.places) + 1e-6))
         found = minimize(
             self._loss, np.zeros(self.classes * len(widths)), (widths, strength), "L-BFGS-B", jac=True,
-            options={"maxiter": STEPS, "gtol": CLOSE * np.sqrt(len(self.places))},
+            options={"maxiter": STEPS, "gtol": close * np.sqrt(len(self.places))},
         )  # fmt: skip
         flat = found.x.reshape(self.classes, -1) * widths
         kernel = (flat[:, :-1] @ self.axes.T) / self.scale.deviation
