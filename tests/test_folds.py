@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pixelnet.data.groups import groups_of
 from pixelnet.learning.choose import FOLDS
-from pixelnet.learning.folds import BLOCKS, folds_of_images, folds_of_points
+from pixelnet.learning.folds import BLOCKS, GAP, folds_of_images, folds_of_points
 
 
 @given(st.lists(st.integers(0, 8), min_size=1, max_size=40))
@@ -62,7 +62,7 @@ CELLS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, 
 @settings(max_examples=40)
 @given(CELLS)
 def test_blocks_are_boxes_apart(cells: list[tuple[int, int]]) -> None:
-    points = points_of(cells)
+    points = 10 * points_of(cells)  # each a stroke of its own
     folds = folds_of_points(points, np.zeros(len(points)))
     boxes = [(points[folds == fold].min(axis=0), points[folds == fold].max(axis=0)) for fold in np.unique(folds)]
     assert len(boxes) <= BLOCKS
@@ -82,6 +82,15 @@ def test_blocks_do_not_hang_on_the_order_of_points(cells: list[tuple[int, int]],
     np.testing.assert_array_equal(folds[order], folds_of_points(points[order], labels[order]))
 
 
+@settings(max_examples=40)
+@given(CELLS)
+def test_no_stroke_is_cut(cells: list[tuple[int, int]]) -> None:
+    points, labels = points_of(cells), np.zeros(len(cells))
+    folds = folds_of_points(points, labels)
+    near = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1)) <= GAP
+    assert (folds[:, None] == folds[None])[near].all()
+
+
 def test_blocks_hold_about_as_many_points() -> None:
     points = np.random.default_rng(0).integers(0, 1000, (400, 2))
     counts = np.bincount(folds_of_points(points, np.zeros(400)), minlength=BLOCKS)
@@ -95,7 +104,7 @@ def test_blocks_hold_about_as_many_points() -> None:
 def test_a_class_in_one_corner_is_in_every_block() -> None:
     """Two classes whose strokes lie apart: cut together, each would be held out as a whole."""
     rng = np.random.default_rng(0)
-    points = np.concatenate([rng.integers(0, 40, (200, 2)), rng.integers(600, 1000, (80, 2))])
+    points = np.concatenate([rng.integers(0, 400, (200, 2)), rng.integers(600, 1000, (80, 2))])
     labels = np.repeat([0, 1], [200, 80])
     folds = folds_of_points(points, labels)
     for label in (0, 1):
