@@ -21,6 +21,7 @@ from pixelnet.learning.choose import (
     warmth,
 )
 from pixelnet.learning.logistic import balanced
+from pixelnet.nn.networks import FILTERS
 
 NOISE = [(f"noise{k}",) for k in range(12)]
 
@@ -31,6 +32,7 @@ def table(labels: np.ndarray, informative: float = 2.0, folds: int = 5, seed: in
     parts = {own[0]: rng.normal(size=(len(labels), 6)) for own in NOISE}
     parts["good"] = rng.normal(size=(len(labels), 6)) + informative * np.eye(6)[labels]
     parts["good@2"] = parts["good"] + 0
+    parts[FILTERS] = parts["noise0"]
 
     def describe(names: tuple[str, ...], points: np.ndarray) -> np.ndarray:
         return np.concatenate([parts[name][points] for name in names], axis=1)
@@ -53,6 +55,16 @@ def test_what_informs_wins(order: int) -> None:
     assert len(found.trials) == 15
     assert np.mean(found.accuracy) > 0.7
     assert found.skill > 0.5
+
+
+def test_of_one_image_the_filters_alone_are_among_several() -> None:
+    own = table(labels_of(100))
+    candidates = [((name,), (0.1,)) for name in (FILTERS, "good", "good@2")]
+    assert choose(own, candidates, 100, []).parts == ("good", "good@2")
+    one = replace(own, one_image=True)
+    assert choose(one, candidates, 100, []).parts == (FILTERS, "good", "good@2")
+    assert choose(one, candidates, 100, [], most=2).parts == (FILTERS, "good@2")
+    assert choose(one, candidates, 100, [], most=1).parts == ("good@2",)
 
 
 def test_the_score_is_of_points_that_were_held_out() -> None:

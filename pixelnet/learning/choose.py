@@ -39,6 +39,7 @@ class Table:
 
     describe: (parts, which points) -> features (M, D). labels: (M,) class ids. folds: (M,), numbers of what is held out
     together. classes: K. seconds: what it will take to describe all points by some parts, about. width: of parts, D.
+    one_image: whether all points lie in one, whose blocks the folds are.
     """
 
     describe: Callable[[Parts, np.ndarray], np.ndarray]
@@ -47,6 +48,7 @@ class Table:
     classes: int
     seconds: Callable[[Parts], float]
     width: Callable[[Parts], int]
+    one_image: bool = False
 
     def problem(self, parts: Parts, points: np.ndarray) -> Problem:
         """What is to be fitted on some of the points."""
@@ -151,7 +153,7 @@ def choose(
     labels, weights = table.labels[points], table.weigh(points)
     known = np.isin(table.folds[points], folds)
     order = [parts for parts, _ in candidates]
-    best = sorted(_best(trials, most), key=lambda trial: order.index(trial.parts))
+    best = sorted(_best(trials, most, table.one_image), key=lambda trial: order.index(trial.parts))
     held = mean([trial.held for trial in best])[known]
     chance = 1 / len(np.unique(labels))
     return Choice(
@@ -202,13 +204,19 @@ def _try(
     ]
 
 
-def _best(trials: Sequence[Trial], most: int | None) -> list[Trial]:
-    """The best strength of each of the best candidates that are not far behind the first; of all for None."""
+def _best(trials: Sequence[Trial], most: int | None, one_image: bool = False) -> list[Trial]:
+    """The best strength of each of the best candidates that are not far behind the first; of all for None.
+
+    Of one image the filters alone are always among several: a few strokes there, held out from others close by, cannot
+    tell a network that knows a thing by what is around it from one that knows the place.
+    """
     best, *others = best_strengths(trials)
     if most is None:
         return [best, *others]
     times, more = FARTHEST
-    return [best, *(trial for trial in others if trial.score >= times * best.score - more)][:most]
+    found = [best, *(trial for trial in others if trial.score >= times * best.score - more)][:most]
+    alone = [trial for trial in others if trial.parts == (FILTERS,) and trial not in found]
+    return [*found[: most - 1], *alone] if one_image and alone and most > 1 else found
 
 
 def best_strengths(trials: Sequence[Trial]) -> list[Trial]:
@@ -240,7 +248,7 @@ def _nested(
                 total += likelihood(trial.pairs[key][inside], labels[chosen], table.weigh(points[chosen])) * len(chosen)
             return total - behind(trial.parts) * np.isin(of, others).sum()
 
-        best = _best(sorted(trials, key=score, reverse=True), most)
+        best = _best(sorted(trials, key=score, reverse=True), most, table.one_image)
         own = of == fold
         found.append(recall(mean([trial.held for trial in best])[own], labels[own]))
     return tuple(found)

@@ -91,7 +91,7 @@ def candidates() -> list[Parts]:
 
 def default() -> list[tuple[Parts, float]]:
     """What is taken where labels are too few to choose by: the best on average over the development sets."""
-    return [((f"{source}@2", FILTERS), STRENGTH) for source in known_sources()[:2]]
+    return [*(((f"{source}@2", FILTERS), STRENGTH) for source in known_sources()[:2]), ((FILTERS,), STRENGTH)]
 
 
 def fit(
@@ -334,6 +334,7 @@ def table_of(data: Dataset, labels: Labels, images: list[int], described: Descri
         classes,
         described.seconds,
         described.width,
+        len(images) == 1,
     )
 
 

@@ -324,7 +324,8 @@ class Session:
             return sum(map(data.width, parts))
 
         ids = np.concatenate([labels.ids[i] for i in images])
-        return Table(describe, ids, folds_of(data, labels, images), len(self.class_names), seconds, width)
+        folds = folds_of(data, labels, images)
+        return Table(describe, ids, folds, len(self.class_names), seconds, width, len(images) == 1)
 
     def _table_for_choice(self) -> Table:
         data, labels = self._labels()
