@@ -57,7 +57,7 @@ def test_what_informs_wins(order: int) -> None:
     assert found.skill > 0.5
 
 
-def test_of_one_image_the_filters_alone_are_among_several() -> None:
+def test_of_one_image_they_are_the_filters_and_the_best_others() -> None:
     own = table(labels_of(100))
     candidates = [((name,), (0.1,)) for name in (FILTERS, "good", "good@2")]
     assert choose(own, candidates, 100, []).parts == ("good", "good@2")

@@ -207,16 +207,16 @@ def _try(
 def _best(trials: Sequence[Trial], most: int | None, one_image: bool = False) -> list[Trial]:
     """The best strength of each of the best candidates that are not far behind the first; of all for None.
 
-    Of one image the filters alone are always among several: a few strokes there, held out from others close by, cannot
-    tell a network that knows a thing by what is around it from one that knows the place.
+    Of one image they are the filters alone and the best others, however far apart: a few strokes there, held out from
+    others close by, cannot tell a network that knows a thing by what is around it from one that knows the place.
     """
     best, *others = best_strengths(trials)
     if most is None:
         return [best, *others]
+    if one_image and most > 1:
+        return sorted([best, *others], key=lambda trial: trial.parts != (FILTERS,))[:most]
     times, more = FARTHEST
-    found = [best, *(trial for trial in others if trial.score >= times * best.score - more)][:most]
-    alone = [trial for trial in others if trial.parts == (FILTERS,) and trial not in found]
-    return [*found[: most - 1], *alone] if one_image and alone and most > 1 else found
+    return [best, *(trial for trial in others if trial.score >= times * best.score - more)][:most]
 
 
 def best_strengths(trials: Sequence[Trial]) -> list[Trial]:
