@@ -13,7 +13,7 @@ from benchmarks.learner.sets import Part
 from pixelnet.data.transforms import Augmentation, cut_view, draw_view
 from pixelnet.metrics.confusion import UNLABELLED
 
-VIEWS, CROP, SCALE = 8, (256, 320), (0.75, 1.5)  # as by default in `pixelnet train`
+VIEWS, CROP, SCALE = 4, (256, 320), (0.75, 1.5)  # as by default in `pixelnet train`
 
 
 def magnified(factor: float) -> Augmentation:
