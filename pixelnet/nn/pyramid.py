@@ -26,7 +26,7 @@ class Level(nn.Module):
     def __init__(self, channels: int, width: int):
         super().__init__()
         self.lateral = nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
-        # Whole: one that looks at one channel at a time, and then among them, is hardly quicker, and learns less.
+        # Whole: one that looks at one channel at a time, and then among them, takes longer, and learns less.
         self.mix = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )

@@ -9,7 +9,7 @@ from threading import Event, Thread
 from typing import Annotated, Any
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -56,6 +56,14 @@ REFUSED: dict[int | str, dict[str, Any]] = {
         "content": {"application/json": {}},
     }
 }
+
+
+def named_part(x: Number = 0, y: Number = 0, width: Side = 2**30, height: Side = 2**30) -> Box:
+    """The part of an image that a query names; more than the whole, where it names none."""
+    return Box(x, y, width, height)
+
+
+Part = Annotated[Box, Depends(named_part)]
 
 
 class Studio:
@@ -163,20 +171,12 @@ def _reading(app: FastAPI, studio: Studio) -> None:
         return studio.describe()
 
     @app.get("/api/images/{number}/pixels", response_class=Response, responses=REFUSED)
-    def pixels(
-        number: ImageNumber,
-        x: Number = 0,
-        y: Number = 0,
-        width: Side = 2**30,
-        height: Side = 2**30,
-        step: Step = 1,
-        channels: str = "",
-    ) -> Response:
+    def pixels(number: ImageNumber, named: Part, step: Step = 1, channels: str = "") -> Response:
         """The image, or a part, every few pixels of it: PNG, or JPEG with a step; channels: up to three, by number."""
         if channels and not all(part.isdigit() and len(part) < 5 for part in channels.split(",")[:4]):
             raise InputError(f"channels are {channels[:40]!r}; give numbers with commas between them")
         chosen = tuple(int(part) for part in channels.split(",")[:3]) if channels else ()
-        box = project.part(number, Box(x, y, width, height), step)
+        box = project.part(number, named, step)
         return Response(
             project.read(number, lambda: project.pictures.shown(number, chosen, box, step)),
             media_type="image/png" if step == 1 else "image/jpeg",
@@ -198,19 +198,12 @@ def _answering(app: FastAPI, studio: Studio) -> None:
     project = studio.project
 
     @app.get("/api/images/{number}/labels", response_class=Response, responses=REFUSED)
-    def labels(
-        number: ImageNumber,
-        x: Number = 0,
-        y: Number = 0,
-        width: Side = 2**30,
-        height: Side = 2**30,
-        step: Step = 1,
-    ) -> Response:
+    def labels(number: ImageNumber, named: Part, step: Step = 1) -> Response:
         """What is labelled, a byte a pixel, row by row: a class's number, 255 for none; of a part, if one is named.
 
         With a step, a byte for every step x step pixels: one of their labels, if any has one.
         """
-        box = project.part(number, Box(x, y, width, height), step)
+        box = project.part(number, named, step)
         with project.lock:
             canvas = project.canvas(number)
             found = project.labels(number, box, step)
