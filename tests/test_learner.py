@@ -99,6 +99,18 @@ def test_the_forest_learns_and_its_filters_are_the_derivatives_they_say() -> Non
     assert len(forest.filters(part.image(0))) == 1 + 6 * 8  # gray: its three channels count once
 
 
+def test_fewer_labels_are_some_of_all_and_the_seeds_alone() -> None:
+    part = made()
+    assert part.labelled("all", 0) is part
+    some, again, other = (part.labelled("20", seed) for seed in (0, 0, 1))
+    for k in range(len(part)):
+        known = some.labels(k) != 255
+        assert known.sum() == 20
+        np.testing.assert_array_equal(some.labels(k)[known], part.labels(k)[known])
+        np.testing.assert_array_equal(some.labels(k), again.labels(k))
+        assert (some.labels(k) != other.labels(k)).any()
+
+
 def test_rows_survive_a_torn_line_and_are_not_measured_twice(tmp_path: Path) -> None:
     kept = rows.Rows(tmp_path / "few" / "few.jsonl")
     kept.add({"set": "em", "seed": 0}, {"miou": 0.5})
@@ -147,8 +159,10 @@ def test_views_are_those_that_pixelnet_train_cuts() -> None:
 def test_options_and_arms_are_read_or_refused() -> None:
     assert dense.parse("lr=3e-3,scale=[1,2],sampler=hard") == {"lr": 3e-3, "scale": [1, 2], "sampler": "hard"}
     found = list(dense.variants(dense.Dense(arms="unet@2,pixelnet", options="lr=1e-3")))
-    assert [arm for arm, _ in found] == ["unet@2", "unet@2", "pixelnet"]
-    assert found[0][1] == {"rate": 1e-3, "encoder_share": 0.3}
+    assert [arm for arm, _, _ in found] == ["unet@2", "unet@2", "pixelnet"]
+    assert found[0][1:] == ("all", {"rate": 1e-3, "encoder_share": 0.3})
+    fewer = dense.variants(dense.Dense(arms="unet@1,pixelnet", labels=("all", "20"), rates=(1e-3,)))
+    assert [(arm, how) for arm, how, _ in fewer] == [("unet@1", "all"), ("pixelnet", "all"), ("pixelnet", "20")]
     with pytest.raises(InputError, match="NAME=VALUE"):
         dense.parse("lr")
     with pytest.raises(InputError, match="known are"):
@@ -172,10 +186,19 @@ def test_dense_scores_are_compared_with_the_best_of_our_settings() -> None:
     measured = [
         {"set": "chase", "seconds": 400, "arm": arm, "options": {"lr": rate}, "seed": seed, "steps": 5, "fit": spent}
         | {"answer_megapixel": spent, "miou": 0.1, "iou": [0.9, None], "dice": [0.9, value + 0.01 * seed]}
-        for arm, rate, value in (("pixelnet", 1, 0.7), ("pixelnet", 2, 0.75), ("unet@1", 1, 0.72))
+        | {"labels": how}
+        for arm, how, rate, value in (
+            ("pixelnet", "all", 1, 0.70),
+            ("pixelnet", "all", 2, 0.75),
+            ("pixelnet", "20", 2, 0.60),
+            ("unet@1", "all", 1, 0.72),
+        )
         for seed in range(2)
     ]
     lines = dense_rows(measured, "pixelnet")
-    assert [line["pixelnet less this"] for line in lines] == ["", "", "0.0300 ± 0.0000"]
+    assert [line["pixelnet less this"] for line in lines] == [
+        "0.0500 ± 0.0000", "", "0.1500 ± 0.0000", "0.0300 ± 0.0000",
+    ]  # fmt: skip
+    assert lines[2]["share"] == round(0.605 / 0.755, 3)
     assert lines[0]["score"] == "vessel Dice"
     assert lines[0]["IoU of classes"] == "0.900 0.000"

@@ -1,4 +1,7 @@
-"""Learning from dense labels in a given time: processor seconds of all threads, scored on all images kept aside."""
+"""Learning from the labels of all images in a given time: processor seconds of all threads, scored on all kept aside.
+
+The labels are all that there are, or fewer: a person's scribbles, or so many random pixels of each image.
+"""
 
 import json
 import re
@@ -22,9 +25,12 @@ Options = dict[str, Any]
 
 @dataclass(frozen=True)
 class Dense:
-    """Scores learnt from dense labels in a given time -> runs/learner/dense.jsonl; what is there is not run again."""
+    """Scores learnt from all images in a given time -> runs/learner/dense.jsonl; what is there is not run again."""
 
     set: SetName = "chase"
+    labels: tuple[str, ...] = ("all",)
+    """all, scribbles where a set has them, or a number of random pixels of each image; each of them a run of pixelnet,
+    the peers learn from all."""
     arms: str = "unet@1,unet@2,pixelnet"
     """With commas between them: pixelnet, and unet@ with the factor that it magnifies images by."""
     seconds: float = 400
@@ -54,14 +60,15 @@ def parse(options: str) -> Options:
     return found
 
 
-def variants(arguments: Dense) -> Iterator[tuple[str, Options]]:
-    """Each arm with each of its settings."""
+def variants(arguments: Dense) -> Iterator[tuple[str, str, Options]]:
+    """Each arm with each of its labels and settings."""
     for arm in arguments.arms.split(","):
         if arm == "pixelnet":
-            yield arm, parse(arguments.options)
+            for how in arguments.labels:
+                yield arm, how, parse(arguments.options)
         elif re.fullmatch(r"unet@\d+(\.\d+)?", arm):
             for rate in arguments.rates:
-                yield arm, {"rate": rate, "encoder_share": arguments.encoder_share}
+                yield arm, "all", {"rate": rate, "encoder_share": arguments.encoder_share}
         else:
             raise InputError(f"--arms has {arm!r}; known are pixelnet and unet@1, unet@2 and so on")
 
@@ -69,7 +76,7 @@ def variants(arguments: Dense) -> Iterator[tuple[str, Options]]:
 def learn(one: LearnerSet, key: dict[str, Any], folder: Path) -> tuple[Answer, dict[str, Any]]:
     arm, options, seed, seconds = (key[name] for name in ("arm", "options", "seed", "seconds"))
     if arm == "pixelnet":
-        return ours.learn_dense(one.learn, seed, seconds, options, folder)
+        return ours.learn_dense(one.learn.labelled(key["labels"], seed), seed, seconds, options, folder)
     recipe = unet.Recipe(**options, magnify=float(arm.partition("@")[2]))
     return unet.learn(one.learn, recipe, seed, seconds)
 
@@ -96,15 +103,16 @@ def measure(arguments: Dense) -> None:
     rows, one = Rows(arguments.runs / "dense.jsonl"), None
     wanted = list(variants(arguments))
     for seed in range(arguments.seeds):
-        for arm, options in wanted:
+        for arm, how, options in wanted:
             key = {"set": arguments.set, "seconds": arguments.seconds, "arm": arm, "options": options, "seed": seed}
+            key["labels"] = how
             if rows.has(key):
                 continue
             one = one or open_set(arguments.set, arguments.data)
             answer, facts = learn(one, key, arguments.runs)
             row = rows.add(key, facts | score(one, answer))
             print(
-                f"{arguments.set} {arm} {options} seed {seed}: {row['steps']} steps in "
+                f"{arguments.set} {arm}, {how} labels, {options}, seed {seed}: {row['steps']} steps in "
                 f"{row['fit']['processor']:.0f} s; mean IoU {row['miou']:.4f}, Dice {row['dice']}",
                 flush=True,
             )

@@ -22,7 +22,7 @@ Answer = Callable[[np.ndarray], np.ndarray]  # an image (H, W, C) -> class ids (
 Arm = Callable[[list[np.ndarray], list[np.ndarray], int], Answer]
 """Images, their label maps (H, W) uint8 with 255 where nothing is known, number of classes -> what was learnt."""
 
-ArmName = Literal["pixelnet", "forest", "convpaint"]
+ArmName = Literal["pixelnet", "refined", "forest", "convpaint"]
 IMAGES = 4
 SCORED = 8  # images at most
 
@@ -46,6 +46,8 @@ def arm_of(name: ArmName) -> Arm:
         from benchmarks.learner.forest import learn
     elif name == "convpaint":
         from benchmarks.learner.convpaint import learn
+    elif name == "refined":
+        from benchmarks.learner.ours import refine as learn
     else:
         from benchmarks.learner.ours import learn_few as learn
     return learn

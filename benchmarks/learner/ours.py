@@ -9,21 +9,34 @@ import numpy as np
 import pixelnet
 from benchmarks.learner.clock import Clock
 from benchmarks.learner.few import Answer
-from benchmarks.learner.sets import Part
 from benchmarks.learner.unet import WEIGHTS
+from pixelnet.data import Dataset
 from pixelnet.data.arrays import Arrays
 
+REFINED = 200  # steps
 FEWER, MORE = 6, 30  # steps, of which the difference is what steps cost
 
 
 def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
     """`pixelnet.fit` on a few labelled pixels. See `benchmarks.learner.few.Arm`."""
-    names = [str(label) for label in range(classes)]
-    return pixelnet.fit(Arrays(list(zip(images, maps, strict=True)), "segmentation", names)).predict
+    return pixelnet.fit(of(images, maps, classes)).predict
+
+
+def refine(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
+    """The same, and then `pixelnet.train` that begins from it. See `benchmarks.learner.few.Arm`."""
+    own = of(images, maps, classes)
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = Path(folder, "fitted")
+        pixelnet.fit(own, fitted)
+        return train(own, 0, REFINED, {"init_from": str(fitted), "backbone_weights": None}, Path(folder)).predict
+
+
+def of(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Arrays:
+    return Arrays(list(zip(images, maps, strict=True)), "segmentation", [str(label) for label in range(classes)])
 
 
 def learn_dense(
-    part: Part, seed: int, seconds: float, options: dict[str, Any], folder: Path
+    part: Dataset, seed: int, seconds: float, options: dict[str, Any], folder: Path
 ) -> tuple[Answer, dict[str, Any]]:
     """`pixelnet.train` for so many processor seconds, what it does before and after the steps among them.
 
@@ -42,7 +55,7 @@ def learn_dense(
     return model.predict, {"steps": total, "fit": clock.spent()}
 
 
-def train(part: Part, seed: int, steps: int, options: dict[str, Any], folder: Path) -> pixelnet.PixelNet:
+def train(part: Dataset, seed: int, steps: int, options: dict[str, Any], folder: Path) -> pixelnet.PixelNet:
     """A run in a folder that is removed; batches are made in this process, whose seconds count."""
     told = {"backbone_weights": WEIGHTS, "val_share": 0.0, "num_workers": 0, "checkpoint_every": 10**6}
     with tempfile.TemporaryDirectory(dir=folder) as out:

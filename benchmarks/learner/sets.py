@@ -15,7 +15,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from pixelnet.data import Dataset, open_dataset
-from pixelnet.data.dataset import Window, evenly
+from pixelnet.data.arrays import Arrays
+from pixelnet.data.dataset import UNLABELLED, Window, evenly
 
 SetName = Literal["chase", "em", "acdc", "camvid", "scenes"]
 SETS: tuple[SetName, ...] = get_args(SetName)
@@ -59,6 +60,22 @@ class Part(Dataset):
 
     def files(self, i: int) -> tuple[Path, ...]:
         return self.of.files(self.indices[i])
+
+    def labelled(self, how: str, seed: int) -> Dataset:
+        """The same images with fewer labels: `all`, a person's `scribbles`, or so many random pixels of each image."""
+        if how == "all":
+            return self
+        maps = [self.scribbles(k) if how == "scribbles" else self._random(k, int(how), seed) for k in range(len(self))]
+        pairs = [(self.image(k), drawn) for k, drawn in enumerate(maps) if drawn is not None]
+        return Arrays(pairs, "segmentation", self.class_names)
+
+    def _random(self, i: int, count: int, seed: int) -> np.ndarray:
+        labels = self.labels(i)
+        known = np.flatnonzero(labels != UNLABELLED)
+        own = np.random.default_rng((seed, i)).permutation(known)[:count]
+        drawn = np.full_like(labels, UNLABELLED)
+        drawn.flat[own] = labels.flat[own]
+        return drawn
 
     def _pair(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         if i not in self._read:
