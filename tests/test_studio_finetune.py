@@ -1,5 +1,7 @@
 """The network itself learns, in a process of its own: it answers only if it is better, and all is as it was if not."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,28 @@ def test_a_better_network_answers_until_a_stroke_and_is_what_is_taken_home(tmp_p
         data = pixelnet.open_dataset(str(folder / "studio/finetune-1/dataset.json"), "segmentation", "train")
         assert (data.names, data.class_names) == ([f"image-{k}" for k in range(3)], ("dark", "light"))
         assert (data.labels(0)[2, 2], page.labels(0)[2, 2]) == (255, 0)
+    (folder / "studio" / "finetune-2" / "fitted").mkdir(parents=True)  # of a studio that was killed
+    studio, client, page = labelled(folder)
+    with client:
+        told = page.get("project")["learner"]
+        assert (told["refined"], told["by_network"]) == (True, False)
+        assert not (folder / "studio" / "finetune-2").exists()
+        page.add_class("other")
+    _, client, page = labelled(folder)
+    with client:
+        assert not page.get("project")["learner"]["refined"]
+
+
+def test_what_the_studio_has_started_ends_with_it(tmp_path: Path) -> None:
+    long = ["studio", str(make_folder(tmp_path / "images")), "--port", "0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pixelnet.studio.child", *long], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("the studio of")
+    process.stdin.close()  # as the system does for one that was killed
+    process.wait(timeout=60)
 
 
 def test_one_that_is_no_better_changes_nothing(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ class Studio:
         self._saver = Thread(target=self._save, daemon=True)
 
     def start(self) -> None:
+        self.finetuner.resume()
         self.learner.start()
         self._saver.start()
 

@@ -3,6 +3,7 @@
 FOLDER/studio/finetune-N/dataset.json, labels/   what is learnt from: the labels as they were then
 FOLDER/studio/finetune-N/fitted/                 the model that teaches, fitted to them
 FOLDER/studio/finetune-N/run/                    the run of `pixelnet train --init-from fitted`
+FOLDER/studio/finetune-N/kept.json               that it was the better one: the numbers of its classes, what was said
 
 The run holds images back, fits the teacher to the others once more, and keeps the better of the two on what it held
 back. Only where that is the network does it answer from then on.
@@ -13,14 +14,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 
+from pixelnet.config import read_json
 from pixelnet.errors import InputError
-from pixelnet.files import read_text
+from pixelnet.files import read_text, write_json
 from pixelnet.learning.session import LABELS
 from pixelnet.nn.head import FITTED
 from pixelnet.report.plots import read_metrics
@@ -29,6 +32,7 @@ from pixelnet.runs.record import METRICS
 from pixelnet.studio.learner import Refined
 from pixelnet.studio.work import Work
 
+KEPT = "kept.json"
 FEWEST = 3  # labelled images, of which one at least is held back
 HELD_BACK = 0.25  # of them
 EVERY = 0.5  # seconds between looks at how far it is
@@ -67,6 +71,18 @@ class Finetuner(Work):
         self.cancel()
         super().close()
 
+    def resume(self) -> None:
+        """Offer the network that was kept last, and remove what a studio that was killed has left of another."""
+        for folder in sorted(self.project.own.glob("finetune-*"), key=lambda own: (len(own.name), own.name)):
+            if not (folder / KEPT).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            with suppress(InputError, KeyError):  # what people moved away is not offered
+                kept = read_json(folder / KEPT)
+                if kept["ids"] == self.project.classes.ids:
+                    ids, run = np.array(kept["ids"], np.uint8), folder / "run"
+                    self.learner.refine(Refined(load(run), ids, run, kept["command"], kept["words"]), by_network=False)
+
     def _finetune(self, minutes: float) -> None:
         self._cancelled.clear()
         folder, kept = self.project.fresh("finetune"), False
@@ -99,15 +115,17 @@ class Finetuner(Work):
             return "the classes have changed meanwhile, so this network is of no use; begin anew", False
         shutil.copyfile(fitted / LABELS, run / LABELS)
         again = ["--max-steps", str(_steps(run)[1]), "--out", f"{run}-again"]
-        self.learner.refine(Refined(model, ids, run, shlex.join(["pixelnet", "train", *options, *again]), words))
+        command = shlex.join(["pixelnet", "train", *options, *again])
+        write_json(folder / KEPT, {"ids": ids.tolist(), "command": command, "words": words})
+        self.learner.refine(Refined(model, ids, run, command, words))
         return words, True
 
     def _train(self, options: list[str], told: Path, run: Path) -> int:
         """Train in a process of its own; returns its exit code."""
         with told.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "pixelnet", "train", *options],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "pixelnet.studio.child", "train", *options],
+                stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=file,
             )

@@ -20,6 +20,7 @@ OWN = "studio"  # the folder of what the studio writes, within that of the image
 LARGE = 2**24  # pixels of an image that is shown, and answered, whole; of a larger one what is on screen
 LARGEST = 2**31  # pixels of an image, which are numbered
 AT_ONCE = 2**25  # pixels that are read at once, where every few of them are wanted
+EXACT = 2**22  # pixels of a part of a large image that is sent without loss: a screen has no more
 HELD = 2048  # pixels, the longer side of the picture of a large image that is made once, and kept
 THUMBNAIL = 160
 MANY = 5000
@@ -81,9 +82,9 @@ class Pictures:
         return width * height > LARGE
 
     def _shown(self, index: int, channels: tuple[int, ...], box: Box | None = None, step: int = 1) -> bytes:
-        """A part of an image, or the whole, every few pixels of it: PNG, or JPEG where pixels are left out."""
+        """A part of an image, or the whole, every few pixels of it: PNG, or JPEG where no screen shows each of them."""
         picture, content = Image.fromarray(self._bytes(self._pixels(index, box, step), channels)), io.BytesIO()
-        if step == 1:
+        if step == 1 and (not self.is_large(index) or picture.width * picture.height <= EXACT):
             picture.save(content, "PNG", compress_level=1)
         else:
             picture.save(content, "JPEG", quality=90)
