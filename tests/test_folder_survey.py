@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from trees import grow
 
 from pixelnet.data import has_split, open_dataset
@@ -92,6 +94,24 @@ def test_a_stack_and_its_labels(tmp_path: Path) -> None:
     )
     assert found(tmp_path) == {"-": [f"v[{k}]" for k in range(4)]}
     np.testing.assert_array_equal(open_dataset(tmp_path, "segmentation").labels(3), planes[0])
+
+
+def test_pages_of_a_stack_may_have_a_file_of_labels_each(tmp_path: Path) -> None:
+    planes = np.random.default_rng(0).integers(0, 2, (4, 12, 16), np.uint8)
+    tifffile.imwrite(tmp_path / "v.tif", planes * 200, photometric="minisblack", metadata={"axes": "ZYX"})
+    (tmp_path / "drawn").mkdir()
+    for page in (1, 3):
+        Image.fromarray(planes[page]).save(tmp_path / "drawn" / f"v[{page}].png")
+    told: dict[str, Any] = {"images": ["*.tif"], "labels": ["drawn/{path}.png"]}
+    with pytest.raises(InputError, match=r"2 of 4 images of v.tif have no labels: v.tif\[0\], v.tif\[2\]; "):
+        survey(tmp_path, "segmentation", told)
+    data = open_dataset(tmp_path, "segmentation", "train", told | {"missing_labels": "skip"})
+    assert data.names == ["v[1]", "v[3]"]
+    for k, page in enumerate((1, 3)):
+        np.testing.assert_array_equal(data.labels(k), planes[page])
+        np.testing.assert_array_equal(data.image(k)[..., 0], planes[page] * 200)
+    all_of_it = open_dataset(tmp_path, "segmentation", "train", told | {"missing_labels": "background"})
+    assert (len(all_of_it), all_of_it.labels(2).max()) == (4, 0)
 
 
 def test_a_change_on_disk_is_seen(sites: Path) -> None:

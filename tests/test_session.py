@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import save_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -268,6 +269,17 @@ def test_channels_and_ranges_are_those_of_the_images(tmp_path: Path) -> None:
     assert 200 < model.config.ranges[0][1] < 256
     assert (session.predict(0)[0] == stripes()).mean() > 0.8
     assert_same_answers(session, model, wide)
+
+
+def test_a_stack_is_its_pages(tmp_path: Path) -> None:
+    pages = np.random.default_rng(0).integers(0, 2**16, (3, 20, 30), np.uint16)
+    tifffile.imwrite(tmp_path / "v.tif", pages, photometric="minisblack", metadata={"axes": "ZYX"})
+    for meant in (tmp_path, tmp_path / "v.tif", [f"{tmp_path}/v.tif[{k}]" for k in range(3)]):
+        images = pixelnet.Session(meant, NAMES).images
+        assert images.names() == ["v.tif[0]", "v.tif[1]", "v.tif[2]"]
+        assert images.find("v.tif[2]") == 2
+        np.testing.assert_array_equal(images.read(1)[..., 2], pages[1])
+        np.testing.assert_array_equal(images.read(2, (slice(3, 9), slice(4, 6)))[..., 0], pages[2, 3:9, 4:6])
 
 
 def test_a_fork_goes_its_own_way() -> None:

@@ -1,7 +1,10 @@
 """The studio's server: what a page asks and is told, who may ask at all, and that nothing acknowledged is lost."""
 
+import io
 import json
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,11 +17,13 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from studio_folder import HEIGHT, WIDTH, Page, client_of, key, make_folder, striped
 
 import pixelnet
 from pixelnet import InputError
+from pixelnet.cli import main
 from pixelnet.data.drawn.shapes import Patch
 from pixelnet.learning import tiles
 from pixelnet.studio import studio
@@ -203,6 +208,43 @@ def test_images_that_cannot_be_labelled_are_shown_as_such(folder: Path) -> None:
     assert "truncated" in images["broken.png"]["fault"]
     assert images["image-1.jpg"]["number"] is None
     assert "holds nothing" in images["image-1.jpg"]["fault"] or "cannot be read" in images["image-1.jpg"]["fault"]
+
+
+def test_pages_of_a_stack_are_images(tmp_path: Path) -> None:
+    (folder := tmp_path / "stacks").mkdir()
+    noise = np.random.default_rng(0).normal(0, 12, (3, HEIGHT, WIDTH))
+    planes = (np.where(np.stack([striped(k) for k in range(3)]), 190, 70) + noise).clip(0, 255).astype(np.uint8)
+    tifffile.imwrite(folder / "v.tif", planes, photometric="minisblack", metadata={"axes": "ZYX"})
+    with client_of(folder) as client:
+        page = Page(client)
+        assert [own["path"] for own in page.get("project")["images"]] == ["v.tif[0]", "v.tif[1]", "v.tif[2]"]
+        shown = np.asarray(Image.open(io.BytesIO(client.get("/api/images/1/pixels").content)))
+        np.testing.assert_array_equal(shown[..., 0], planes[1])
+        two_classes(page)
+        page.paint(2, 1, [[15, 30]], 2)
+        labels = page.labels(2)
+        page.post("look", image=1, x=0, y=0, width=WIDTH, height=HEIGHT)
+        _, said = answered(page, 1)
+        assert (said == striped(1)).mean() > 0.9
+        page.post("export")
+        while page.get("project")["export"]["running"]:
+            time.sleep(0.1)
+        command = page.get("project")["export"]["command"]
+    data = pixelnet.open_dataset(str(folder), "segmentation", "train")
+    assert data.names == ["v[0]", "v[2]"]
+    np.testing.assert_array_equal(data.labels(1), labels)
+    out = folder / "studio" / "export-1"
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "predictions" / "segmentation" / "v[1].png")), said)
+    assert "v.tif[2],15,30,light" in (out / "model" / "labels.csv").read_text()
+    assert main(shlex.split(command)[1:]) == 0
+    first, again = (out / name / "model.safetensors" for name in ("model", "model-again"))
+    assert first.read_bytes() == again.read_bytes()
+    shutil.rmtree(folder / "studio")
+    drawn = np.stack([striped(k) for k in range(3)]).astype(np.uint8)
+    tifffile.imwrite(folder / "labels.tif", drawn, photometric="minisblack", metadata={"axes": "ZYX"})
+    (folder / "dataset.json").write_text('{"images": ["v.tif"], "labels": ["labels.tif"]}')
+    with client_of(folder) as client:
+        np.testing.assert_array_equal(Page(client).labels(1), striped(1))
 
 
 def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:

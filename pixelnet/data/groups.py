@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from pixelnet.data.pages import PAGE
+
 FEWEST = 3  # groups of which one can be held out; fewer, and too much would be
 ENOUGH = 5  # groups of which one is about a fifth
 LARGEST = 0.5  # of the images, in one group, where names can be read in several ways
-PAGE = re.compile(r"\[(\d+)\]$")  # a page of a stack is NAME[z]
 MOST = 0.9  # of the names, which are of one kind for them all to be taken so
 NUMBER = re.compile(r"\d+")
 MIXED = 3  # pieces of digits and letters in a field up to which it is no hash

@@ -14,11 +14,11 @@ from pixelnet.data import as_dataset, parse
 from pixelnet.data.dataset import UNLABELLED, Dataset, Window
 from pixelnet.data.folder.layout import Item, files_in
 from pixelnet.data.folder.pictures import Pictures
-from pixelnet.data.folder.survey import STACKS, Survey, root_and_form
-from pixelnet.data.groups import PAGE
+from pixelnet.data.folder.survey import Survey, root_and_form
+from pixelnet.data.pages import PAGE
 from pixelnet.errors import InputError
 from pixelnet.files import read_text
-from pixelnet.rasters import is_image, read_header
+from pixelnet.rasters import STACKS, is_image, read_header
 
 COLUMNS = ("image", "x", "y", "class")
 DELIMITERS = ",;\t"

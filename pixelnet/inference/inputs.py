@@ -14,12 +14,11 @@ import numpy as np
 from pixelnet.errors import InputError
 from pixelnet.files import read_text
 from pixelnet.inference.archives import Archive, is_archive, name_within
-from pixelnet.rasters import IMAGE_EXTENSIONS, check_axes, is_image, read_header
+from pixelnet.rasters import IMAGE_EXTENSIONS, STACKS, check_axes, is_image, read_header
 from pixelnet.runs.checkpoint import is_model
 from pixelnet.runs.hub import shipped
 
 TIFF = (".tif", ".tiff")
-STACKS = (*TIFF, ".gif", ".npy", ".zarr")  # endings of files that may hold many images
 LIST = ".txt"
 Name = TypeVar("Name", bound=PurePath)
 

@@ -87,8 +87,8 @@ class Session:
     """Images, labels of a few of their pixels, and a model that follows them.
 
     Args:
-        images: files, arrays (H, W) or (H, W, C), PIL images; or a folder, which is searched through. The first says
-            which channels all have.
+        images: files, arrays (H, W) or (H, W, C), PIL images; or a folder, which is searched through. A stack is its
+            pages, of which stack.tif[3] is the fourth. The first says which channels all have.
         class_names: two or more.
         priors: how common the classes are: "estimated" from unlabelled pixels of the labelled images; "labels", as
             among the labels; or all "equal". See `pixelnet.fit`.

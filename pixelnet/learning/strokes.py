@@ -14,11 +14,12 @@ import PIL.Image
 
 from pixelnet.data.dataset import UNLABELLED, Dataset, Window
 from pixelnet.data.images import RGB, Ranges, as_many, find_ranges, known_type, match_channels, to_array
+from pixelnet.data.pages import file_and_page, name_of
 from pixelnet.errors import InputError
 from pixelnet.inference.encoded import points_inside
 from pixelnet.inference.inputs import images_in
 from pixelnet.learning.parts import Maps
-from pixelnet.rasters import read_header, read_pixels, read_size
+from pixelnet.rasters import STACKS, read_header, read_pixels, read_size
 
 SEEN_FOR_RANGES = 32  # images that the range of their numbers is found from
 SIDE = 4096  # pixels, of the middle of an image that is seen for that
@@ -30,9 +31,9 @@ class Images:
     """The images of a session, in its order.
 
     Args:
-        given: files, arrays or PIL images, or one folder, which is searched through. The first says what channels all
-            have, gray standing for red, green and blue; these together what numbers are 0 and 1, where that is not the
-            type's to say (see `Dataset.ranges`).
+        given: files, arrays or PIL images, or one folder, which is searched through. A stack is its pages, of which
+            stack.tif[3] is the fourth. The first says what channels all have, gray standing for red, green and blue;
+            these together what numbers are 0 and 1, where that is not the type's to say (see `Dataset.ranges`).
     """
 
     def __init__(self, given: Given | Iterable[Given]) -> None:
@@ -45,6 +46,7 @@ class Images:
         first = [given] if isinstance(given, str | Path | PIL.Image.Image | np.ndarray) else list(given)
         if not first:
             raise InputError("a session needs an image; give files, arrays, PIL images, or a folder that holds images")
+        first = [page for image in first for page in _pages(image)]
         self.channels = _channels(first[0])
         unit = [(0.0, 1.0)] * len(self.channels)
         seen = [_seen(image, self.channels, unit) for image in first[:SEEN_FOR_RANGES] if _is_deep(image)]
@@ -53,7 +55,7 @@ class Images:
 
     def add(self, images: Iterable[Given]) -> None:
         """Further ones."""
-        more = list(images)
+        more = [page for image in images for page in _pages(image)]
         sizes = [self._size(image) for image in more]
         self.given += more
         self.sizes += sizes
@@ -66,10 +68,12 @@ class Images:
 
         Raises InputError if its size is no more what it was.
         """
-        file = self.file(index)
+        image = self.given[index]
         if window is not None:
-            return self.read(index)[window] if file is None else _part(file, self.channels, self.ranges, window)
-        pixels = to_array(self.given[index], self.channels, self.ranges)
+            if not isinstance(image, str | Path):
+                return self.read(index)[window]
+            return _part(image, self.channels, self.ranges, window)
+        pixels = _array(image, self.channels, self.ranges)
         if pixels.shape[1::-1] != self.sizes[index]:
             (width, height), size = self.sizes[index], f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise InputError(f"image {self.names()[index]} is {size}, and was {width}x{height}; begin a session anew")
@@ -77,14 +81,19 @@ class Images:
 
     def _size(self, image: Given) -> tuple[int, int]:
         if isinstance(image, str | Path):
-            return read_size(image)
+            return read_size(file_and_page(image)[0])
         height, width = to_array(image, self.channels, self.ranges).shape[:2]
         return width, height
 
     def file(self, index: int) -> Path | None:
         """An image's file, if it has one."""
         image = self.given[index]
-        return Path(image) if isinstance(image, str | Path) else None
+        return file_and_page(image)[0] if isinstance(image, str | Path) else None
+
+    def page(self, index: int) -> int | None:
+        """Which page of its file an image is, where that is a stack."""
+        image = self.given[index]
+        return file_and_page(image)[1] if isinstance(image, str | Path) else None
 
     @property
     def root(self) -> Path | None:
@@ -95,11 +104,10 @@ class Images:
         return Path(os.path.commonpath(folders)) if folders else None
 
     def names(self) -> list[str]:
-        """One for each: a file's path from the root on, or the image's number."""
+        """One for each: a file's path from the root on, with its page, or the image's number."""
         root = self.root
-        files = [self.file(i) for i in range(len(self))]
-        return [f"{i:06d}" if file is None else Path(os.path.relpath(file, root)).as_posix()
-                for i, file in enumerate(files)]  # fmt: skip
+        return [Path(os.path.relpath(image, root)).as_posix() if isinstance(image, str | Path) else f"{i:06d}"
+                for i, image in enumerate(self.given)]  # fmt: skip
 
     def find(self, image: int | str | Path) -> int:
         """The number of an image, by its number, path or name. Raises InputError for one that is not there."""
@@ -116,9 +124,25 @@ class Images:
         return index
 
 
+def _pages(image: Given) -> list[Given]:
+    """An image itself, or of a stack its pages."""
+    if not isinstance(image, str | Path):
+        return [image]
+    file, page = file_and_page(image)
+    pages = read_header(file).pages if page is None and file.suffix.lower() in STACKS else 1
+    return [image] if pages == 1 else [f"{file}[{k}]" for k in range(pages)]
+
+
+def _array(image: Given, channels: Sequence[str], ranges: Ranges | None) -> np.ndarray:
+    if not isinstance(image, str | Path):
+        return to_array(image, channels, ranges)
+    file, page = file_and_page(image)
+    return to_array(file, channels, ranges, page)
+
+
 def _channels(image: Given) -> tuple[str, ...]:
     if isinstance(image, str | Path):
-        found = read_header(image).channels
+        found = read_header(file_and_page(image)[0]).channels
     elif isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] not in (1, 3, 4):
         found = tuple(f"channel {k}" for k in range(image.shape[2]))
     else:
@@ -126,23 +150,25 @@ def _channels(image: Given) -> tuple[str, ...]:
     return RGB if len(found) == 1 else found
 
 
-def _part(file: Path, channels: Sequence[str], ranges: Ranges | None, window: Window) -> np.ndarray:
+def _part(image: str | Path, channels: Sequence[str], ranges: Ranges | None, window: Window) -> np.ndarray:
+    file, page = file_and_page(image)
     chosen = match_channels(read_header(file), channels, file)
-    return known_type(as_many(read_pixels(file, window=window, channels=chosen), channels), str(file), ranges)
+    return known_type(as_many(read_pixels(file, page, window, chosen), channels), str(image), ranges)
 
 
 def _seen(image: Given, channels: Sequence[str], ranges: Ranges) -> np.ndarray:
     """What ranges are found from: an image, or of a large file its middle."""
     if not isinstance(image, str | Path):
         return to_array(image, channels, ranges)
-    rows, columns = (slice(max(0, (own - SIDE) // 2), (own + SIDE) // 2) for own in read_size(image)[::-1])
-    return _part(Path(image), channels, ranges, (rows, columns))
+    size = read_size(file_and_page(image)[0])
+    rows, columns = (slice(max(0, (own - SIDE) // 2), (own + SIDE) // 2) for own in size[::-1])
+    return _part(image, channels, ranges, (rows, columns))
 
 
 def _is_deep(image: Given) -> bool:
     """Whether an image's numbers are no bytes."""
     if isinstance(image, str | Path):
-        return read_header(image).dtype != np.uint8
+        return read_header(file_and_page(image)[0]).dtype != np.uint8
     return isinstance(image, np.ndarray) and image.dtype != np.uint8
 
 
@@ -275,7 +301,7 @@ class Labelled(Dataset):
         self.drawn: list[np.ndarray] = []  # of each image's labels those that are learnt from
         self.class_names, self.channels, self.ranges = strokes.class_names, images.channels, images.ranges
         self.paths = [images.names()[k] for k in self.numbers]
-        self.names = [Path(path).with_suffix("").as_posix() for path in self.paths]
+        self.names = [name_of(path) for path in self.paths]
         named = all(images.file(k) is not None for k in self.numbers)
         self.groups = () if named else self.names  # numbers say nothing of neighbors
         self.source = str(images.root) if named and self.numbers else "a session"

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from pixelnet.config import from_dict, read_json
 from pixelnet.data.dataset import Dataset
-from pixelnet.data.groups import PAGE
+from pixelnet.data.pages import PAGE
 from pixelnet.errors import InputError
 from pixelnet.files import write_json
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from pixelnet.data.pages import file_and_page, name_of
 from pixelnet.errors import InputError, printable
 from pixelnet.files import inside, write_atomic, write_json
 from pixelnet.inference import polygons
@@ -78,7 +79,7 @@ class Exporter(Work):
             self._step(words="writing coco.json")
             write_json(out / "coco.json", polygons.coco(maps, names))
         for path, labels in maps if "labelme" in wanted.outlines else ():
-            place = inside(out, "labelme", str(PurePath(path).with_suffix(".json")))
+            place = inside(out, "labelme", f"{name_of(path)}.json")
             write_json(place, polygons.labelme(path, labels, names))
         write_atomic(out / "report.html", self._report(names, score, command, pictures, failures).encode())
         words = f"written: {out.relative_to(self.project.folder.parent)}"
@@ -96,7 +97,8 @@ class Exporter(Work):
         for k, path in enumerate(paths):
             self._step(words=f"image {k + 1} of {len(paths)}", done=0.1 + 0.8 * k / len(paths))
             try:
-                written = answerer.answer(Item(PurePath(path).with_suffix(""), self.project.folder / path, 0))
+                file, number = file_and_page(self.project.folder / path)
+                written = answerer.answer(Item(PurePath(name_of(path)), file, number or 0))
             except InputError as error:
                 failures.append(printable(f"{path}: {error}"))
                 continue

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pixelnet.data.images import as_many, match_channels, to_array
+from pixelnet.data.pages import file_and_page
 from pixelnet.errors import InputError, printable
 from pixelnet.files import inside, write_npy
 from pixelnet.inference.inputs import images_in
@@ -28,7 +29,9 @@ MANY = 5000
 
 @dataclass(frozen=True)
 class Listed:
-    """An image in the list. path: from the folder on. fault: why it cannot be labelled, "" if it can."""
+    """An image in the list. path: from the folder on, that of a stack's fourth page stack.tif[3]. fault: why it cannot
+    be labelled, "" if it can.
+    """
 
     path: str
     width: int = 0
@@ -39,8 +42,6 @@ class Listed:
 def listed(folder: Path, passed: set[Path]) -> list[Listed]:
     """All images in a folder but for the studio's own files and those `passed` over. Raises InputError for none."""
     paths = [path for path in images_in(folder) if path not in passed and OWN not in path.relative_to(folder).parts[:1]]
-    if len(paths) > MANY:
-        raise InputError(f"{folder} holds {len(paths)} images, and a project has up to {MANY}; open a part of it")
     found: list[Listed] = []
     names: dict[str, str] = {}
     channels = 0
@@ -52,16 +53,20 @@ def listed(folder: Path, passed: set[Path]) -> list[Listed]:
             count = 3 if len(header.channels) == 1 else len(header.channels)
             if name in names:
                 raise InputError(f"it is called as {names[name]} is, but for the ending; give one of them another name")
-            if header.pages > 1:
-                raise InputError(f"it holds {header.pages} images; save them as one file each")
+            if header.pages > 1 and header.width * header.height > LARGE:
+                size = f"{header.width} x {header.height}"
+                raise InputError(f"it holds {header.pages} images of {size} pixels; save them as one file each")
             if header.width * header.height >= LARGEST:
                 raise InputError(f"it has {header.width} x {header.height} pixels, and up to 2^31 are shown; cut it")
             if channels and count != channels:
                 raise InputError(f"it has {count} channels, and the images before it {channels}; keep them apart")
-            found.append(Listed(own, header.width, header.height))
+            pages = [own] if header.pages == 1 else [f"{own}[{page}]" for page in range(header.pages)]
+            found += [Listed(page, header.width, header.height) for page in pages]
             names[name], channels = own, count
         except InputError as error:
             found.append(Listed(own, fault=printable(str(error))))
+    if len(found) > MANY:
+        raise InputError(f"{folder} holds {len(found)} images, and a project has up to {MANY}; open a part of it")
     return found
 
 
@@ -210,7 +215,8 @@ def _checked(folder: Path, own: Listed) -> Listed:
         return own
     try:
         if own.width * own.height <= LARGE:
-            to_array(folder / own.path, read_header(folder / own.path).channels, [(0.0, 1.0)] * 64)
+            file, page = file_and_page(folder / own.path)
+            to_array(file, read_header(file).channels, [(0.0, 1.0)] * 64, page)
         return own
     except InputError as error:
         return Listed(own.path, fault=printable(str(error)))

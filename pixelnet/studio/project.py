@@ -8,9 +8,9 @@ FOLDER/studio/journal.jsonl         all that was done, from which everything is 
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path, PurePath
+from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from pixelnet.data import first_split, open_dataset
 from pixelnet.data.dataset import UNLABELLED
 from pixelnet.data.drawn.shapes import Patch
 from pixelnet.data.folder.form import FILE, ClassForm, Form, to_text
+from pixelnet.data.pages import file_and_page, name_of, page_in
 from pixelnet.errors import InputError, printable
 from pixelnet.files import inside, write_atomic, write_png
 from pixelnet.learning.strokes import Images
@@ -27,6 +28,14 @@ from pixelnet.studio.images import LARGE, OWN, Listed, Pictures, listed, readabl
 from pixelnet.studio.journal import Journal, Record
 
 Change = dict[str, Any]  # what is told to all that look on
+
+
+class Before(NamedTuple):
+    """Labels that a folder has of an image. page: of a stack. files: the image's, and those of its labels."""
+
+    labels: np.ndarray
+    page: int | None
+    files: tuple[Path, ...]
 
 
 class Project:
@@ -39,7 +48,7 @@ class Project:
         self.folder, self.own, self.lock = folder, inside(folder, OWN), RLock()
         self.told: Callable[[Change], None] = lambda change: None
         given = None if (self.own / "journal.jsonl").exists() else _labelled_before(folder)
-        passed = {path for _, paths in given[1] for path in paths[1:]} if given else set()
+        passed = {path for _, _, paths in given[1] for path in paths[1:]} if given else set()
         self.images: Images
         self.images, self.listed = readable(folder, listed(folder, passed))
         self.paths = [own.path for own in self.listed if not own.fault]
@@ -264,13 +273,14 @@ class Project:
 
     # ------------------------------------------------------------------------------------ what is kept
 
-    def _take(self, classes: list[str], labelled: list[tuple[np.ndarray, tuple[Path, ...]]]) -> None:
+    def _take(self, classes: list[str], labelled: list[Before]) -> None:
         """Begin with labels that the folder has already."""
         stamp = f"import-{time.time_ns()}"
         for k, name in enumerate(classes):
             self.do({"do": "class", "name": name.replace(",", " ")[:60], "id": f"{stamp}-class-{k}"})
-        for k, (labels, paths) in enumerate(labelled):
-            number = self._numbers.get(paths[0].relative_to(self.folder).as_posix())
+        for k, (labels, page, paths) in enumerate(labelled):
+            path = paths[0].relative_to(self.folder).as_posix()
+            number = self._numbers.get(f"{path}[{page}]", self._numbers.get(path))
             if number is not None and (labels != UNLABELLED).any():
                 self.patch(number, "import", Patch(0, 0, labels != UNLABELLED), labels, f"{stamp}-{k}")
 
@@ -306,7 +316,7 @@ class Project:
             form = self._form("/".join([".."] * len(folder.relative_to(self.folder).parts)), folder / "labels")
         for path, labels in maps.items():
             if (labels != UNLABELLED).any():
-                write_png(inside(folder, "labels", str(PurePath(path).with_suffix(".png"))), labels)
+                write_png(inside(folder, "labels", f"{name_of(path)}.png"), labels)
         write_atomic(folder / FILE, to_text(form).encode())
         return folder / FILE
 
@@ -330,7 +340,7 @@ class Project:
 
     def _form(self, root: str | None, labels: Path) -> Form:
         """What dataset.json says. root: of the images, from where it lies; labels: the folder of label maps."""
-        endings = sorted({Path(path).suffix for path in self.paths})
+        endings = sorted({file_and_page(path)[0].suffix for path in self.paths})
         return Form(
             root=root,
             task="segmentation",
@@ -345,8 +355,7 @@ class Project:
         )
 
     def _map_of(self, number: int) -> Path:
-        path = Path(self.paths[number])
-        return inside(self.own, "labels", str(path.with_name(path.stem + ".png")))
+        return inside(self.own, "labels", f"{name_of(self.paths[number])}.png")
 
 
 _DO: dict[str, Callable[[Project, Record], Change | None]] = {
@@ -361,10 +370,11 @@ _DO: dict[str, Callable[[Project, Record], Change | None]] = {
 }
 
 
-def _labelled_before(folder: Path) -> tuple[list[str], list[tuple[np.ndarray, tuple[Path, ...]]]] | None:
-    """The classes of labels that a folder has, and each image's labels and files; None if none can be read."""
+def _labelled_before(folder: Path) -> tuple[list[str], list[Before]] | None:
+    """The classes of labels that a folder has, and those of each image; None if none can be read."""
     try:
         data = open_dataset(str(folder), "segmentation", first_split(str(folder), "segmentation"))
-        return list(data.class_names), [(data.labels(i), data.files(i)) for i in range(len(data))]
+        names = enumerate(data.names)
+        return list(data.class_names), [Before(data.labels(i), page_in(name), data.files(i)) for i, name in names]
     except InputError:
         return None

@@ -7,6 +7,7 @@ FOLDER/studio/survey-N/          as `pixelnet measure plan` writes it, with repo
 from pathlib import Path
 from typing import Any
 
+from pixelnet.data.pages import file_and_page
 from pixelnet.errors import InputError
 from pixelnet.measure import label, next_sample, plan, report
 from pixelnet.measure.labelling import Asked
@@ -31,8 +32,8 @@ class Surveyor(Work):
         write_model(self.learner, folder / "model")
         self._step(words="the model answers for all images, and pixels are drawn", done=0.3)
         paths, faults = self.project.paths, self.project.faults
-        readable = [self.project.folder / path for k, path in enumerate(paths) if k not in faults]
-        plan(readable, folder, model=folder / "model", budget=budget)
+        readable = [file_and_page(self.project.folder / path)[0] for k, path in enumerate(paths) if k not in faults]
+        plan(list(dict.fromkeys(readable)), folder, model=folder / "model", budget=budget)
         self._say(words="", done=1.0, folder=folder.name)
 
     def folder(self) -> Path:

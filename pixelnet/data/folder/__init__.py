@@ -203,7 +203,7 @@ class Folder(Dataset):
 
     def _name_classes(self) -> None:
         """Classes of all splits, so that they agree on them."""
-        files = sorted({(path, item.page) for item in self.survey.items for path in item.labels}, key=str)
+        files = sorted({(path, item.page_of(path)) for item in self.survey.items for path in item.labels}, key=str)
         jsons = [path for path, _ in files if path.suffix.lower() == ".json"]
         if jsons and len(jsons) < len(files):
             rest = next(path for path, _ in files if path not in jsons)

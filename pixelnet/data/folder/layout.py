@@ -10,12 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
 from pixelnet.data.folder.words import LABELS, PLAIN, RENDERED, Place, Vocabulary
+from pixelnet.data.pages import page_in
 from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_stored
 
@@ -29,7 +30,8 @@ Group = tuple[str | None, str, str]  # split, folder, ending
 class Item(NamedTuple):
     """An image and its labels: paths from the data's folder on, one file of labels an annotator.
 
-    page: of a stack, else None. drawn: how a file of many images' shapes calls this one.
+    page: of a stack, else None; its labels are that page of a stack of labels, or a file for it alone, NAME[page].
+    drawn: how a file of many images' shapes calls this one.
     """
 
     name: str
@@ -38,6 +40,10 @@ class Item(NamedTuple):
     split: str | None = None
     page: int | None = None
     drawn: str | None = None
+
+    def page_of(self, labels: PurePath) -> int | None:
+        """Which page of a file of its labels is meant."""
+        return None if page_in(labels.stem) is not None else self.page
 
 
 class Pair(NamedTuple):
@@ -375,7 +381,7 @@ def _folder(place: Place) -> str:
     return f"{parent}/" if parent != "." else str(place.path)
 
 
-def some(paths: Sequence[PurePosixPath]) -> str:
+def some(paths: Sequence[PurePosixPath | str]) -> str:
     """The first few of several paths, and how many more there are."""
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(map(str, paths[:NAMED])) + more

@@ -64,13 +64,16 @@ class Maps:
     def _one(self, item: Item, path: Path, size: tuple[int, int]) -> np.ndarray:
         if path.suffix.lower() == ".json":
             return self._painted(item, path, size)
+        page = item.page_of(path)
         if self.coding is not None:
-            stored = read_stored(path, item.page, self._axes(item), lossy=self.form.threshold is not None)
+            stored = read_stored(
+                path, page, None if page is None else self.form.axes, lossy=self.form.threshold is not None
+            )
             return self.coding.decode(stored, self._rel(path))
         if self.task == "regression":
-            return read_measurements(path, self.form, item.page)
-        page: dict[str, Any] = {} if item.page is None else {"page": item.page}
-        labels: np.ndarray = self.kind.read(path, **page)  # type: ignore[arg-type]
+            return read_measurements(path, self.form, page)
+        more: dict[str, Any] = {} if page is None else {"page": page}
+        labels: np.ndarray = self.kind.read(path, **more)  # type: ignore[arg-type]
         if self.task == "normals":
             return convert_normals(labels, self.form.normals)
         return 1 - labels if self.form.invert else labels
@@ -81,9 +84,6 @@ class Maps:
         else:
             drawing = read_labelme(path, size, self.form.line_width)
         return paint(drawing, self.classes, self.background)
-
-    def _axes(self, item: Item) -> str | None:
-        return None if item.page is None else self.form.axes
 
     def _rel(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from pixelnet.data.folder.form import FILE
 from pixelnet.data.folder.layout import composed
 from pixelnet.errors import InputError
+from pixelnet.rasters import STACKS
 
 FIELD = re.compile(r"\{(\w*)\}")
 Pair = tuple[PurePosixPath, Sequence[PurePosixPath]]
@@ -93,6 +94,10 @@ def named_pairs(
                 found[image] += [path for text, path in known.items() if _compiled(wanted).fullmatch(text)]
             elif wanted in known:
                 found[image].append(known[wanted])
+            elif image.suffix.lower() in STACKS:  # a file for each of its pages, maybe
+                stem, dot, ending = wanted.rpartition(".")
+                pages = re.compile(rf"{re.escape(stem)}\[\d+\]{re.escape(dot + ending)}")
+                found[image] += [path for text, path in known.items() if pages.fullmatch(text)]
     used = {path for image, own in found.items() for path in own if path != image}
     return {image: own for image, own in found.items() if image not in used}
 

@@ -12,19 +12,18 @@ from pixelnet.data.folder import shapes
 from pixelnet.data.folder.form import FILE, Form, read_form
 from pixelnet.data.folder.layout import Found, Item, Pair, begin_alike, composed, discover, files_in, some
 from pixelnet.data.folder.legend import classes_beside
+from pixelnet.data.folder.pages import BACKGROUND, REFUSE, SKIP, pages_of, with_policy
 from pixelnet.data.folder.patterns import chosen, named_pairs, select
 from pixelnet.data.folder.words import LABELS, SPLIT_OF, Vocabulary, fields, vocabulary
 from pixelnet.data.listed import read_lines
 from pixelnet.errors import InputError
-from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_header
+from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS
 from pixelnet.tasks import Task, find_task
 
-STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold several images
 NAMED = 3
 LABEL_WORDS = frozenset(LABELS)
 KEPT = 8  # surveys
 _known: dict[tuple[Any, ...], "Survey"] = {}
-REFUSE, SKIP, BACKGROUND = "refuse", "skip", "background"  # of what lacks its partner
 
 
 @dataclass
@@ -108,14 +107,14 @@ def _survey(
             result.notes += found.notes
             items = _split(items, files, root, form, result.notes)
         _missing(items, found, form, root)
-        items = _with_policy(items, form.missing_labels)
+        items = with_policy(items, form.missing_labels)
     if not items and strict:
         return result
     if not items:
         raise InputError(_nothing(root, files, str(task)))
     if drawn:
         items = _split(items, files, root, form, result.notes)
-    result.items = sorted(_named([page for item in items for page in _pages(item, root, form)]))
+    result.items = sorted(_named([page for item in items for page in pages_of(item, root, form)]))
     result.passed_over = _passed_over(files, items, skipped)
     return result
 
@@ -227,13 +226,6 @@ def _counted(paths: Sequence[PurePosixPath], what: str, of: int | None) -> str:
     )
 
 
-def _with_policy(items: Sequence[Item], policy: str) -> list[Item]:
-    labelled = {item.split for item in items if item.labels}
-    if policy == BACKGROUND:
-        return [item for item in items if item.split in labelled or not labelled]
-    return [item for item in items if item.labels]
-
-
 def _nothing(root: Path, files: Sequence[PurePosixPath], task: str) -> str:
     images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
     if not images:
@@ -334,25 +326,7 @@ def _by_lists(items: list[Item], files: Sequence[PurePosixPath], root: Path, not
     return list(found.values())
 
 
-# ------------------------------------------------------------------------------------ pages and names
-
-
-def _pages(item: Item, root: Path, form: Form) -> list[Item]:
-    """The items of a stack, one a page; the item itself of a single image."""
-    if item.image.suffix.lower() not in STACKS:
-        return [item]
-    pages = read_header(root / item.image, form.axes).pages
-    if pages == 1:
-        return [item]
-    for label in item.labels:
-        own = read_header(root / label, form.axes).pages if label.suffix.lower() in STACKS else 1
-        if own != pages:
-            raise InputError(
-                f"{item.image} holds {pages} images and {label} {own}; give one label map an image, or say by "
-                f'"axes" in '
-                f"{FILE} what the first axis is (CYX: channels of one image)"
-            )
-    return [item._replace(name=f"{item.name}[{page}]", page=page) for page in range(pages)]
+# --------------------------------------------------------------------------------------------- names
 
 
 def _named(items: list[Item]) -> list[Item]:
