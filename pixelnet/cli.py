@@ -225,6 +225,30 @@ class Models:
         return 0
 
 
+@dataclass(frozen=True)
+class Push:
+    """Push a model to Hugging Face's hub, with a card of what its run and its scores say."""
+
+    model: tyro.conf.Positional[str]
+    """Its folder, or the name of one that ships."""
+    to: tyro.conf.Positional[str]
+    """USER/NAME of the hub, which asks for a token (hf auth login); or ./FOLDER, to look at what would be pushed."""
+    scores: tuple[Path, ...] = ()
+    """Files that `pixelnet evaluate MODEL --json` wrote, for the card."""
+    license: str | None = None
+    """Of the weights, in the hub's words: apache-2.0, mit, cc-by-4.0."""
+    private: bool = False
+    """For nobody else, if the repository is made now."""
+    revision: str | None = None
+    """The branch that it is pushed to."""
+
+    def __call__(self) -> int:
+        from pixelnet.runs.publish import push
+
+        print(push(**vars(self)))
+        return 0
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo,
     "check": Check,
@@ -234,6 +258,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "predict": Predict,
     "studio": Studio,
     "models": Models,
+    "push": Push,
     "measure": Measure,
 }
 

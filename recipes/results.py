@@ -11,9 +11,9 @@ import PIL.Image
 import torch
 
 from pixelnet.config import read_json
-from pixelnet.data import sources_in
 from pixelnet.files import write_atomic, write_json
 from pixelnet.report.plots import read_metrics
+from pixelnet.runs.publish import without_paths
 from recipes.experiments.tables import sections as sections_of
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -65,17 +65,6 @@ def keep(run: Path, scores: dict[str, Any], before: Sequence[Path] = ()) -> dict
 
 def _steps(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [line for line in lines if "loss" in line]
-
-
-def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a run with files and folders by their last names: where they were is one machine's business."""
-    named = dict(settings)
-    for name in ("data", "val_data", "out", "backbone_weights", "init_from"):
-        value = named.get(name)
-        named[name] = value and ",".join(
-            f"{part.split(':')[0]}:" * (":" in part) + Path(part.split(":")[-1]).name for part in sources_in(value)
-        )
-    return named
 
 
 def _version() -> str:

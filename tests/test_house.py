@@ -47,7 +47,7 @@ OWNERS = {
     "accelerate": {"training", "evaluation", "runs"},
     "matplotlib": {"report"},
     "safetensors": {"nn.pretrained", "runs.checkpoint"},
-    "huggingface_hub": {"runs.hub", "nn.pretrained"},
+    "huggingface_hub": {"runs.hub", "runs.publish", "nn.pretrained"},
     "torchvision": {"data"},
     "h5py": {"data"},
     "tifffile": {"rasters"},

@@ -165,13 +165,13 @@ class Trap:
 def test_only_three_files_are_asked_for(ships: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def download(name: str, allow_patterns: list[str]) -> str:
-        asked.append((name, sorted(allow_patterns)))
+    def download(name: str, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((name, revision, sorted(allow_patterns)))
         return str(ships / "edges")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert folder_of("user/edges") == ships / "edges"
-    assert asked == [("user/edges", ["README.md", "config.json", "model.safetensors"])]
+    assert asked == [("user/edges", None, ["README.md", "config.json", "model.safetensors"])]
 
 
 def test_a_user_who_sets_hf_home(tmp_path: Path, cached: Callable[[str], Path]) -> None:

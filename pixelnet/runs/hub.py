@@ -19,6 +19,7 @@ SHIPPED = Path(__file__).parents[1] / "shipped"  # a folder for each model
 DEFAULT = "pixelnet"  # which of them answers where none is named
 CARD = "README.md"
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+REVISION = re.compile(r"@[\w./-]+$")  # a branch, a tag or a commit of it
 FORMS = f"a folder with {CONFIG} and {WEIGHTS}, the name of a model that ships, or user/name of Hugging Face"
 
 
@@ -34,7 +35,8 @@ def load(
 
     Args:
         name: the folder of a model; the name of one that ships with the package, as `pixelnet models` lists them; or
-            "user/name" of Hugging Face's hub. Nothing but JSON and safetensors is read, and nothing is run.
+            "user/name" of Hugging Face's hub, "user/name@revision" as it was at a commit, a tag or a branch. Nothing
+            but JSON and safetensors is read, and nothing is run.
         task, backbone: the objects that the model was made with, where these were no names; see `PixelNet`.
         device: where it answers: cpu, cuda, cuda:1, mps, or auto for an accelerator where there is one.
 
@@ -52,8 +54,8 @@ def folder_of(name: str | Path) -> Path:
     """Where a model is on disk.
 
     Args:
-        name: the folder of a model; the name of one that ships; or "user/name", which Hugging Face's hub is asked for
-            and keeps in its cache. A folder of a model comes before a name.
+        name: the folder of a model; the name of one that ships; or "user/name" or "user/name@revision", which Hugging
+            Face's hub is asked for and which its cache keeps. A folder of a model comes before a name.
 
     Raises:
         InputError: none of these, or a model that could not be fetched.
@@ -70,7 +72,7 @@ def folder_of(name: str | Path) -> Path:
         a_folder = there = False
     if a_folder:
         raise InputError(f"{folder / CONFIG} is not there; give {FORMS}")
-    if REPOSITORY.fullmatch(text) and not there:
+    if REPOSITORY.fullmatch(REVISION.sub("", text)) and not there:
         return _fetched(text)
     near = difflib.get_close_matches(text, ships, n=1)
     hint = f"did you mean {near[0]!r}? Or give" if near else "give"
@@ -149,11 +151,17 @@ def _listed(models: dict[str, Path]) -> str:
 def _fetched(name: str) -> Path:
     """The folder, in Hugging Face's cache, of a model of its hub. Only three files are asked for: none can run code."""
     import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
     here = f"there is no folder {name} here, and Hugging Face's {name}"
+    repository, _, revision = name.partition("@")
+    files = [CONFIG, WEIGHTS, CARD]
     try:
-        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, CARD]))
+        folder = Path(huggingface_hub.snapshot_download(repository, revision=revision or None, allow_patterns=files))
+    except RevisionNotFoundError as error:
+        raise InputError(
+            f"Hugging Face's {repository} has no {revision}; look at its commits, tags and branches"
+        ) from error
     except RepositoryNotFoundError as error:
         raise InputError(
             f"{here} does not exist, or is not for everyone; look at the spelling, or log in (hf auth login)"

@@ -25,10 +25,11 @@ from pixelnet.config import TrainConfig, from_dict, read_json, to_dict
 from pixelnet.files import write_json
 from pixelnet.memory import peak_gib
 from pixelnet.report.plots import read_metrics
+from pixelnet.runs.publish import without_paths
 from pixelnet.runs.settings import with_network
 from pixelnet.tasks import TASKS
 from recipes.experiments.pictures import draw
-from recipes.results import RESULTS, without_paths
+from recipes.results import RESULTS
 
 FREE = ("out", "resume", "num_workers", "checkpoint_every")  # settings that a run is not known by
 
