@@ -81,6 +81,14 @@ def test_the_network_is_the_first_of_the_fitted_ones_and_begins_as_it_was(fitted
     assert len(list((out / ANSWERS).iterdir())) == 3
 
 
+def test_a_run_that_goes_on_has_its_teacher(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {**SHORT, "backbone": "test_resnet", "init_from": str(bare), "val_share": 0}
+    first = pixelnet.train(data=halves(4), out=tmp_path / "run", **options)
+    monkeypatch.setattr("pixelnet.learning.taught.fit", lambda *_, **__: pytest.fail("it is fitted again"))
+    again = pixelnet.train(data=halves(4), out=tmp_path / "run", resume=True, **options)
+    assert all(torch.equal(one, other) for one, other in zip(first.parameters(), again.parameters(), strict=True))
+
+
 @pytest.mark.parametrize(("teacher", "kept"), [(0.9, "fitted"), (0.1, "mlp")])
 def test_the_better_one_on_val_is_kept(
     bare: Path,

@@ -24,9 +24,10 @@ from pixelnet.model import PixelNet
 from pixelnet.nn.backbone import Backbone
 from pixelnet.nn.networks import parts_of
 from pixelnet.runs import checkpoint
-from pixelnet.runs.hub import folder_of
+from pixelnet.runs.hub import folder_of, load
 from pixelnet.runs.settings import is_fitted
 
+TEACHER = "teacher"  # folder of a run: the model that teaches
 ANSWERS = "taught"  # folder of a run: the teacher's answers, a label map for each image
 
 
@@ -67,9 +68,11 @@ def teach(config: TrainConfig, data: Dataset) -> tuple[Dataset, PixelNet | None]
     note = read_json(folder_of(cast(str, config.init_from)) / checkpoint.CONFIG).get("fit")
     if note is None:
         raise InputError(f"{config.init_from} does not say what it was fitted by; make it with pixelnet fit")
-    some = Subset(data, evenly(len(data), IMAGES), data.split)
-    own = {name: note[name] for name in ("features", "strength", "priors")}
-    teacher = fit(some, seconds=float("inf"), **own)
+    place = config.out / TEACHER
+    if not checkpoint.is_model(place):  # a run that goes on has it already
+        some = Subset(data, evenly(len(data), IMAGES), data.split)
+        fit(some, place, seconds=float("inf"), **{name: note[name] for name in ("features", "strength", "priors")})
+    teacher = load(place)
     return Taught(data, teacher, config.out / ANSWERS), teacher
 
 
