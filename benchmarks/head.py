@@ -54,7 +54,7 @@ def matrix(dataset: Dataset, model: pixelnet.PixelNet, pixels: int) -> tuple[Ten
 def learn(shape: HeadShape, train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], seed: int) -> float:
     """Mean IoU on val of a head that learnt from train."""
     torch.manual_seed(seed)
-    head = Head(train[0].shape[1], 11, shape)
+    head = Head([train[0].shape[1]], 11, shape)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
@@ -93,7 +93,7 @@ def main() -> None:
     for hidden in WIDTHS:
         shape = HeadShape(hidden, 0.0, normalize="batch", sigma=None)
         found = [learn(shape, train, val, seed) for seed in SEEDS]
-        head = Head(train[0].shape[1], 11, shape)
+        head = Head([train[0].shape[1]], 11, shape)
 
         def step(head: Head = head) -> None:
             head(some).sum().backward()

@@ -162,7 +162,7 @@ class PixelNet(nn.Module):
             pyramid=pyramid,
         )
         self.norms = nn.Identity() if shape.normalize is None else NORMS[shape.normalize](self.backbone.channels)
-        self.head = Head(sum(self.backbone.channels), self.task.outputs, shape)
+        self.head = Head(self.backbone.channels, self.task.outputs, shape, lead=pyramid > 0)
         # With channels last a hypercolumn is one run of memory a map, and convolutions on a CPU take half the time.
         self.layout = memory_format(self.backbone)
         self.to(memory_format=self.layout)

@@ -19,7 +19,7 @@ def layers(head: Head) -> list[str]:
 
 
 def test_linear_is_one_layer() -> None:
-    head = Head(7, 3, head_shape("linear"))
+    head = Head([7], 3, head_shape("linear"))
     assert layers(head) == ["Linear"]
     assert head[0].weight.shape == (3, 7)
     assert HEADS["linear"].normalize is None
@@ -28,7 +28,7 @@ def test_linear_is_one_layer() -> None:
 
 def test_the_papers_head_is_two_by_4096_with_relu_and_dropout() -> None:
     with torch.device("meta"):
-        head = Head(1472, 21, head_shape("paper"))
+        head = Head([1472], 21, head_shape("paper"))
     assert layers(head) == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
     assert [tuple(layer.weight.shape) for layer in head if isinstance(layer, nn.Linear)] == [
         (4096, 1472), (4096, 4096), (21, 4096)
@@ -39,7 +39,7 @@ def test_the_papers_head_is_two_by_4096_with_relu_and_dropout() -> None:
 @pytest.mark.parametrize("name", HEADS)
 def test_the_forward_pass_is_that_of_matrices(name: str) -> None:
     torch.manual_seed(0)
-    head = Head(6, 3, head_shape(name, hidden=(5, 4), dropout=0.5)).eval().double()
+    head = Head([6], 3, head_shape(name, hidden=(5, 4), dropout=0.5)).eval().double()
     x = np.random.default_rng(0).normal(size=(2, 8, 6))
     expected = x
     weights = [layer.weight.detach().numpy() for layer in head if isinstance(layer, nn.Linear)]
@@ -51,7 +51,7 @@ def test_the_forward_pass_is_that_of_matrices(name: str) -> None:
 
 def test_the_rest_is_what_follows_the_first_layer_with_dropout_or_without() -> None:
     torch.manual_seed(0)
-    head, x = Head(6, 3, head_shape("paper", hidden=(50, 40))), torch.randn(2, 8, 6)
+    head, x = Head([6], 3, head_shape("paper", hidden=(50, 40))), torch.randn(2, 8, 6)
     torch.nn.init.normal_(head.last.weight)
     assert torch.equal(head.rest(head.first(x), drop=False), head.eval()(x))
     assert torch.equal(head.rest(head.first(x)), head(x))
@@ -65,11 +65,23 @@ def test_the_rest_is_what_follows_the_first_layer_with_dropout_or_without() -> N
 
 def test_weights_start_from_the_gaussian_they_should() -> None:
     torch.manual_seed(0)
-    paper, everyday = (Head(800, 400, head_shape(name, hidden=())) for name in ("paper", "mlp"))
+    paper, everyday = (Head([800], 400, head_shape(name, hidden=())) for name in ("paper", "mlp"))
     assert paper[0].weight.std().item() == pytest.approx(0.001, rel=0.02)
     assert everyday[0].weight.std().item() == pytest.approx((2 / 800) ** 0.5, rel=0.02)
     assert not paper[0].bias.any()
     assert not everyday[0].bias.any()
+
+
+def test_a_tap_that_leads_is_heard_most_and_little_is_said() -> None:
+    torch.manual_seed(0)
+    channels = (40, 300, 10)
+    usual, led = (Head(channels, 50, head_shape("mlp", hidden=(2000,)), lead) for lead in (False, True))
+    heard = [tap.pow(2).sum(dim=1).mean().item() for tap in led.first.weight.split(channels, dim=1)]
+    assert heard == pytest.approx([0.1, 0.1, 1.8], rel=0.1)  # a variance of 2 in all, as by He's rule
+    assert usual.first.weight.pow(2).sum(dim=1).mean().item() == pytest.approx(2, rel=0.05)
+    assert led.last.weight.std().item() == pytest.approx(0.1 * usual.last.weight.std().item(), rel=0.05)
+    linear = [Head(channels, 50, head_shape("linear"), lead).first.weight.std().item() for lead in (False, True)]
+    assert linear == pytest.approx([0.001, 0.001], rel=0.05)
 
 
 def test_norms_take_their_statistics_from_whole_maps() -> None:

@@ -1,5 +1,6 @@
 """The per-pixel predictor: hypercolumn (..., D) -> logits (..., K)."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
 
@@ -10,6 +11,8 @@ from pixelnet.errors import InputError
 from pixelnet.nn.linear import Linear
 
 FITTED = "fitted"
+LEAD = 0.9  # of the variance of a hidden unit at first, the share of the tap that leads
+QUIET = 0.1  # of He's, the weights of the last layer at first, where a tap leads
 WIDEST = 2**16  # of a hidden layer; the paper's have 4096
 
 
@@ -59,13 +62,15 @@ class Head(nn.Sequential):
     """Linear layers with ReLU and dropout between them (PixelNet, section 3.2).
 
     Args:
-        features: D, the width of a hypercolumn.
+        channels: of each tap; their sum is D, the width of a hypercolumn.
         outputs: K.
         shape: hidden widths, dropout and initialization; no hidden layer makes a linear predictor.
+        lead: the last tap has met the others already, so that most is learnt from it; see `_listen`.
     """
 
-    def __init__(self, features: int, outputs: int, shape: HeadShape):
+    def __init__(self, channels: Sequence[int], outputs: int, shape: HeadShape, lead: bool = False):
         layers: list[nn.Module] = []
+        features = sum(channels)
         for width in shape.hidden:
             layers += [Linear(features, width), nn.ReLU(inplace=True)]
             if shape.dropout:
@@ -80,6 +85,21 @@ class Head(nn.Sequential):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 else:
                     nn.init.normal_(layer.weight, std=shape.sigma)
+        if lead and shape.sigma is None:
+            self._listen(channels)
+
+    @torch.no_grad()
+    def _listen(self, channels: Sequence[int]) -> None:
+        """Begin so that a hidden unit hears the last tap far more than all others together, and says little.
+
+        By He's rule alone the 32 channels of a pyramid are a twentieth of what it hears, and hundreds of others, which
+        nobody has learnt yet to weigh, its noise; and answers begin far from 0, which is what the backbone then learns
+        from first.
+        """
+        shares = [(1 - LEAD) / max(1, len(channels) - 1)] * (len(channels) - 1) + [LEAD]
+        scales = [math.sqrt(share * sum(channels) / own) for share, own in zip(shares, channels, strict=True)]
+        self.first.weight *= torch.tensor(scales).repeat_interleave(torch.tensor(channels))
+        self.last.weight *= QUIET
 
     @property
     def first(self) -> nn.Linear:
