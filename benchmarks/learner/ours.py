@@ -23,12 +23,12 @@ def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) ->
 
 
 def refine(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
-    """The same, and then `pixelnet.train` that begins from it. See `benchmarks.learner.few.Arm`."""
+    """The same, and then `pixelnet.train --init-from` it, of ImageNet's weights. See `benchmarks.learner.few.Arm`."""
     own = of(images, maps, classes)
     with tempfile.TemporaryDirectory() as folder:
         fitted = Path(folder, "fitted")
         pixelnet.fit(own, fitted)
-        return train(own, 0, REFINED, {"init_from": str(fitted), "backbone_weights": None}, Path(folder)).predict
+        return train(own, 0, REFINED, {"init_from": str(fitted)}, Path(folder)).predict
 
 
 def of(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Arrays:
