@@ -83,6 +83,8 @@ class TrainConfig:
     range: Literal["type", "percentile"] | tuple[float, float] | None = None
     """Of a folder: which numbers become 0 and 1: those of the images' type, the data's own percentiles for each
     channel, or two numbers. If not given, percentiles where 16-bit or real images use little of their type."""
+    slices: int | None = None
+    """Of stacks: see a slice with its neighbors as channels, this many in all: 3 for those before and after it, too."""
     val_data: str | None = None
     """Choose the best weights on the val split of this data set, in place of that of the data."""
     val_share: float | None = None

@@ -66,7 +66,7 @@ def test_short_forms(key: str, value: Any, expected: Any) -> None:
 
 WRONG: list[tuple[str, Any, str]] = [
     ("imags", "x", r"unknown key 'imags'; did you mean 'images'\?"),
-    ("xyzzy", "x", "unknown key 'xyzzy'; known are annotators, augment, axes, "),
+    ("xyzzy", "x", "unknown key 'xyzzy'; known are annotators, attribute, augment, axes, "),
     ("images", 7, "images is 7, expected a text"),
     ("images", "/abs/*.png", 'expected a path within the data\'s own folder; "root" names another'),
     ("labels", "../{name}.png", "expected a path within the data's own folder"),

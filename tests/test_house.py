@@ -53,6 +53,8 @@ OWNERS = {
     "tifffile": {"rasters"},
     "imagecodecs": {"rasters"},
     "rasterio": {"rasters"},
+    "pyogrio": {"rasters"},
+    "shapely": {"rasters"},
     "zarr": {"rasters"},
     "fastapi": {"studio"},
     "starlette": {"studio"},

@@ -18,6 +18,7 @@ from pixelnet.rasters.ground import Area, pixel_area
 from pixelnet.tasks import make_task
 
 rasterio = pytest.importorskip("rasterio")
+pytest.importorskip("rasterio.features")
 
 TASK = make_task("segmentation", class_names=("ground", "tree"), num_classes=2)
 
@@ -102,6 +103,26 @@ def test_polygons_hold_the_classes_pixels(tmp_path: Path) -> None:
         name = feature["properties"]["class"]
         areas[name] = areas.get(name, 0) + area_of(outer) - sum(map(area_of, holes))
     assert areas == {"ground": 40 * 60 - 120 - 9, "tree": 120}
+
+
+def test_a_geopackage_is_in_the_images_own_crs(tmp_path: Path) -> None:
+    """Read by GDAL's own reader, and burnt in again: the very map."""
+    pyogrio, shapely = pytest.importorskip("pyogrio"), pytest.importorskip("shapely")
+    from pyogrio.raw import read
+
+    path = geotiff(tmp_path / "a.tif", labels()[..., None], nodata=None)
+    written = write_polygons(tmp_path / "b.gpkg", path, TASK)
+    with rasterio.open(path) as file:
+        about, _, shapes, (names, numbers) = read(written)
+        assert rasterio.crs.CRS.from_user_input(about["crs"]) == file.crs
+        burnt = rasterio.features.rasterize(
+            list(zip(shapely.from_wkb(shapes), numbers, strict=True)), labels().shape, 255, transform=file.transform
+        )
+    assert (burnt == labels()).all()
+    assert {TASK.class_names.index(name) for name in names} == {*numbers} == {0, 1}
+    assert pyogrio.list_layers(written).tolist() == [["b", "Polygon"]]
+    with pytest.raises(InputError, match="gpkg is of polygons"):
+        predict_files(small(), path, tmp_path / "out", gpkg=True)
 
 
 def test_both_are_written_beside_a_scene_in_its_place(tmp_path: Path) -> None:

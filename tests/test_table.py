@@ -263,5 +263,5 @@ def test_a_network_learns_from_a_table_too(photos: Path, tmp_path: Path) -> None
     assert 0 < learnt <= len(lines)  # a view may leave some out
     with pytest.raises(InputError, match=r"t\.csv names classes, which edges does not learn"):
         pixelnet.train("edges", photos, tmp_path / "other", **told)
-    with pytest.raises(InputError, match="without --channels and --range"):
+    with pytest.raises(InputError, match="without --channels, --range and --slices"):
         pixelnet.train("segmentation", photos, tmp_path / "other", **told, channels=("red",))

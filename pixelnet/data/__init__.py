@@ -15,6 +15,7 @@ from pixelnet.data.folder import Folder
 from pixelnet.data.nyudv2 import NYUDv2, NYUDv2With13
 from pixelnet.data.nyudv2_mat import NYUDv2Mat
 from pixelnet.data.pascal_context import PascalContext, PascalContext33
+from pixelnet.data.slices import own_channels, slices_of
 from pixelnet.data.voc2012 import VOC2012
 from pixelnet.errors import InputError
 from pixelnet.tasks import TASKS, AnyTask, Task, find_task, split_names
@@ -108,10 +109,18 @@ def as_dataset(data: Any, task: AnyTask, split: str = "train", changes: Mapping[
 
 
 def with_channels(dataset: Dataset, channels: Sequence[str]) -> Dataset:
-    """A folder's data, its images with only the channels of these names if it has them all; other data as it is."""
-    if not isinstance(dataset, Folder) or not set(channels) < set(dataset.channels):
+    """A folder's data as a model of channels of these names sees it; other data as it is.
+
+    Stacks with as many slices as channels; images with only those of the channels, if they have them all.
+    """
+    if not isinstance(dataset, Folder):
         return dataset
-    return Folder(dataset.path, dataset.task, dataset.split, {**dataset.changes, "channels": list(channels)})
+    changes, count, own = dict(dataset.changes), slices_of(channels), own_channels(channels)
+    if count != dataset.form.slices:
+        changes["slices"] = count
+    if set(own) < set(own_channels(dataset.channels)) and own != ("gray",):
+        changes["channels"] = list(own)
+    return dataset if changes == dataset.changes else Folder(dataset.path, dataset.task, dataset.split, changes)
 
 
 def sources_in(spec: str | Path) -> list[str]:

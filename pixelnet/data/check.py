@@ -207,7 +207,7 @@ def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
     task, panels = task_of(dataset), []
     for i in evenly(len(dataset), count):
         try:
-            panels.append(_panel(view_of(dataset.image(i), dataset.ranges), dataset.labels(i), task))
+            panels.append(_panel(view_of(dataset.image(i), dataset.ranges, dataset.channels), dataset.labels(i), task))
         except InputError:
             continue
     if not panels:

@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pixelnet.data.pages import PAGE
-
 FEWEST = 3  # groups of which one can be held out; fewer, and too much would be
 ENOUGH = 5  # groups of which one is about a fifth
 LARGEST = 0.5  # of the images, in one group, where names can be read in several ways
+PART = re.compile(r"\[(\d+)(?:,(\d+))?\]$")  # a page of a stack is NAME[z], a block of a scene NAME[row,column]
 MOST = 0.9  # of the names, which are of one kind for them all to be taken so
 NUMBER = re.compile(r"\d+")
 MIXED = 3  # pieces of digits and letters in a field up to which it is no hash
@@ -23,17 +22,19 @@ class Groups(NamedTuple):
     """What belongs together.
 
     names: of each image, its group. order: of each image, what it is sorted by among its group's, where the groups are
-    so few that they are cut into blocks; None where a group stays whole.
+    so few that they are cut into blocks; None where a group stays whole. grid: images are blocks of scenes, and their
+    order is the row and the column, that first of which there are more.
     """
 
     names: list[str]
     order: list[tuple[int, ...]] | None = None
+    grid: bool = False
 
 
 def groups_of(names: Sequence[str]) -> Groups:
     """The groups that names of images show: relative paths without their endings, each once.
 
-    - Pages of stacks, NAME[z], belong to NAME.
+    - Pages of stacks, NAME[z], and blocks of scenes, NAME[row,column], belong to NAME.
     - Otherwise a group is what names begin with alike, in whole fields ("Image_01" of Image_01L and Image_01R,
       "patient067" of patient067_frame10_slice_5, "IMG_20210304" of IMG_20210304_101112), where that makes at least
       three groups and most images are not alone in theirs. Of several beginnings it is the shortest that makes at
@@ -41,7 +42,7 @@ def groups_of(names: Sequence[str]) -> Groups:
     - Fewer groups, whose images are numbered, are sequences: of frames, of slices. They are to be cut into blocks.
     - Names that show nothing are groups of one.
     """
-    stacks = [PAGE.sub("", name) for name in names]
+    stacks = [PART.sub("", name) for name in names]
     if stacks != list(names):
         return _of_stacks(names, stacks)
     found = _beginnings(names)
@@ -68,6 +69,11 @@ def _of_few(names: Sequence[str]) -> Groups:
 def _of_stacks(names: Sequence[str], stacks: list[str]) -> Groups:
     different = list(dict.fromkeys(stacks))
     if len(different) < FEWEST:
+        places = [PART.search(name) for name in names]
+        if all(place is not None and place[2] for place in places):
+            order = [(int(place[1]), int(place[2])) for place in places if place]
+            wide = max(x for _, x in order) > max(y for y, _ in order)
+            return Groups(stacks, [place[::-1] if wide else place for place in order], grid=True)
         return Groups(stacks, [_numbers(name[len(stack) :]) or (0,) for name, stack in zip(names, stacks, strict=True)])
     larger = _beginnings(different)
     known = dict(zip(different, larger or different, strict=True))

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from pixelnet.data.slices import middle
 from pixelnet.errors import InputError
 from pixelnet.rasters import Header, channel_indices, decoding, read_header, read_pixels
 from pixelnet.rasters.pictures import on_white, to_rgb
@@ -159,12 +160,16 @@ def as_bytes(image: np.ndarray, what: str = "an image") -> np.ndarray:
     return np.round(known_type(image, what) * 255).astype(np.uint8)
 
 
-def view_of(image: np.ndarray, ranges: Ranges | None = None) -> np.ndarray:
+def view_of(image: np.ndarray, ranges: Ranges | None = None, channels: Sequence[str] = ()) -> np.ndarray:
     """An image (H, W, C) of any type, as people see it: uint8 (H, W, 3), its first channel or its first three.
 
     ranges: for each channel the numbers that are black and white; None for those of the type, and of numbers that have
-    no such type for the image's own smallest and largest.
+    no such type for the image's own smallest and largest. channels: their names; of several
+    slices the middle one is shown.
     """
+    if channels:
+        own = middle(channels)
+        image, ranges = image[..., own], None if ranges is None else ranges[own]
     shown = [0, 1, 2] if image.shape[2] >= 3 else [0, 0, 0]
     pixels = image[..., shown]
     unbounded = image.dtype not in (np.uint8, np.uint16) and not (pixels.min() >= 0 and pixels.max() <= 1)
@@ -174,6 +179,20 @@ def view_of(image: np.ndarray, ranges: Ranges | None = None) -> np.ndarray:
     low, high = np.array(limits).T
     unit = (pixels.astype(np.float64) - low) / (high - low)
     return np.round(np.nan_to_num(unit.clip(0, 1)) * 255).astype(np.uint8)
+
+
+def measured(pixels: np.ndarray, nodata: tuple[float, ...] = ()) -> np.ndarray | None:
+    """Which pixels (h, w, C) hold a measurement, bool (h, w); None for all.
+
+    Those do not whose every channel has a number that the file declares to be none, as GDAL counts it, and those with
+    NaN in any.
+    """
+    lacking = np.zeros(pixels.shape[:2], bool)
+    for value in nodata:
+        lacking |= (pixels == value).all(axis=2)
+    if pixels.dtype.kind == "f":
+        lacking |= np.isnan(pixels).any(axis=2)
+    return ~lacking if lacking.any() else None
 
 
 def find_ranges(

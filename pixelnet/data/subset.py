@@ -181,11 +181,13 @@ def _whole_groups(members: dict[str, list[str]], held: list[str]) -> Division:
 
 
 def _from_center(groups: Groups) -> list[int]:
-    """The images of sequences, in the order in which blocks about their centers take them."""
+    """The images of sequences, in the order in which blocks about their centers take them, of scenes from the end."""
     assert groups.order is not None
     found: list[tuple[Fraction, int, int]] = []
     for own in _sequences(groups):
-        center = CENTER * (len(own) - 1)
+        center = (Fraction(1) if groups.grid else CENTER) * (
+            len(own) - 1
+        )  # a scene's end has neighbors on one side only
         found += [((abs(place - center) + HALF) / len(own), -place, i) for place, i in enumerate(own)]
     return [i for *_, i in sorted(found)]
 
@@ -200,21 +202,45 @@ def _sequences(groups: Groups) -> list[list[int]]:
 
 
 def _block(keys: list[str], groups: Groups, held: Iterable[int]) -> Division:
-    """Some images of sequences held out. Those beside them are left out of what is learnt from, unless that is half."""
+    """Some images of sequences held out. Those beside them are left out of what is learnt from, unless that is half.
+
+    Of scenes neighbors are never on both sides. Raises InputError where nothing would be left to learn from.
+    """
     inside = set(held)
-    beside = {
-        own[other]
-        for own in _sequences(groups)
-        for place, i in enumerate(own)
-        if i in inside
-        for other in (place - 1, place + 1)
-        if 0 <= other < len(own) and own[other] not in inside
-    }
-    if 2 * len(beside) >= len(keys) - len(inside):
-        beside = set()
+    if groups.grid:
+        beside = _around(groups, inside)
+        if len(inside) + len(beside) == len(keys):
+            raise InputError(
+                f"none of the {len(keys)} blocks of {groups.names[0]} is apart from what would be held out; let blocks "
+                'be smaller ("block" in dataset.json: their side), or give a scene of its own for val'
+            )
+    else:
+        beside = {
+            own[other]
+            for own in _sequences(groups)
+            for place, i in enumerate(own)
+            if i in inside
+            for other in (place - 1, place + 1)
+            if 0 <= other < len(own) and own[other] not in inside
+        }
+        if 2 * len(beside) >= len(keys) - len(inside):
+            beside = set()
     left = f"; {len(beside)} beside them are left out" if beside else ""
-    chosen = f"neighbors, by their numbers{left}"
+    chosen = f"neighbors, by their {'places' if groups.grid else 'numbers'}{left}"
     return Division({keys[i] for i in inside}, {keys[i] for i in beside}, chosen)
+
+
+def _around(groups: Groups, inside: set[int]) -> set[int]:
+    """The blocks of scenes that touch some of them, at a corner, too."""
+    assert groups.order is not None
+    number = {(name, *place): i for i, (name, place) in enumerate(zip(groups.names, groups.order, strict=True))}
+    touched = {
+        number.get((groups.names[i], groups.order[i][0] + down, groups.order[i][1] + across))
+        for i in inside
+        for down in (-1, 0, 1)
+        for across in (-1, 0, 1)
+    }
+    return {i for i in touched if i is not None} - inside
 
 
 def _divided(data: Dataset, division: Division) -> tuple[Subset, Subset]:

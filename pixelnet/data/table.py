@@ -12,7 +12,8 @@ import numpy as np
 
 from pixelnet.data import as_dataset, parse
 from pixelnet.data.dataset import UNLABELLED, Dataset, Window
-from pixelnet.data.folder.layout import Item, files_in
+from pixelnet.data.folder.item import Item
+from pixelnet.data.folder.layout import files_in
 from pixelnet.data.folder.pictures import Pictures
 from pixelnet.data.folder.survey import Survey, root_and_form
 from pixelnet.data.pages import PAGE

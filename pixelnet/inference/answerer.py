@@ -37,6 +37,7 @@ from pixelnet.model import PixelNet
 from pixelnet.rasters.geotiff import Place, is_placed, rasterio, read_place
 from pixelnet.rasters.ground import Area, pixel_area
 from pixelnet.rasters.guard import is_zarr
+from pixelnet.rasters.vectors import packages
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Asked:
     polygons: bool = False
     objects: bool = False
     split: bool = False
+    gpkg: bool = False
 
     @property
     def probabilities(self) -> bool:
@@ -140,7 +142,7 @@ class Answerer:
         if photo.points is not None:
             table = place_in(self.folder, POINTS, name, ".csv")
             return [write_table(table, photo.points, answers, task, asked.convention)]
-        shown = view_of(photo.image.pixels, self.model.config.ranges)
+        shown = view_of(photo.image.pixels, self.model.config.ranges, self.model.channels)
         written = write_dense(self.folder, name, shown, answers, task, asked.convention, asked.outputs)
         return [*written, *self._objects(photo.item, photo.image, photo.area, written)]
 
@@ -178,6 +180,8 @@ class Answerer:
             placed = path.suffix.lower() in TIFF and is_placed(path)
             if placed or self.asked.polygons:
                 rasterio()  # before the work for what only it can write
+            if self.asked.gpkg:
+                packages()
             yield source, placed
 
     def _answer_points(self, item: Item, source: FileSource, plan: Plan) -> Path:
@@ -228,7 +232,8 @@ class Answerer:
         """Of the maps of classes that were written, what else is asked for."""
         for task, path in maps_of_classes(written, self.folder, self.model.task):
             if self.asked.polygons:
-                yield write_polygons(place_in(self.folder, POLYGONS, item.name, ".geojson"), path, task)
+                ending = ".gpkg" if self.asked.gpkg else ".geojson"
+                yield write_polygons(place_in(self.folder, POLYGONS, item.name, ending), path, task)
             if self.asked.objects:
                 labels = task.read(path)
                 table = place_in(self.folder, OBJECTS, item.name, ".csv")

@@ -91,6 +91,7 @@ def predict_files(
     polygons: bool = False,
     objects: bool = False,
     split: bool = False,
+    gpkg: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
     device: str = "auto",
@@ -132,6 +133,7 @@ def predict_files(
         polygons: of segmentation, write OUT/polygons/NAME.geojson as well; see `objects.write_polygons`.
         objects: of segmentation, write OUT/objects/NAME.csv as well; see `objects.write_objects`.
         split: of objects, tell those apart that touch; see `objects.split_touching`.
+        gpkg: write polygons as OUT/polygons/NAME.gpkg, a GeoPackage in the image's own CRS, and not as GeoJSON.
         batch_size: how many images of one size are seen in one pass, at most; None for 8 on a GPU and 1 on a CPU, where
             more would gain nothing. With 1 the bits of an answer hang on no other image.
         overwrite: begin anew: what the folder notes of another model or other options is taken away.
@@ -160,6 +162,7 @@ def predict_files(
         polygons,
         objects,
         split,
+        gpkg,
     )
     outcome = answer_files(model, inputs, out, asked, points, keep, batch_size, overwrite, device)
     if outcome.failures:
@@ -245,6 +248,8 @@ def check_asked(model: PixelNet, asked: Asked, points: bool) -> None:
         raise InputError("polygons and objects are of maps of classes; leave them, or what is in their place, out")
     if asked.split and not asked.objects:
         raise InputError("split is of objects; add --objects, or leave it out")
+    if asked.gpkg and not asked.polygons:
+        raise InputError("gpkg is of polygons; add --polygons, or leave it out")
     convert_normals(np.zeros(3), asked.convention)  # an unknown name is refused before anything is written
 
 

@@ -52,6 +52,8 @@ class Predict:
     """Of classes: a table of connected objects, too, OUT/objects/NAME.csv."""
     split: bool = False
     """Of objects: tell those apart that touch, where they are narrow."""
+    gpkg: bool = False
+    """Of polygons: write GeoPackage, in the image's own CRS, in place of GeoJSON."""
     batch_size: int | None = None
     """How many images of one size are seen in one pass, at most; if not given, 8 on a GPU, else 1."""
     overwrite: bool = False
@@ -72,7 +74,7 @@ class Predict:
         image_files(images, archives={})  # an image that is missing is told of before a model that is
         asked = Asked(
             self.normals, self.adaptive, self.binary, self.flip, self.axes, parse_outputs(self.outputs), self.scale,
-            self.memory, self.exact, self.cog, self.polygons, self.objects, self.split,
+            self.memory, self.exact, self.cog, self.polygons, self.objects, self.split, self.gpkg,
         )  # fmt: skip
         start = time.perf_counter()
         outcome = answer_files(

@@ -13,8 +13,9 @@ from scipy import ndimage
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.inference.source import Source
-from pixelnet.rasters.geotiff import read_shapes
+from pixelnet.rasters.geotiff import read_place, read_shapes
 from pixelnet.rasters.ground import Area
+from pixelnet.rasters.vectors import write_geopackage
 from pixelnet.tasks import Task
 
 POLYGONS, OBJECTS = "polygons", "objects"  # the folders of GeoJSON and of tables, beside one for each task
@@ -97,11 +98,15 @@ def _objects_of(where: np.ndarray, image: np.ndarray, split: bool) -> Iterator[l
 
 
 def write_polygons(path: Path, labels: Path, task: Task) -> Path:
-    """Write GeoJSON of the connected areas of a file of class ids, with their classes; 255 is nothing.
+    """Write the connected areas of a file of class ids, with their classes, as GeoJSON or GeoPackage (.gpkg).
 
-    In longitude and latitude, as RFC 7946 has it, where the file has a CRS; else in pixels, x to the right and y down.
-    The file is read as it goes, and never held whole.
+    255 is nothing. GeoJSON is in longitude and latitude, as RFC 7946 has it, and a GeoPackage in the file's own CRS; of
+    a file without one they are in pixels, x to the right and y down. The file is read as it goes, and never held whole.
     """
+    if path.suffix == ".gpkg":
+        found = ((shape, name_of(task, k), k) for shape, k in read_shapes(labels, degrees=False) if k != UNLABELLED)
+        write_geopackage(path, found, read_place(labels).crs, path.stem)
+        return path
 
     def write(file: BinaryIO) -> None:
         file.write(b'{"type": "FeatureCollection", "features": [')

@@ -36,13 +36,13 @@ from pixelnet.inference.windows import (
     within,
 )  # fmt: skip
 from pixelnet.model import PixelNet
+from pixelnet.rasters.geotiff import SCENE
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 AT_ONCE = 2**20  # pixels that are always one window
-PHOTO = 2**27  # pixels that a photo may have, to be seen at a working size; of a scene with a place on the ground
-SCENE = 2**22  # so many
+PHOTO = 2**27  # pixels that a photo may have, to be seen at a working size
 OVERLAP = 256  # pixels around a block, of a backbone with global operations
 SAMPLE = 128  # pixels, the side of the samples that a smaller halo is tried on
 

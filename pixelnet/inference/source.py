@@ -6,9 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from pixelnet.data.images import as_many, known_type, match_channels
+from pixelnet.data.images import as_many, known_type, match_channels, measured
+from pixelnet.data.slices import middle, own_channels, read_slices, slices_of
 from pixelnet.model import PixelNet
 from pixelnet.rasters import OpenPixels
+from pixelnet.rasters.layout import Window
 
 
 class Source(Protocol):
@@ -46,12 +48,13 @@ class FileSource:
 
     def __init__(self, path: str | Path, model: PixelNet, page: int | None = None, axes: str | None = None) -> None:
         self.path, self.page = Path(path), page
-        self._channels, self._ranges = model.channels, model.config.ranges
-        self._file, self._lock = OpenPixels(path, page, axes), Lock()
+        self.channels, self._ranges = model.channels, model.config.ranges
+        self._slice, self._slices = own_channels(self.channels), slices_of(self.channels)
+        self._axes, self._files, self._lock = axes, {page: OpenPixels(path, page, axes)}, Lock()
         try:
-            self.header = self._file.header
+            self.header = self._files[page].header
             self.height, self.width = self.header.height, self.header.width
-            self._chosen = match_channels(self.header, self._channels, path)
+            self._chosen = match_channels(self.header, self._slice, path)
         except BaseException:
             self.close()
             raise
@@ -59,36 +62,33 @@ class FileSource:
     @property
     def in_parts(self) -> bool:
         """Whether no more is read than is asked for; otherwise the whole is in memory from the first window on."""
-        return self._file.in_parts
+        return self._files[self.page].in_parts
 
     def read(self, rows: range, columns: range) -> np.ndarray:
         window = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
         with self._lock:  # decoders have a place in their file
-            pixels = as_many(self._file.read(window, self._chosen), self._channels)
+            if self._slices == 1:
+                pixels = self._read(self.page, window)
+            else:
+                own, pages = self.page or 0, self.header.pages
+                pixels = read_slices(lambda page: self._read(page, window), own, pages, self._slices)
         return known_type(pixels, str(self.path), self._ranges)
 
+    def _read(self, page: int | None, window: Window) -> np.ndarray:
+        """One image, or one slice."""
+        if page not in self._files:
+            self._files[page] = OpenPixels(self.path, page, self._axes)
+        return as_many(self._files[page].read(window, self._chosen), self._slice)
+
     def measured(self, pixels: np.ndarray) -> np.ndarray | None:
-        return measured(pixels, self.header.nodata)
+        return measured(pixels[..., middle(self.channels)], self.header.nodata)
 
     def close(self) -> None:
-        self._file.close()
+        for file in self._files.values():
+            file.close()
 
     def __enter__(self) -> "FileSource":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def measured(pixels: np.ndarray, nodata: tuple[float, ...] = ()) -> np.ndarray | None:
-    """Which pixels (h, w, C) hold a measurement, bool (h, w); None for all.
-
-    Those do not whose every channel has a number that the file declares to be none, as GDAL counts it, and those with
-    NaN in any.
-    """
-    lacking = np.zeros(pixels.shape[:2], bool)
-    for value in nodata:
-        lacking |= (pixels == value).all(axis=2)
-    if pixels.dtype.kind == "f":
-        lacking |= np.isnan(pixels).any(axis=2)
-    return ~lacking if lacking.any() else None

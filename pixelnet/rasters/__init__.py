@@ -305,7 +305,13 @@ def _page(path: str | Path, page: int | None, pages: int) -> int:
     return page or 0
 
 
-def read_stored(path: str | Path, page: int | None = None, axes: str | None = None, lossy: bool = False) -> Stored:
+def read_stored(
+    path: str | Path,
+    page: int | None = None,
+    axes: str | None = None,
+    lossy: bool = False,
+    window: Window | None = None,
+) -> Stored:
     """A label file's numbers.
 
     Args:
@@ -313,6 +319,7 @@ def read_stored(path: str | Path, page: int | None = None, axes: str | None = No
         page: which of its maps, from 0; None for the only one.
         axes: see `read_header`. Without them a .npy is one map, (H, W) or (H, W, C).
         lossy: take what a lossy format made of the numbers; for masks of black and white, which a threshold mends.
+        window: rows and columns of it, with both ends given; no more is read where the format allows.
 
     Raises:
         InputError: a file that is missing, damaged, rotated, or stored in a lossy way.
@@ -327,17 +334,27 @@ def read_stored(path: str | Path, page: int | None = None, axes: str | None = No
             )
         if read is None:
             assert picture is not None
-            return Stored(*read_numbers(path, picture, _page(path, page, layout.pages)))
+            numbers = Stored(*read_numbers(path, picture, _page(path, page, layout.pages)))
+            return numbers._replace(values=numbers.values[window or ...])
         is_array = not layout.bits  # which its format says of TIFF
         if is_array and axes is None and page is None and not is_zarr(path):
-            check_size(path, (layout.shape[1], layout.shape[0]), int(np.prod(layout.shape[2:])))
-            return Stored(read((slice(None),) * len(layout.shape)), 0, "npy")
+            check_size(path, _size_of(window, layout.shape[1::-1]), int(np.prod(layout.shape[2:])))
+            chosen = window or (slice(None), slice(None))
+            return Stored(read((*chosen, *(slice(None),) * len(layout.shape[2:]))), 0, "npy")
         layout = layout.resolved(path, axes)
         if layout.orientation != 1:
             raise InputError(f"{path} is a label map with an EXIF rotation; save it upright, without the tag")
-        check_size(path, layout.size, layout.channels)
-        values = take(read, layout, _page(path, page, layout.pages))
+        check_size(path, _size_of(window, layout.size), layout.channels)
+        values = take(read, layout, _page(path, page, layout.pages), None, window)
         return _stored_of(values[..., 0] if values.shape[2] == 1 else values, layout, is_array)
+
+
+def _size_of(window: Window | None, whole: Sequence[int]) -> tuple[int, int]:
+    """(width, height) of what is read."""
+    if window is None:
+        return whole[0], whole[1]
+    rows, columns = window
+    return columns.stop - columns.start, rows.stop - rows.start
 
 
 def _stored_of(values: np.ndarray, layout: Layout, is_array: bool) -> Stored:

@@ -19,6 +19,8 @@ from pixelnet.rasters.guard import reading
 
 TILE = 512  # pixels, the side of the tiles of files
 CACHE = 64  # megabytes that GDAL may keep of a file
+SCENE = 2**22  # pixels from which on an image with a place on the ground is a scene, seen part by part
+NEAR = 0.1  # of a pixel: grids that differ by no more are one
 SMALLEST = 256  # pixels, the longer side of the smallest overview, at most
 KEYS = (33550, 33922, 34264, 34735)  # tags of TIFF that place an image on the ground
 
@@ -29,6 +31,12 @@ class Place(NamedTuple):
     crs: Any
     transform: Any
     gcps: tuple[Any, ...] = ()
+
+    def at(self, left: int, top: int) -> "Place":
+        """Where the part of the image lies that begins at this column and row."""
+        own = self.transform
+        x, y = through(own, np.array([(left, top)]))[0]
+        return self._replace(transform=type(own)(own.a, own.b, x, own.d, own.e, y))
 
 
 class Map(NamedTuple):
@@ -53,8 +61,13 @@ def rasterio() -> Any:
     try:
         import rasterio
     except ImportError as error:
-        raise InputError("GeoTIFF is written by the package rasterio; pip install pixelnet[geo]") from error
+        raise InputError("GeoTIFF needs the package rasterio; pip install pixelnet[geo]") from error
     return rasterio
+
+
+def through(transform: Any, points: np.ndarray) -> np.ndarray:
+    """Points (P, 2) as (x, y) through an affine transform."""
+    return points @ np.array([(transform.a, transform.d), (transform.b, transform.e)]) + (transform.c, transform.f)
 
 
 def is_placed(path: str | Path) -> bool:
@@ -73,6 +86,54 @@ def read_place(path: str | Path) -> Place:
         return Place(crs if points else file.crs, file.transform, tuple(points))
 
 
+def is_elsewhere(path: Path, image: Path) -> bool:
+    """Whether the pixels of one TIFF file lie elsewhere on the ground than those of another, by more than a tenth.
+
+    False where one of them does not say. Raises InputError for a file that cannot be read.
+    """
+    from tifffile import TiffFile
+
+    said = []
+    for one in (path, image):
+        with reading(one), TiffFile(one) as file:
+            page = file.pages.first
+            said.append(([page.tags.valueof(key) for key in KEYS], page.imagewidth, page.imagelength))
+    if said[0] == said[1] or not all(any(tags) for tags, *_ in said):
+        return False
+    here, there = read_place(path), read_place(image)
+    if here.crs is None or there.crs is None or here.gcps or there.gcps:
+        return False
+    corners = np.array([(x, y) for x in (0, said[0][1]) for y in (0, said[0][2])])
+    moved = through(~there.transform, through(here.transform, corners)) - corners
+    return bool(here.crs != there.crs or said[0][1:] != said[1][1:] or abs(moved).max() > NEAR)
+
+
+def read_onto(
+    path: Path, place: Place, size: tuple[int, int], smooth: bool = False
+) -> tuple[np.ndarray, tuple[float, ...]]:
+    """A file's only band at the pixels of an image that lies elsewhere, (width, height) `size` of it.
+
+    Returns float64 (h, w), NaN where the file has nothing to say, and the number that it declares to be no data.
+    smooth: between its pixels bilinearly; else the nearest one's. Raises InputError for a file of several bands, and
+    for one or the other that does not say in which CRS it lies.
+    """
+    package = rasterio()
+    from rasterio.enums import Resampling
+    from rasterio.warp import reproject
+
+    found = np.full(size[::-1], np.nan)
+    with reading(path), quiet(), package.open(path) as file:
+        if file.count > 1:
+            raise InputError(f"{path} has {file.count} bands and another grid than its image; give labels of one band")
+        if file.crs is None or place.crs is None or place.gcps:
+            raise InputError(f"{path} has another grid than its image, and not both say their CRS; give both one")
+        reproject(
+            package.band(file, 1), found, dst_transform=place.transform, dst_crs=place.crs, dst_nodata=np.nan,
+            resampling=Resampling.bilinear if smooth else Resampling.nearest, tolerance=0,
+        )  # fmt: skip
+        return found, () if file.nodata is None else (float(file.nodata),)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Within, GDAL keeps little in memory, and says nothing of files without a place."""
@@ -84,10 +145,11 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def read_shapes(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+def read_shapes(path: Path, degrees: bool = True) -> Iterator[tuple[dict[str, Any], int]]:
     """The connected areas of a map of whole numbers, as GeoJSON geometries, and their numbers; read as it goes.
 
-    In longitude and latitude where the file has a CRS, else in pixels. Raises InputError as `read_place`.
+    In longitude and latitude where the file has a CRS, or without `degrees` in that; in pixels where it has none.
+    Raises InputError as `read_place`.
     """
     package = rasterio()
     from rasterio.features import shapes
@@ -95,8 +157,9 @@ def read_shapes(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
 
     with reading(path), quiet(), package.open(path) as file:
         for geometry, value in shapes(package.band(file, 1), transform=file.transform):
-            placed = geometry if file.crs is None else transform_geom(file.crs, "EPSG:4326", geometry, precision=9)
-            yield placed, int(value)
+            if degrees and file.crs is not None:
+                geometry = transform_geom(file.crs, "EPSG:4326", geometry, precision=9)
+            yield geometry, int(value)
 
 
 def shapes_of(labels: np.ndarray) -> Iterator[tuple[dict[str, Any], int]]:

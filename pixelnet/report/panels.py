@@ -36,5 +36,7 @@ def draw_panel(model: PixelNet, dataset: Dataset, items: Sequence[int], path: Pa
         found = task.split(model.predict(image))
         for name, part in task.parts.items():
             if part.labelled(truth[name]).any() or len(truth) == 1:
-                rows.append([view_of(image, dataset.ranges), part.paint(truth[name]), part.paint(found[name])])
+                rows.append(
+                    [view_of(image, dataset.ranges, dataset.channels), part.paint(truth[name]), part.paint(found[name])]
+                )
     write_png(path, panel(rows))

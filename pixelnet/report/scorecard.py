@@ -123,7 +123,7 @@ def _example(task: Task, dataset: Dataset, answer: Callable[[int], np.ndarray], 
     numbers = ", ".join(f"{task.score_label(key)} {task.format_score(key, value, 3)}" for key, value in first)
     name = dataset.names[i]
     pictures = [
-        Picture(view_of(dataset.image(i), dataset.ranges), f"Image {name}", "photo"),
+        Picture(view_of(dataset.image(i), dataset.ranges, dataset.channels), f"Image {name}", "photo"),
         Picture(task.paint(dataset.labels(i)), f"Truth of {name}"),
         Picture(task.paint(prediction), f"Prediction for {name}"),
     ]

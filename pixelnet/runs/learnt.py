@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from pixelnet.config import from_dict, read_json
 from pixelnet.data.dataset import Dataset
-from pixelnet.data.pages import PAGE
+from pixelnet.data.groups import PART
 from pixelnet.errors import InputError
 from pixelnet.files import write_json
 
@@ -76,8 +76,10 @@ def known_images(data: Dataset) -> tuple[Known, ...]:
         name, own = data.names[i], data.files(i)
         if not own:
             return Known(name, _hash(data.key(i).encode())) if generated else Known(name, *_hash_of_pixels(data, i))
-        page = PAGE.search(name)
+        page = PART.search(name)
         place = page[0] if page else name if firsts[own[:1]] > 1 else ""  # which of a file's many images
+        if page and page[2]:  # a block of a scene, which may be cut into others
+            place += "{}x{}".format(*data.size(i))
         labels = [hashes[path] for path in own[1:]]
         return Known(name, _together(hashes[own[0]], place), _together(*labels, place) if labels else "")
 

@@ -67,7 +67,9 @@ def _labelled(config: TrainConfig, given: Given, changes: dict[str, Any]) -> Dat
     if config.task != "segmentation":
         raise InputError(f"--labels {config.labels} names classes, which {config.task} does not learn; leave it out")
     if changes:
-        raise InputError("--labels goes without --channels and --range; say them in a dataset.json beside the images")
+        raise InputError(
+            "--labels goes without --channels, --range and --slices; say them in a dataset.json beside the images"
+        )
     return PointTable(config.labels, data, config.split)
 
 
@@ -78,6 +80,8 @@ def said_of_images(config: TrainConfig) -> dict[str, Any]:
         said["channels"] = [int(name) if name.isdecimal() else name for name in config.channels]
     if config.range is not None:
         said["range"] = config.range if isinstance(config.range, str) else list(config.range)
+    if config.slices is not None:
+        said["slices"] = config.slices
     return said
 
 

@@ -9,13 +9,23 @@ from pixelnet.data.drawn.coco import Coco
 from pixelnet.data.drawn.labelme import labelme_image, labelme_labels, read_labelme
 from pixelnet.data.drawn.labelstudio import LabelStudio, without_prefix
 from pixelnet.data.drawn.legends import read_class_table, read_labelmap, roboflow_classes
-from pixelnet.data.drawn.shapes import BACKGROUND, IGNORED, Drawing, DrawnFile, Patch, Shape, paint
+from pixelnet.data.drawn.shapes import (
+    BACKGROUND,
+    IGNORED,
+    Drawing,
+    DrawnFile,
+    Patch,
+    Shape,
+    class_id,
+    class_name,
+    paint,
+)
 from pixelnet.files import read_bytes
 
 __all__ = [
-    "BACKGROUND", "IGNORED", "Coco", "Drawing", "DrawnFile", "LabelStudio", "Patch", "Shape", "kind_of",
-    "labelme_image", "labelme_labels", "paint", "read_class_table", "read_labelmap", "read_labelme", "roboflow_classes",
-    "without_prefix",
+    "BACKGROUND", "IGNORED", "Coco", "Drawing", "DrawnFile", "LabelStudio", "Patch", "Shape", "class_id", "class_name",
+    "kind_of", "labelme_image", "labelme_labels", "paint", "read_class_table", "read_labelmap", "read_labelme",
+    "roboflow_classes", "without_prefix",
 ]  # fmt: skip
 
 Kind = Literal["labelme", "coco", "label-studio"]

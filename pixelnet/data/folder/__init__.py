@@ -6,11 +6,12 @@ Label Studio, Roboflow). What a folder does not say by itself, dataset.json says
 PATH` prints what was found as such a file, and `--write` keeps it. `folder:FILE.json` reads one that lies elsewhere.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +21,9 @@ from pixelnet.data.drawn import labelme_labels
 from pixelnet.data.folder.coding import Coding, Scan, scan
 from pixelnet.data.folder.decide import decide
 from pixelnet.data.folder.form import FILE
+from pixelnet.data.folder.ground import Ground, is_layer, labelled, read_map
 from pixelnet.data.folder.groups import named_groups
+from pixelnet.data.folder.item import Block, Item
 from pixelnet.data.folder.maps import Maps
 from pixelnet.data.folder.orientation import fits_stored, upright
 from pixelnet.data.folder.pictures import Pictures
@@ -28,14 +31,24 @@ from pixelnet.data.folder.questions import questions_of
 from pixelnet.data.folder.shapes import classes_of
 from pixelnet.data.folder.survey import root_and_form, survey
 from pixelnet.data.folder.up import top_down
+from pixelnet.data.images import measured
 from pixelnet.errors import InputError
-from pixelnet.rasters import LABEL_EXTENSIONS, read_size, read_stored
+from pixelnet.rasters import LABEL_EXTENSIONS, read_size
 from pixelnet.tasks import TASKS, Task, find_task
 
 MOST_CLASSES = 255
 ROTATED = 16  # photos with a rotation that are looked at to find how labels fit
 BLOBS_IN = 16  # label maps that are looked at to find whether their numbers are objects
 LOOKED_AT = 2000  # photos whose headers are looked at for a rotation
+
+
+class LabelMap(NamedTuple):
+    """A map of classes: its file, which page or block of it, and the image at whose pixels it is read, if elsewhere."""
+
+    label: PurePosixPath
+    page: int | None
+    block: Block | None
+    image: PurePosixPath | None
 
 
 class Folder(Dataset):
@@ -55,18 +68,20 @@ class Folder(Dataset):
         self.items = found.of(split)
         if not self.items:
             raise InputError(f"{self.source} has no split {split!r}; it has {', '.join(found.splits)}")
-        self.names = [item.name for item in self.items]
         self.notes: list[str] = list(found.notes)
         self.questions: list[str] = []
         self.pictures = Pictures(found)
         self.channels, self.ranges = self.pictures.channels, self.pictures.ranges
         self.augment = self.form.augment or "photo"
         self.notes += self.pictures.notes
-        self.groups = named_groups(self.names, self.form.group) if self.form.group else ()
+        self.ground = Ground(self.root, self.form)
         self.coding: Coding | None = None
         if find_task(task).categorical:
             self._name_classes()
-        self.maps = Maps(self.root, task, self.form, found.drawn, self.coding, self.class_names)
+        self.maps = Maps(self.root, task, self.form, found.drawn, self.coding, self.class_names, self.ground)
+        self._with_labels()
+        self.names = [item.name for item in self.items]
+        self.groups = named_groups(self.names, self.form.group) if self.form.group else ()
         if found.annotators > 1:
             self._note_annotators()
         self.turned = self.form.orientation == "stored" or (self.form.orientation is None and self._fits_stored())
@@ -112,7 +127,20 @@ class Folder(Dataset):
         return self.pictures.read(self.items[i], window)
 
     def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+        item = self.items[i]
+        if item.block is not None:
+            part = item.block.part(window)
+            return self._measured(i, self.maps.read(item._replace(block=part), (part.width, part.height)), window)
         return self._fitted(i, self.maps.read(self.items[i], self.size_of_image(i)))[window or ...]
+
+    def _measured(self, i: int, labels: np.ndarray, window: Window | None) -> np.ndarray:
+        """Labels of a block, but for the pixels that the scene's file declares to hold no data."""
+        nodata = self.pictures.header(self.items[i]).nodata
+        known = measured(self.image(i, window), nodata) if nodata else None
+        if known is not None:
+            labels = labels.copy()
+            labels[~known] = find_task(self.task).unlabelled
+        return labels
 
     def truth(self, i: int) -> np.ndarray:
         """The labels; of edges that several annotators drew, bool (A, H, W), a map for each."""
@@ -122,21 +150,25 @@ class Folder(Dataset):
 
     def size(self, i: int) -> tuple[int, int]:
         """(width, height) of an image, from its header. Raises InputError if its labels' headers say another."""
-        size, item = self.size_of_image(i), self.items[i]
-        if item.page is not None:  # of a stack, whose pages are of one size
-            return size
-        for path in item.labels:
-            if path.suffix.lower() in LABEL_EXTENSIONS:
-                found = read_size(self.root / path)
-                if found not in self._sizes(i, size):
-                    raise InputError(self._mismatch(i, found))
-        return size
+        item = self.items[i]
+        if item.page is None:  # pages of a stack are of one size
+            for path in item.labels:
+                if path.suffix.lower() in LABEL_EXTENSIONS and not self.ground.is_elsewhere(item.image, path):
+                    found = read_size(self.root / path)
+                    if found not in self._sizes(i, self._whole(i)):
+                        raise InputError(self._mismatch(i, found))
+        return self.size_of_image(i)
 
     def files(self, i: int) -> tuple[Path, ...]:
         item = self.items[i]
         return (self.root / item.image, *(self.root / path for path in item.labels))
 
     def size_of_image(self, i: int) -> tuple[int, int]:
+        block = self.items[i].block
+        return self._whole(i) if block is None else (block.width, block.height)
+
+    def _whole(self, i: int) -> tuple[int, int]:
+        """The size of an item's file."""
         header = self.pictures.header(self.items[i])
         return header.width, header.height
 
@@ -160,7 +192,7 @@ class Folder(Dataset):
         return labels
 
     def _mismatch(self, i: int, found: tuple[int, int]) -> str:
-        item, size = self.items[i], self.size_of_image(i)
+        item, size = self.items[i], self._whole(i)
         turned = found == size[::-1]
         remedy = "one of them was turned; turn it back" if turned else "resize the label with nearest neighbor"
         return f"{item.labels[0]} is {found[0]}x{found[1]} but {item.image} is {size[0]}x{size[1]}; {remedy}"
@@ -199,25 +231,37 @@ class Folder(Dataset):
             f'{taken[self.maps.policy]} ("annotators" in {FILE}: first, vote, or for edges all)'
         )
 
+    def _with_labels(self) -> None:
+        """Leave out what its layer of vectors has no labels for, and tell of scenes in blocks."""
+        self.items, notes = labelled(self.items, self.ground, self.maps.background)
+        scenes = Counter(item.image for item in self.items if item.block)
+        self.notes += [
+            f'{path} is seen in {count} blocks ("block" in {FILE}: their side)' for path, count in scenes.items()
+        ]
+        elsewhere = {path for item in self.items for path in item.labels if self.ground.is_elsewhere(item.image, path)}
+        if elsewhere:
+            self.notes.append(f"{min(elsewhere)} has another grid than its image, at whose pixels it is read")
+        self.notes += notes
+
     # ----------------------------------------------------------------------------------------- classes
 
     def _name_classes(self) -> None:
         """Classes of all splits, so that they agree on them."""
-        files = sorted({(path, item.page_of(path)) for item in self.survey.items for path in item.labels}, key=str)
-        jsons = [path for path, _ in files if path.suffix.lower() == ".json"]
-        if jsons and len(jsons) < len(files):
-            rest = next(path for path, _ in files if path not in jsons)
+        files = sorted({path for item in self.survey.items for path in item.labels})
+        drawn = [path for path in files if path.suffix.lower() == ".json" or is_layer(path)]
+        if drawn and len(drawn) < len(files):
+            rest = next(path for path in files if path not in drawn)
             raise InputError(
-                f"{self.source}: {jsons[0]} and {rest} both hold labels; keep one of them, or say which are meant by "
+                f"{self.source}: {drawn[0]} and {rest} both hold labels; keep one of them, or say which are meant by "
                 f'"labels" in {FILE}'
             )
         own = tuple(form.name for form in self.form.classes)
-        if jsons:
-            self.class_names = own or self._drawn_classes(jsons)
+        if drawn:
+            self.class_names = own or self._drawn_classes(drawn)
             colors = tuple(form.color for form in self.form.classes if form.color is not None)
             self.class_colors = colors if len(colors) == len(own) else ()
         else:
-            self.coding = self._coded(files)
+            self.coding = self._coded()
             self.class_names, self.class_colors = self.coding.names, self.coding.colors
             self.notes += self.coding.notes
             self.questions += self.coding.questions
@@ -228,6 +272,12 @@ class Folder(Dataset):
             )
 
     def _drawn_classes(self, files: Sequence[PurePosixPath]) -> tuple[str, ...]:
+        if any(map(is_layer, files)):
+            self.questions.append(
+                "what no feature covers is taken for background; if it is unlabelled, name the classes without it in "
+                f'{FILE}: "classes": ["forest", ...]'
+            )
+            return self.ground.classes([path for path in files if is_layer(path)])
         if self.survey.drawn:
             return classes_of(self.survey.drawn)
         labels: set[str] = set()
@@ -241,17 +291,18 @@ class Folder(Dataset):
             raise faults[0]
         return ("background", *sorted(labels - {"background"}))
 
-    def _coded(self, files: Sequence[tuple[PurePosixPath, int | None]]) -> Coding:
+    def _coded(self) -> Coding:
         """How numbers become classes; label maps are looked through unless dataset.json names each class's."""
         said = (
             self.form.classes
             and self.form.unlabelled is not None
             and all(own.values is not None for own in self.form.classes)
         )
-        wanted = files[:1] if said else files
+        every = sorted({self._map_of(item, path) for item in self.survey.items for path in item.labels}, key=str)
+        wanted = every[:1] if said else every
         with ThreadPoolExecutor() as pool:
             looked_at = {wanted[k] for k in np.linspace(0, len(wanted) - 1, BLOBS_IN).round().astype(int)}
-            tried = pool.map(lambda file: self._tried(file, file in looked_at), wanted)
+            tried = pool.map(lambda own: self._tried(own, own in looked_at), wanted)
             scans = list(tqdm(tried, f"reading classes ({FILE} would say)", len(wanted), delay=2, leave=False))
         # What cannot be read is named when it is read; the classes are those of the rest.
         known = [own for own in scans if isinstance(own, Scan)]
@@ -259,23 +310,23 @@ class Folder(Dataset):
             raise next(own for own in scans if isinstance(own, InputError))
         return decide(known, self.form)
 
-    def _tried(self, file: tuple[PurePosixPath, int | None], blobs: bool) -> Scan | InputError:
+    def _map_of(self, item: Item, label: PurePosixPath) -> LabelMap:
+        elsewhere = self.ground.is_elsewhere(item.image, label)
+        return LabelMap(label, item.page_of(label), item.block, item.image if elsewhere else None)
+
+    def _tried(self, own: LabelMap, blobs: bool) -> Scan | InputError:
         try:
-            return self._scan(file, blobs)
+            path = self.root / own.label
+            status = path.stat() if path.exists() else None
+            stamp = (status.st_mtime_ns, status.st_size) if status else (0, 0)
+            axes = None if own.page is None else self.form.axes
+            return _scanned(self.root, own, stamp, axes, self.form.threshold is not None, blobs)
         except InputError as error:
             return error
 
-    def _scan(self, file: tuple[PurePosixPath, int | None], blobs: bool) -> Scan:
-        path, page = self.root / file[0], file[1]
-        status = path.stat() if path.exists() else None
-        axes = None if page is None else self.form.axes
-        stamp = (status.st_mtime_ns, status.st_size) if status else (0, 0)
-        return _scanned(path, page, stamp, str(file[0]), axes, self.form.threshold is not None, blobs)
-
 
 @lru_cache(maxsize=65536)
-def _scanned(
-    path: Path, page: int | None, stamp: tuple[int, int], file: str, axes: str | None, lossy: bool, blobs: bool
-) -> Scan:
+def _scanned(root: Path, own: LabelMap, stamp: tuple[int, int], axes: str | None, lossy: bool, blobs: bool) -> Scan:
     """What a label map holds, kept for as long as the file does not change: each split asks for it."""
-    return scan(read_stored(path, page, axes, lossy), file, blobs)
+    image = None if own.image is None else root / own.image
+    return scan(read_map(root / own.label, own.page, axes, lossy, own.block, image), str(own.label), blobs)

@@ -56,11 +56,15 @@ class Form:
     channels: of images, by name or number, in this order.
     range: "type", "percentile", or (low, high) for each channel.
     axes: of arrays and stacks that do not say, such as ZYX.
+    slices: of stacks, how many neighboring images, the middle one's labels, are one image's channels.
     scale: of values, what they are multiplied by.
     nodata: of values, the numbers that are no measurement.
     invert: of edges, that lines are dark on white.
     normals: the convention of their axes.
     line_width: of drawn lines and points, in pixels.
+    layer: of a file of vectors, which of its layers.
+    attribute: of a layer, the field that tells a feature's class.
+    block: the side of the blocks that large scenes are cut into, in pixels.
     orientation: whether labels fit photos as EXIF turns them ("exif") or as they are stored ("stored").
     augment: whether pictures have an up ("photo") or none ("top-down").
     """
@@ -79,11 +83,15 @@ class Form:
     channels: tuple[str | int, ...] = ()
     range: str | tuple[tuple[float, float], ...] | None = None
     axes: str | None = None
+    slices: int = 1
     scale: float = 1.0
     nodata: tuple[float, ...] | None = None
     invert: bool = False
     normals: str = "pixelnet"
     line_width: int = 3
+    layer: str | None = None
+    attribute: str | None = None
+    block: int | None = None
     orientation: str | None = None
     augment: str | None = None
 
@@ -330,10 +338,22 @@ def _width(value: Any, where: str) -> int:
     return int(value)
 
 
+def _slices(value: Any, where: str) -> int:
+    if not 1 <= _whole(value, where) <= 31 or value % 2 == 0:
+        raise _wrong(value, where, "an odd number up to 31: a slice, and as many on either side")
+    return int(value)
+
+
+def _side(value: Any, where: str) -> int:
+    if not 64 <= _whole(value, where) <= 2**14:
+        raise _wrong(value, where, f"a side of 64 to {2**14} pixels")
+    return int(value)
+
+
 _PARSERS: dict[str, Any] = {
     "root": _text, "task": _text, "images": _globs, "labels": _globs, "splits": _splits, "group": _group,
     "classes": _classes, "unlabelled": _unlabelled, "threshold": _number, "missing_labels": _choice,
-    "annotators": _choice, "channels": _channels, "range": _range, "axes": _axes, "scale": _positive,
+    "annotators": _choice, "channels": _channels, "range": _range, "axes": _axes, "slices": _slices, "scale": _positive,
     "nodata": _nodata, "invert": _bool, "normals": _choice, "line_width": _width, "orientation": _choice,
-    "augment": _choice,
+    "augment": _choice, "layer": _text, "attribute": _text, "block": _side,
 }  # fmt: skip

@@ -10,13 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
 from pixelnet.data.folder.words import LABELS, PLAIN, RENDERED, Place, Vocabulary
-from pixelnet.data.pages import page_in
 from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_stored
 
@@ -25,25 +24,6 @@ NAMED = 3  # examples in a note
 MOST = 0.9  # share of a split's images that labels must serve to be preferred for what they are called
 ALIKE = 0.8  # share of names that two groups of files must have in common
 Group = tuple[str | None, str, str]  # split, folder, ending
-
-
-class Item(NamedTuple):
-    """An image and its labels: paths from the data's folder on, one file of labels an annotator.
-
-    page: of a stack, else None; its labels are that page of a stack of labels, or a file for it alone, NAME[page].
-    drawn: how a file of many images' shapes calls this one.
-    """
-
-    name: str
-    image: PurePosixPath
-    labels: tuple[PurePosixPath, ...]
-    split: str | None = None
-    page: int | None = None
-    drawn: str | None = None
-
-    def page_of(self, labels: PurePath) -> int | None:
-        """Which page of a file of its labels is meant."""
-        return None if page_in(labels.stem) is not None else self.page
 
 
 class Pair(NamedTuple):

@@ -1,20 +1,21 @@
 """Reading one item's labels, whatever they are kept in: numbers, colors, shapes, several annotators' maps."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from pixelnet.data.dataset import UNLABELLED
-from pixelnet.data.drawn import paint, read_labelme
+from pixelnet.data.drawn import Shape, class_id, class_name, paint, read_labelme
 from pixelnet.data.folder.coding import Coding
 from pixelnet.data.folder.form import FILE, Form
-from pixelnet.data.folder.layout import Item
+from pixelnet.data.folder.ground import Ground, is_layer
+from pixelnet.data.folder.item import Block, Item
 from pixelnet.data.folder.shapes import Drawn
 from pixelnet.errors import InputError
 from pixelnet.geometry import convert_normals
-from pixelnet.rasters import one_channel, read_stored
+from pixelnet.rasters import Stored, one_channel
 from pixelnet.tasks import Task, find_task
 
 HALF = 0.5  # of the annotators, from which on a boundary counts in a vote
@@ -24,9 +25,16 @@ class Maps:
     """Reads the labels of items. coding: of class ids, None for other tasks and for shapes. classes: their names."""
 
     def __init__(
-        self, root: Path, task: str | Task, form: Form, drawn: Drawn, coding: Coding | None, classes: tuple[str, ...]
+        self,
+        root: Path,
+        task: str | Task,
+        form: Form,
+        drawn: Drawn,
+        coding: Coding | None,
+        classes: tuple[str, ...],
+        ground: Ground,
     ) -> None:
-        self.root, self.task, self.kind, self.form = root, str(task), find_task(task), form
+        self.root, self.task, self.kind, self.form, self.ground = root, str(task), find_task(task), form, ground
         self.drawn, self.coding, self.classes = drawn, coding, classes
         self.policy = form.annotators or ("all" if self.task == "edges" else "first")
         allowed = {"segmentation": ("first", "vote"), "edges": ("first", "vote", "all")}.get(self.task, ("first",))
@@ -36,7 +44,7 @@ class Maps:
             )
 
     def read(self, item: Item, size: tuple[int, int]) -> np.ndarray:
-        """The labels of an item whose image is (width, height), as its files have them, not turned."""
+        """The labels of an item that is (width, height), as its files have them, not turned."""
         if not item.labels:
             return np.full(size[::-1], self.background, np.uint8)
         maps = self.each(item, size)
@@ -45,7 +53,7 @@ class Maps:
     def each(self, item: Item, size: tuple[int, int]) -> list[np.ndarray]:
         """The maps of an item's annotators: the first's alone unless more are wanted."""
         files = item.labels[:1] if self.policy == "first" else item.labels
-        maps = [self._one(item, self.root / path, size) for path in files]
+        maps = [self._one(item, path, size) for path in files]
         for path, own in zip(files, maps, strict=True):
             if own.shape != maps[0].shape:
                 raise InputError(
@@ -61,19 +69,20 @@ class Maps:
             return self.classes.index("background")
         return UNLABELLED if self.coding is None else 0
 
-    def _one(self, item: Item, path: Path, size: tuple[int, int]) -> np.ndarray:
-        if path.suffix.lower() == ".json":
+    def _one(self, item: Item, label: PurePosixPath, size: tuple[int, int]) -> np.ndarray:
+        path, block = self.root / label, item.block
+        if is_layer(label):
+            return self._burnt(item, size)
+        if label.suffix.lower() == ".json":
             return self._painted(item, path, size)
         page = item.page_of(path)
         if self.coding is not None:
-            stored = read_stored(
-                path, page, None if page is None else self.form.axes, lossy=self.form.threshold is not None
-            )
-            return self.coding.decode(stored, self._rel(path))
+            return self.coding.decode(self.ground.stored(item, label), str(label))
         if self.task == "regression":
-            return read_measurements(path, self.form, page)
+            return measurements(self.ground.stored(item, label, smooth=True), path, self.form)
         more: dict[str, Any] = {} if page is None else {"page": page}
         labels: np.ndarray = self.kind.read(path, **more)  # type: ignore[arg-type]
+        labels = labels if block is None else labels[block.window]
         if self.task == "normals":
             return convert_normals(labels, self.form.normals)
         return 1 - labels if self.form.invert else labels
@@ -85,16 +94,21 @@ class Maps:
             drawing = read_labelme(path, size, self.form.line_width)
         return paint(drawing, self.classes, self.background)
 
-    def _rel(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+    def _burnt(self, item: Item, size: tuple[int, int]) -> np.ndarray:
+        features = self.ground.features(item)
+        ids = {
+            name: class_id(Shape(class_name(name), (), str(item.labels[0])), self.classes, self.background)
+            for name in set(features.classes)
+        }
+        block = item.block or Block(0, 0, *size[::-1])
+        return features.burn(block.window, ids, self.background)
 
 
-def read_measurements(path: Path, form: Form, page: int | None = None) -> np.ndarray:
-    """Values float32 (H, W), scaled, NaN where there is no measurement by the form's word or the file's own.
+def measurements(stored: Stored, path: Path, form: Form) -> np.ndarray:
+    """Stored values as float32 (H, W), scaled, NaN where there is no measurement by the form's word or the file's own.
 
     Raises InputError for infinite values that nobody has declared.
     """
-    stored = read_stored(path, page, None if page is None else form.axes)
     one_channel(stored.values, stored.mode, path, "a map of values")
     values = stored.values.astype(np.float64)
     for none in (*stored.nodata, *(form.nodata or ())):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixelnet.data.folder.form import FILE, Form
-from pixelnet.data.folder.layout import Item, some
+from pixelnet.data.folder.item import Item
+from pixelnet.data.folder.layout import some
 from pixelnet.data.pages import page_in
 from pixelnet.errors import InputError
 from pixelnet.rasters import STACKS, read_header

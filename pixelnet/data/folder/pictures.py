@@ -8,9 +8,10 @@ import numpy as np
 
 from pixelnet.data.dataset import Window, evenly
 from pixelnet.data.folder.form import FILE, Form
-from pixelnet.data.folder.layout import Item
+from pixelnet.data.folder.item import Item
 from pixelnet.data.folder.survey import Survey
 from pixelnet.data.images import find_ranges, percentile_ranges
+from pixelnet.data.slices import read_slices, with_slices
 from pixelnet.errors import InputError
 from pixelnet.rasters import Header, channel_indices, read_header, read_pixels
 
@@ -27,8 +28,13 @@ class Pictures:
         self.first, header = self._readable(survey.items)
         self.own, self.dtype = header.channels, header.dtype
         chosen = _chosen(header, self.form, str(self.first.image))
-        # Gray stands for all three colors, so that pretrained weights serve it.
-        self.channels = RGB if chosen == ("gray",) and not self.form.channels else chosen
+        if self.form.slices > 1:
+            if self.first.page is None:
+                raise InputError(f"slices are of stacks, and {self.first.image} is one image; leave them out")
+            chosen = ("gray",) if header.gray and not self.form.channels else chosen
+        elif chosen == ("gray",) and not self.form.channels:
+            chosen = RGB  # gray stands for all three colors, so that pretrained weights serve it
+        self._slice, self.channels = chosen, with_slices(chosen, self.form.slices)
         self.ranges = self._ranges(survey, header)
         self.notes = self._notes(header)
 
@@ -50,10 +56,19 @@ class Pictures:
 
     def read(self, item: Item, window: Window | None = None) -> np.ndarray:
         """(H, W, C) as stored. Raises InputError for an image of other channels than the first."""
+        if self.form.slices == 1:
+            return self._read(item, window)
+        pages = self.header(item).pages
+        return read_slices(
+            lambda page: self._read(item._replace(page=page), window), item.page or 0, pages, self.form.slices
+        )
+
+    def _read(self, item: Item, window: Window | None = None) -> np.ndarray:
+        """One image, or one slice."""
         path, header = self.root / item.image, self.header(item)
         found = header.channels
-        repeated = self.channels == RGB and len(found) == 1
-        chosen = self.form.channels and set(self.channels) <= set(found)
+        repeated = self._slice == RGB and len(found) == 1
+        chosen = self.form.channels and set(self._slice) <= set(found)
         if not repeated and len(found) != len(self.own) and not chosen:
             raise InputError(
                 f"{item.image} has the channels {', '.join(found)}, and {self.first.image} {', '.join(self.own)}; save "
@@ -64,7 +79,9 @@ class Pictures:
                 f"{item.image} holds {header.dtype} and {self.first.image} {self.dtype}, so that what is black and "
                 f'white in them differs; save them alike, or say "range" in {FILE}: "type", or numbers'
             )
-        wanted = None if repeated or self.channels == found else self._wanted(found)
+        if item.block is not None:
+            window = item.block.part(window).window
+        wanted = None if repeated or self._slice == found else self._wanted(found)
         pixels = read_pixels(path, item.page, window, wanted, self.form.axes)
         return np.repeat(pixels, 3, axis=2) if repeated and pixels.shape[2] == 1 else pixels
 
@@ -82,29 +99,30 @@ class Pictures:
 
     def _wanted(self, found: Sequence[str]) -> list[str | int]:
         """The channels by name where a file has the name, by place where it has not."""
-        return [name if name in found or name == "gray" else self.own.index(name) for name in self.channels]
+        return [name if name in found or name == "gray" else self.own.index(name) for name in self._slice]
 
     def _ranges(self, survey: Survey, header: Header) -> tuple[tuple[float, float], ...] | None:
         asked = self.form.range
         if isinstance(asked, tuple):
-            if len(asked) not in (1, len(self.channels)):
+            if len(asked) not in (1, len(self._slice), len(self.channels)):
                 raise InputError(
-                    f"{FILE}: range has {len(asked)} pairs for the channels {', '.join(self.channels)}; give one a "
+                    f"{FILE}: range has {len(asked)} pairs for the channels {', '.join(self._slice)}; give one a "
                     "channel"
                 )
-            return asked * len(self.channels) if len(asked) == 1 else asked
+            return asked * (len(self.channels) // len(asked))
         if header.picture or asked == "type":
             return None
         spread = evenly(len(survey.items), SAMPLED)
         images = self._read_if_sound([survey.items[k] for k in spread])
         if asked == "percentile":
-            return percentile_ranges(images, header.nodata)
-        return find_ranges(images, header.dtype, header.nodata)
+            return percentile_ranges(images, header.nodata) * self.form.slices
+        found = find_ranges(images, header.dtype, header.nodata)
+        return None if found is None else found * self.form.slices
 
     def _read_if_sound(self, items: Sequence[Item]) -> Iterator[np.ndarray]:
         for item in items:
             with suppress(InputError):  # what cannot be read is named when it is
-                yield self.read(item)
+                yield self._read(item)
 
 
 def _chosen(header: Header, form: Form, file: str) -> tuple[str, ...]:

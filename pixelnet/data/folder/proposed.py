@@ -11,6 +11,7 @@ from pixelnet.data.folder.form import FILE, OTHER, ClassForm, Form, to_text
 from pixelnet.data.folder.nnunet import is_nnunet
 from pixelnet.data.folder.patterns import proposal
 from pixelnet.data.folder.pictures import RGB
+from pixelnet.data.slices import own_channels
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 
@@ -38,8 +39,8 @@ def proposed_form(data: "Folder") -> Form:
         else _unlabelled(data.coding),
         threshold=None if data.coding is None else data.coding.threshold,
         annotators=data.maps.policy if survey.annotators > 1 else form.annotators,
-        channels=form.channels if data.channels == RGB else data.channels,
-        range=form.range if data.ranges is None else data.ranges,
+        channels=form.channels if data.channels == RGB else own_channels(data.channels),
+        range=form.range if data.ranges is None else data.ranges[: len(own_channels(data.channels))],
         orientation="stored" if data.turned else form.orientation,
         augment="top-down" if data.seems_top_down else form.augment,
     )

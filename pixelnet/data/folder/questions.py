@@ -6,7 +6,7 @@ import numpy as np
 
 from pixelnet.data.dataset import evenly
 from pixelnet.data.folder.form import FILE
-from pixelnet.data.folder.maps import read_measurements
+from pixelnet.data.folder.maps import measurements
 from pixelnet.errors import InputError
 from pixelnet.tasks.normals import read_normals
 
@@ -33,7 +33,9 @@ def questions_of(data: "Folder") -> list[str]:
 def _values(data: "Folder", items: list[int]) -> list[str]:
     if data.form.nodata is not None:
         return []
-    values = np.concatenate([read_measurements(path, data.form).ravel() for i in items for path in data.files(i)[1:2]])
+    found = [(data.items[i], label) for i in items for label in data.items[i].labels[:1]]
+    maps = [(data.ground.stored(item, label), data.root / label) for item, label in found]
+    values = np.concatenate([measurements(stored, path, data.form).ravel() for stored, path in maps])
     values = values[np.isfinite(values)] / data.form.scale
     asked = []
     for none in SUSPECTS:

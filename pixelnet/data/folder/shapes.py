@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 
 from pixelnet.data.drawn import Coco, DrawnFile, LabelStudio, kind_of, without_prefix
 from pixelnet.data.folder.form import FILE, Form
-from pixelnet.data.folder.layout import Item, begin_alike, composed
+from pixelnet.data.folder.item import Item
+from pixelnet.data.folder.layout import begin_alike, composed
 from pixelnet.data.folder.words import SPLIT_OF, Place, Vocabulary, fields
 from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS

@@ -10,7 +10,9 @@ from typing import Any
 from pixelnet.data.drawn import kind_of
 from pixelnet.data.folder import shapes
 from pixelnet.data.folder.form import FILE, Form, read_form
-from pixelnet.data.folder.layout import Found, Item, Pair, begin_alike, composed, discover, files_in, some
+from pixelnet.data.folder.ground import blocks, is_layer, layers_and_images
+from pixelnet.data.folder.item import Item
+from pixelnet.data.folder.layout import Found, Pair, begin_alike, composed, discover, files_in, some
 from pixelnet.data.folder.legend import classes_beside
 from pixelnet.data.folder.pages import BACKGROUND, REFUSE, SKIP, pages_of, with_policy
 from pixelnet.data.folder.patterns import chosen, named_pairs, select
@@ -114,7 +116,8 @@ def _survey(
         raise InputError(_nothing(root, files, str(task)))
     if drawn:
         items = _split(items, files, root, form, result.notes)
-    result.items = sorted(_named([page for item in items for page in pages_of(item, root, form)]))
+    pages = _named([page for item in items for page in pages_of(item, root, form)])
+    result.items = sorted(block for page in pages for block in blocks(page, root, form))
     result.passed_over = _passed_over(files, items, skipped)
     return result
 
@@ -171,6 +174,8 @@ def _discovered(root: Path, files: Sequence[PurePosixPath], form: Form, task: st
             for path in files
             if path in images or path.suffix.lower() not in IMAGE_EXTENSIONS or _beside(path, images)
         ]
+    if kind.categorical and (placed := layers_and_images(root, files, form)) is not None:
+        return placed
     extra = (kind.suffix,)
     found = Found()
     for generic in (True,) if str(task) == "segmentation" else (False,) if strict else (False, True):
@@ -230,6 +235,8 @@ def _nothing(root: Path, files: Sequence[PurePosixPath], task: str) -> str:
     images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
     if not images:
         return f"{root} holds no images; expected files ending in {' '.join(IMAGE_EXTENSIONS)}"
+    if layer := next((path for path in files if is_layer(path)), None):
+        return f"{layer} holds places on the ground, and no image in {root} says where it lies; give GeoTIFF"
     own = {
         "segmentation": "labels/ or masks/",
         "normals": "normals/",

@@ -32,7 +32,7 @@ def top_down(data: "Folder") -> bool:
     if len(data) < FEWEST:
         return False
     try:
-        found = [unevenness(view_of(data.image(i), data.ranges)) for i in evenly(len(data), SAMPLED)]
+        found = [unevenness(view_of(data.image(i), data.ranges, data.channels)) for i in evenly(len(data), SAMPLED)]
     except InputError:
         return False
     return float(np.mean(found)) < UNEVEN
