@@ -62,6 +62,7 @@ OWNERS = {
     "uvicorn": {"studio"},
     "sklearn": set(),
     "skimage": {"inference.objects"},
+    "fsspec": {"inference.remote"},
 }
 
 

@@ -38,14 +38,16 @@ def name_within(text: str) -> PurePath:
 class Archive:
     """The files in an archive, by where they would lie if it were a folder.
 
-    Raises InputError for a file that is none, and for two members of one place.
+    file: it, opened, where the path is not one of this machine; closed with the archive. Raises InputError for a file
+    that is none, and for two members of one place.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self._lock = path, Lock()
-        with reading(path):
+    def __init__(self, path: Path, file: IO[bytes] | None = None) -> None:
+        self.path, self._file, self._lock = path, file, Lock()
+        with reading(path) if file is None else decoding(path):
             kind: Any = zipfile.ZipFile if path.suffix.lower() == ".zip" else tarfile.TarFile
-            self._open = kind(path)
+            named_file = {"file": file} if kind is zipfile.ZipFile else {"fileobj": file}
+            self._open = kind(path) if file is None else kind(**named_file)
             members = self._open.infolist() if kind is zipfile.ZipFile else self._open.getmembers()
         named: dict[Path, str] = {}
         self._members: dict[Path, zipfile.ZipInfo | tarfile.TarInfo] = {}
@@ -76,31 +78,42 @@ class Archive:
         """A copy of a member, for as long as it is asked for. Raises InputError for one that is broken or too large."""
         member = self._members[place]
         size = member.file_size if isinstance(member, zipfile.ZipInfo) else member.size
-        most = NUMBER * number_limit()
-        if size > most:
-            raise InputError(too_large(place, f"{size:,}", most))
+        if size > limit():
+            raise InputError(too_large(place, f"{size:,}", limit()))
         with tempfile.TemporaryDirectory(prefix="pixelnet-") as folder:
             copy = Path(folder, place.name)
             with decoding(place), copy.open("wb") as file, self._lock:
-                self._copy(member, file, place, most)
+                self._copy(member, file, place)
             try:
                 yield copy
             except InputError as error:
                 raise InputError(str(error).replace(str(copy), str(place))) from error
 
-    def _copy(self, member: zipfile.ZipInfo | tarfile.TarInfo, file: IO[bytes], place: Path, most: int) -> None:
+    def _copy(self, member: zipfile.ZipInfo | tarfile.TarInfo, file: IO[bytes], place: Path) -> None:
         # A tar's link is followed to what it names within the archive.
         opened = self._open.open(member) if isinstance(member, zipfile.ZipInfo) else self._open.extractfile(member)
         with opened as content:
-            left = most  # what a header says of its size need not be so
-            while piece := content.read(PIECE):
-                left -= len(piece)
-                if left < 0:
-                    raise InputError(too_large(place, "more", most))
-                file.write(piece)
+            copied(content, file, place)
 
     def close(self) -> None:
         self._open.close()
+        if self._file is not None:
+            self._file.close()
+
+
+def limit() -> int:
+    """How many bytes a file that is copied may have."""
+    return NUMBER * number_limit()
+
+
+def copied(content: IO[bytes], file: IO[bytes], place: Path) -> None:
+    """Copy what is read into a file. Raises InputError if it is too large, whatever was said of its size."""
+    left = limit()
+    while piece := content.read(PIECE):
+        left -= len(piece)
+        if left < 0:
+            raise InputError(too_large(place, "more", limit()))
+        file.write(piece)
 
 
 def too_large(place: Path, size: str, most: int) -> str:

@@ -15,8 +15,7 @@ from pixelnet.files import require_writable
 from pixelnet.geometry import convert_normals
 from pixelnet.inference.answerer import Answerer, Asked
 from pixelnet.inference.answers import LABELS, POINTS, PROBABILITIES, USUAL, VIEW, parse_outputs
-from pixelnet.inference.archives import Archive
-from pixelnet.inference.inputs import Failure, Item, find_pages, image_files, is_many, read_points
+from pixelnet.inference.inputs import Archives, Failure, Item, find_pages, image_files, is_many, read_points
 from pixelnet.inference.journal import FAILURES, NOTE, Journal, require_same, write_failures, write_note
 from pixelnet.inference.objects import OBJECTS, POLYGONS
 from pixelnet.inference.sinks import fingerprint
@@ -196,13 +195,13 @@ def answer_files(
     answerer = Answerer(model, folder, table, asked)
     keep_freed_memory()
     with ExitStack() as stack:
-        archives: dict[Path, Archive] = {}
+        archives: Archives = {}
         stack.callback(_close, archives)
         answers = [folder / name for name in (*model.task.parts, VIEW, POINTS, PROBABILITIES, POLYGONS, OBJECTS)]
         images = image_files(inputs, answers, archives)
         apart = points is not None or asked.binary or asked.adaptive is not None or asked.polygons
         items, failures = find_pages(images, asked.axes, archives, stacks=not apart)
-        alone = len(inputs) == 1 and len(images) == 1 and list(images.values()) == [Path(inputs[0])]
+        alone = len(inputs) == 1 and len(images) == 1 and not is_many(inputs[0])
         if alone and failures:
             raise InputError(failures[0].reason)
         spare_files(folder, items, model, points is not None, [*images.values(), *keep, *([points] if points else [])])
@@ -226,7 +225,7 @@ def answer_files(
     return outcome
 
 
-def _close(archives: dict[Path, Archive]) -> None:
+def _close(archives: Archives) -> None:
     for archive in archives.values():
         archive.close()
 

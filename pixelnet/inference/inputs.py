@@ -13,7 +13,8 @@ import numpy as np
 
 from pixelnet.errors import InputError
 from pixelnet.files import read_text
-from pixelnet.inference.archives import Archive, is_archive, name_within
+from pixelnet.inference.archives import ARCHIVES, Archive, is_archive, name_within
+from pixelnet.inference.remote import Remote, is_place, is_remote, name_of, opened_archive
 from pixelnet.rasters import IMAGE_EXTENSIONS, STACKS, check_axes, is_image, read_header
 from pixelnet.runs.checkpoint import is_model
 from pixelnet.runs.hub import shipped
@@ -21,6 +22,7 @@ from pixelnet.runs.hub import shipped
 TIFF = (".tif", ".tiff")
 LIST = ".txt"
 Name = TypeVar("Name", bound=PurePath)
+Archives = dict[Path, Archive | Remote]  # what images are in that are no files, by where it is; "https:" of all URLs
 
 
 class Failure(NamedTuple):
@@ -41,7 +43,7 @@ class Item(NamedTuple):
     name: PurePath
     path: Path
     page: int
-    archive: Archive | None = None
+    archive: Archive | Remote | None = None
     pages: int = 1
 
     @contextmanager
@@ -52,8 +54,10 @@ class Item(NamedTuple):
 
 
 def is_many(given: str | Path) -> bool:
-    """Whether an input is a folder, a list or an archive of images, and no image itself."""
+    """Whether an input is a folder, a list or an archive of images, here or elsewhere, and no image itself."""
     path = Path(given)
+    if is_remote(given):
+        return name_of(str(given)).suffix.lower() in ARCHIVES
     return (path.is_dir() and not is_image(path)) or is_list(path) or is_archive(path)
 
 
@@ -72,14 +76,14 @@ def model_and_images(inputs: Sequence[str]) -> tuple[str | None, Sequence[str]]:
         return None, inputs
     first = Path(inputs[0])
     a_model = is_model(first) or (len(inputs) > 1 and inputs[0] in shipped())
-    an_image = first.exists() or first.suffix.lower() in IMAGE_EXTENSIONS
+    an_image = first.exists() or is_remote(inputs[0]) or first.suffix.lower() in IMAGE_EXTENSIONS
     if an_image and not a_model:
         return None, inputs
     return inputs[0], inputs[1:]
 
 
 def image_files(
-    inputs: Iterable[str | Path], answers: Iterable[Path] = (), archives: dict[Path, Archive] | None = None
+    inputs: Iterable[str | Path], answers: Iterable[Path] = (), archives: Archives | None = None
 ) -> dict[PurePath, Path]:
     """The images that are named, and those in folders, lists and archives that are: by what their answers are called.
 
@@ -88,7 +92,8 @@ def image_files(
     folders of answers.
 
     Args:
-        inputs: files; folders; text files of a path a line, from the list's folder on; .tar and .zip.
+        inputs: files; folders; text files of a path or URL a line, from the list's folder on; .tar and .zip; URLs of
+            images and of archives.
         answers: folders of answers.
         archives: gets the archives, by their paths, and the images in them are ARCHIVE/relative/NAME; None if archives
             are not to be looked into.
@@ -100,11 +105,15 @@ def image_files(
     taken = [folder.resolve() for folder in answers]
 
     def is_answer(path: Path) -> bool:
-        return any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in taken)
+        here = not is_place(path)
+        return here and any(Path(os.path.realpath(path)).is_relative_to(folder) for folder in taken)
 
     found: list[tuple[PurePath, Path]] = []
-    for given in map(Path, inputs):
-        if is_many(given) and (archives is not None or not is_archive(given)):
+    for one in inputs:
+        given = Path(one)
+        if is_remote(one):
+            here = _elsewhere(str(one), archives)
+        elif is_many(given) and (archives is not None or not is_archive(given)):
             images = _images_of(given, archives if archives is not None else {})
             if not images:
                 raise InputError(f"{given} holds no image ({', '.join(sorted(IMAGE_EXTENSIONS))})")
@@ -133,19 +142,46 @@ def _named(found: Sequence[tuple[PurePath, Path]]) -> dict[PurePath, Path]:
     return {name if stems[_folded(name.with_suffix(""))] > 1 else name.with_suffix(""): path for name, path in several}
 
 
-def _images_of(given: Path, archives: dict[Path, Archive]) -> list[tuple[PurePath, Path]]:
+def _images_of(given: Path, archives: Archives) -> list[tuple[PurePath, Path]]:
     if given.is_dir():
         return [(path.relative_to(given), path) for path in images_in(given)]
     if is_list(given):
         lines = dict.fromkeys(line.rstrip("\r") for line in read_text(given).split("\n") if line.strip())
-        named = [(name_within(line), given.parent / line) for line in lines]
+        named = [
+            (name_of(line), _remote(line, archives)) if is_remote(line) else (name_within(line), given.parent / line)
+            for line in lines
+        ]
         if nameless := next((path for name, path in named if not name.name), None):
             raise InputError(f"{given} lists {nameless}, which is no file; write the path of an image in each line")
         return named
-    archive = archives[given] = Archive(given)
+    return _members_of(given, Archive(given), archives)
+
+
+def _members_of(given: Path, archive: Archive, archives: Archives) -> list[tuple[PurePath, Path]]:
+    archives[given] = archive
     relative = [path.relative_to(given) for path in archive.files]
     shown = [path for path in relative if _is_called_image(path)]
     return [(path, given / path) for path in _without_arrays_beside(shown)]
+
+
+def _elsewhere(url: str, archives: Archives | None) -> list[tuple[PurePath, Path]]:
+    """The image, or those of the archive, that a URL names."""
+    if archives is None:
+        raise InputError(f"{url} is elsewhere, where only predict reads; copy it to this machine")
+    if not is_many(url):
+        return [(PurePath(name_of(url).name), _remote(url, archives))]
+    archive = opened_archive(url)
+    images = _members_of(archive.path, archive, archives)
+    if not images:
+        raise InputError(f"{archive.path} holds no image ({', '.join(sorted(IMAGE_EXTENSIONS))})")
+    return images
+
+
+def _remote(url: str, archives: Archives) -> Path:
+    """The place of an image elsewhere."""
+    known = archives.setdefault(Path(url.partition("//")[0]), Remote())
+    assert isinstance(known, Remote)
+    return known.add(url)
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -185,7 +221,7 @@ def _without_arrays_beside(images: Sequence[Name]) -> list[Name]:
 def find_pages(
     images: Mapping[PurePath, Path],
     axes: str | None,
-    archives: Mapping[Path, Archive] | None = None,
+    archives: Mapping[Path, Archive | Remote] | None = None,
     stacks: bool = False,
 ) -> tuple[list[Item], list[Failure]]:
     """The images in files that may hold many, and the files whose headers cannot be read.
@@ -196,7 +232,9 @@ def find_pages(
         check_axes(axes)
     items, failures, used = [], [], []
     for name, path in images.items():
-        inside = next((own for place, own in (archives or {}).items() if path.is_relative_to(place)), None)
+        # Of an archive elsewhere both it and "https:" are above; it is the longer one.
+        around = [place for place in archives or {} if path.is_relative_to(place)]
+        inside = archives[max(around, key=lambda place: len(place.parts))] if archives and around else None
         one, pages = Item(name, path, 0, inside), 1
         if path.suffix.lower() in STACKS:
             try:

@@ -107,11 +107,11 @@ class Journal:
 def _stamp(item: Item) -> list[Any]:
     """What tells that an image is the one of before."""
     path = str(item.path.absolute())
-    if item.archive is not None:
-        return [path, item.page, item.archive.stamp(item.path)]
     try:
+        if item.archive is not None:
+            return [path, item.page, item.archive.stamp(item.path)]
         about = item.path.stat()
-    except OSError:
+    except (OSError, InputError):
         return [path, item.page]
     return [path, item.page, about.st_size, about.st_mtime_ns]
 
