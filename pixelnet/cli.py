@@ -184,6 +184,8 @@ class Evaluate:
     """Of edges: judge the maps as they are, neither suppressed nor thinned."""
     device: str = "auto"
     """Where models answer: auto for an accelerator where there is one, cpu, cuda, cuda:1, mps."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """In which their networks see images."""
 
     def __call__(self) -> int:
         from pixelnet.evaluation import evaluate, table
@@ -206,6 +208,7 @@ class Evaluate:
             thinned=self.thinned,
             crisp=self.crisp,
             device=self.device,
+            precision=self.precision,
         )
         print(table(scores))
         return 0

@@ -1,8 +1,22 @@
-"""Where a model works: on the processor, or on an accelerator."""
+"""Where a model works, on the processor or on an accelerator, and in which precision it sees."""
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from pixelnet.errors import InputError
+
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def seeing(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Within, a network sees images in mixed precision, bf16 or fp16; "no" for float32.
+
+    Raises InputError for a precision that there is not.
+    """
+    if precision not in ("no", *TYPES):
+        raise InputError(f"the precision is {precision!r}; give one of no, {', '.join(TYPES)}")
+    return nullcontext() if precision == "no" else torch.autocast(device.type, TYPES[precision])
 
 
 def find_device(name: str) -> torch.device:

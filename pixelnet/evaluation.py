@@ -51,6 +51,7 @@ def evaluate(
     thinned: bool = False,
     crisp: bool = False,
     device: str = "auto",
+    precision: str = "no",
 ) -> dict[str, Any]:
     """Score a model, or a folder of predictions, on a split of a data set.
 
@@ -75,7 +76,7 @@ def evaluate(
         matching: of edges: "fast" (as many pairs as can be) or "exact" (of least total distance, too).
         thinned: of edges: the maps are suppressed already.
         crisp: of edges: judge the maps as they are, neither suppressed nor thinned.
-        device: where models that are given by name answer; see `pixelnet.load`.
+        device, precision: where, and in which precision, models that are given by name see images; see `pixelnet.load`.
 
     Returns:
         Segmentation: miou, mean_accuracy, pixel_accuracy, fwiou, dice and the variants of `confusion.scores` (0..1),
@@ -113,7 +114,7 @@ def evaluate(
     else:
         if resize or normals is not None:
             raise InputError("--resize and --normals are for --predictions; leave them out")
-        dataset, methods = models_as_methods(data, split, task, [model, against], flip, device)
+        dataset, methods = models_as_methods(data, split, task, [model, against], flip, device, precision)
     require_apart(outputs, input_files(dataset).union(*(method.files for method in methods)))
     scorers = [score(method.judge.benchmark(**options), dataset, method.answer) for method in methods]
     first, scorer = methods[0], scorers[0]

@@ -95,6 +95,7 @@ class PixelNet(nn.Module):
     """
 
     folder: Path | None = None  # that it was loaded from; scores ask it which images it learnt from
+    precision: str = "no"  # in which it sees images for `predict`, `encode` and scores; answers are float32
 
     def __init__(
         self,

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny import TINY
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import pixelnet
 from pixelnet import InputError, PixelNet
+from pixelnet.cli import main
 from pixelnet.devices import find_device
 from pixelnet.runs import hub
 
@@ -52,6 +55,35 @@ def test_a_device_that_is_not_there_is_refused_wherever_it_is_named(
 def test_a_model_is_loaded_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "find_device", lambda name: torch.device("meta" if name == "auto" else name))
     assert {parameter.device.type for parameter in pixelnet.load("edges", device="auto").parameters()} == {"meta"}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_in_mixed_precision_answers_are_nearly_the_same(precision: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    PixelNet("normals", backbone="test_resnet", hidden=(16,)).save(tmp_path / "model")
+    image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    whole, mixed = (pixelnet.load(tmp_path / "model", precision=own).predict(image) for own in ("no", precision))
+    assert mixed.dtype == np.float32
+    assert 0 < np.abs(mixed - whole).max() < 0.1
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    out = tmp_path / "out"
+    command = [
+        "predict",
+        str(tmp_path / "model"),
+        str(tmp_path / "photo.png"),
+        "--out",
+        str(out),
+        "--outputs",
+        "labels",
+    ]
+    assert main([*command, "--precision", precision]) == 0
+    np.testing.assert_allclose(np.load(out / "normals" / "photo.npy"), mixed, atol=1e-3)  # which are stored in half
+    assert main(command) == 2  # a folder of other answers
+
+
+def test_a_precision_that_there_is_not(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give one of no, bf16, fp16"):
+        pixelnet.load("edges", precision="int8")
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "filters"])

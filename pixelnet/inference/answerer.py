@@ -58,6 +58,7 @@ class Asked:
     objects: bool = False
     split: bool = False
     gpkg: bool = False
+    precision: str = "no"
 
     @property
     def probabilities(self) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,6 +95,7 @@ def predict_files(
     batch_size: int | None = None,
     overwrite: bool = False,
     device: str = "auto",
+    precision: str = "no",
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -136,7 +138,8 @@ def predict_files(
         batch_size: how many images of one size are seen in one pass, at most; None for 8 on a GPU and 1 on a CPU, where
             more would gain nothing. With 1 the bits of an answer hang on no other image.
         overwrite: begin anew: what the folder notes of another model or other options is taken away.
-        device: where a model that is given by its folder or name answers; see `pixelnet.load`.
+        device, precision: where, and in which precision, a model that is given by its folder or name sees images; see
+            `pixelnet.load`.
 
     Returns:
         The files of the answers.
@@ -162,6 +165,7 @@ def predict_files(
         objects,
         split,
         gpkg,
+        precision,
     )
     outcome = answer_files(model, inputs, out, asked, points, keep, batch_size, overwrite, device)
     if outcome.failures:
@@ -184,7 +188,8 @@ def answer_files(
     processes = Processes(device)
     if isinstance(model, str | Path):
         keep = [*keep, *(path for path in folder_of(model).iterdir() if path.is_file())]
-        model = load(model).to(processes.device)
+        model = load(model, device=str(processes.device), precision=asked.precision)
+    asked = replace(asked, precision=model.precision)
     if batch_size is None:
         batch_size = 1 if model.backbone.mean.device.type == "cpu" else BATCH_SIZE
     if batch_size < 1:

@@ -60,6 +60,8 @@ class Predict:
     """Begin anew where OUT holds the answers of another model, or to other options; they are taken away."""
     device: str = "auto"
     """Where the model answers: auto for an accelerator where there is one, cpu, cuda, cuda:1, mps."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """In which its network sees images; evaluate has the same option, for the score beside."""
 
     def __call__(self) -> int:
         from pixelnet.inference.answerer import Asked
@@ -74,7 +76,7 @@ class Predict:
         image_files(images, archives={})  # an image that is missing is told of before a model that is
         asked = Asked(
             self.normals, self.adaptive, self.binary, self.flip, self.axes, parse_outputs(self.outputs), self.scale,
-            self.memory, self.exact, self.cog, self.polygons, self.objects, self.split, self.gpkg,
+            self.memory, self.exact, self.cog, self.polygons, self.objects, self.split, self.gpkg, self.precision,
         )  # fmt: skip
         start = time.perf_counter()
         outcome = answer_files(

@@ -4,7 +4,7 @@ A part of a larger image is encoded in the same way, with the pixels around it: 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pixelnet.data.images import to_array
 from pixelnet.data.transforms import bring_to
+from pixelnet.devices import seeing
 from pixelnet.errors import InputError
 from pixelnet.hypercolumn import hypercolumns
 from pixelnet.inference.adaptive import adaptive_strips
@@ -200,7 +201,9 @@ def encode_batch(model: PixelNet, batch: Sequence[Sequence[View]]) -> list[Encod
     sides: list[list[Side]] = [[] for _ in batch]
     for same in zip(*batch, strict=True):
         seen = torch.stack([view.seen for view in same])
-        maps = model.maps(seen.to(mean.device, mean.dtype), for_prediction=True, zoom=same[0].zoom)
+        with seeing(mean.device, model.precision):
+            maps = model.maps(seen.to(mean.device, mean.dtype), for_prediction=True, zoom=same[0].zoom)
+        maps = replace(maps, features=tuple(own.to(mean.dtype) for own in maps.features))
         for own, one, view in zip(sides, maps.each(), same, strict=True):
             own.append(Side(one, view.rows, view.columns))
     return [

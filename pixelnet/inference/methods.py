@@ -62,14 +62,14 @@ def files_as_methods(
 
 
 def models_as_methods(
-    data: Any, split: str, task: str | Task | None, models: Sequence[Any], flip: bool, device: str
+    data: Any, split: str, task: str | Task | None, models: Sequence[Any], flip: bool, device: str, precision: str
 ) -> tuple[Dataset, list[Method]]:
     """The data, of which what a model's run held out if that is all the val there is, and models as methods."""
     loaded = []
     for model in models:
         if model is not None:
             own = task if isinstance(task, Task) and isinstance(model, str | Path) else None
-            one = load(model, task=own, device=device) if isinstance(model, str | Path) else model
+            one = load(model, task=own, device=device, precision=precision) if isinstance(model, str | Path) else model
             images = None if one.folder is None else read_images(one.folder)
             loaded.append((model, images, of_one_task(one, task)))
     dataset = with_channels(as_dataset(data, _named_task(loaded[0][2]), split), loaded[0][2].channels)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from pixelnet.config import read_json
-from pixelnet.devices import find_device
+from pixelnet.devices import find_device, seeing
 from pixelnet.errors import InputError, printable
 from pixelnet.files import read_text
 from pixelnet.model import PixelNet
@@ -29,7 +29,11 @@ def shipped() -> dict[str, Path]:
 
 
 def load(
-    name: str | Path, task: AnyTask | None = None, backbone: nn.Module | None = None, device: str = "cpu"
+    name: str | Path,
+    task: AnyTask | None = None,
+    backbone: nn.Module | None = None,
+    device: str = "cpu",
+    precision: str = "no",
 ) -> PixelNet:
     """A model, in evaluation mode.
 
@@ -39,14 +43,16 @@ def load(
             but JSON and safetensors is read, and nothing is run.
         task, backbone: the objects that the model was made with, where these were no names; see `PixelNet`.
         device: where it answers: cpu, cuda, cuda:1, mps, or auto for an accelerator where there is one.
+        precision: in which its network sees images: no for float32, bf16 or fp16. The head, and answers, are float32.
 
     Raises:
-        InputError: no such model or device; a file is missing, damaged, misspelt or of another model; an object that
-            the model was made with was not given, or one that it was made without was.
+        InputError: no such model, device or precision; a file is missing, damaged, misspelt or of another model; an
+            object that the model was made with was not given, or one that it was made without was.
     """
     place, folder = find_device(device), folder_of(name)
-    model = load_model(folder, task, backbone).to(place)
-    model.folder = folder
+    with seeing(place, precision):
+        model = load_model(folder, task, backbone).to(place)
+    model.folder, model.precision = folder, precision
     return model
 
 
