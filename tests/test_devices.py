@@ -65,17 +65,10 @@ def test_in_mixed_precision_answers_are_nearly_the_same(precision: str, tmp_path
     whole, mixed = (pixelnet.load(tmp_path / "model", precision=own).predict(image) for own in ("no", precision))
     assert mixed.dtype == np.float32
     assert 0 < np.abs(mixed - whole).max() < 0.1
-    Image.fromarray(image).save(tmp_path / "photo.png")
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(image).save(tmp_path / "photos" / "photo.png")
     out = tmp_path / "out"
-    command = [
-        "predict",
-        str(tmp_path / "model"),
-        str(tmp_path / "photo.png"),
-        "--out",
-        str(out),
-        "--outputs",
-        "labels",
-    ]
+    command = ["predict", str(tmp_path / "model"), str(tmp_path / "photos"), "--out", str(out)]
     assert main([*command, "--precision", precision]) == 0
     np.testing.assert_allclose(np.load(out / "normals" / "photo.npy"), mixed, atol=1e-3)  # which are stored in half
     assert main(command) == 2  # a folder of other answers
