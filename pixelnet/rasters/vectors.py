@@ -118,6 +118,7 @@ class Features:
 
     def burn(self, window: Window, ids: Mapping[str, int], fill: int) -> np.ndarray:
         """uint8 (h, w) of a window: the id of the class of whatever holds a pixel's center, `fill` for nothing."""
+        from rasterio.errors import NotGeoreferencedWarning
         from rasterio.features import rasterize
         from rasterio.transform import Affine
 
@@ -127,7 +128,9 @@ class Features:
         if not burnt:
             return np.full(shape, fill, np.uint8)
         place = Affine.translation(columns.start, rows.start)
-        found: np.ndarray = rasterize(burnt, shape, fill, transform=place, dtype="uint8")
+        with warnings.catch_warnings():  # of the first block, whose place within the image is the identity
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            found: np.ndarray = rasterize(burnt, shape, fill, transform=place, dtype="uint8")
         return found
 
 
