@@ -134,7 +134,8 @@ class TrainConfig:
     """Images a step, over all processes."""
     loss: str | None = None
     """One of the task's losses; its first if not given. Of several tasks one each, with commas between them, and
-    with a factor where one is to count for more (3*angular)."""
+    with a factor where one is to count for more (3*angular), or log* before each, where they are to weigh themselves:
+    each loss's gradient is divided by its value."""
     class_weights: tuple[float, ...] | Literal["balanced"] | None = None
     """Of segmentation: one factor a class; balanced: each by the inverse of its share of the labelled pixels."""
 

@@ -70,8 +70,27 @@ def test_the_loss_is_the_sum_of_the_parts_over_their_own_points() -> None:
         assert task.loss(logits, packed, weights).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_what_an_image_is_not_labelled_for_changes_nothing() -> None:
-    task, rng = joint(), np.random.default_rng(2)
+def test_losses_that_weigh_themselves_are_uncertainty_weighting_at_its_best() -> None:
+    rng = np.random.default_rng(4)
+    task, plain = joint("log*cross-entropy,log*angular,log*soft"), joint("cross-entropy,angular,soft")
+    labels = torch.from_numpy(plain.pack(random_labels(rng), (6, 7))).flatten(0, 1)
+    logits, weights = torch.from_numpy(rng.normal(size=(42, 8))).requires_grad_(), torch.ones(42, dtype=torch.float64)
+    loss = task.loss(logits, labels, weights)
+    (ours,), (theirs,) = (torch.autograd.grad(own.loss(logits, labels, weights), logits) for own in (task, plain))
+    s, best = torch.linspace(-8, 8, 160_001, dtype=torch.float64), 0.0
+    for name, values in plain.unpack(labels).items():
+        own, known = plain.logit_slices[name], plain.parts[name].labelled(values)
+        value = plain.parts[name].loss(logits[known][:, own], values[known], weights[known]).item()
+        objective = torch.exp(-s) * value + s
+        best += objective.min().item() - 1
+        at = torch.exp(-s[objective.argmin()])
+        torch.testing.assert_close(ours[:, own], at * theirs[:, own], rtol=1e-3, atol=1e-9)
+    assert loss.item() == pytest.approx(best, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", [None, "log*cross-entropy,log*angular,log*soft"])
+def test_what_an_image_is_not_labelled_for_changes_nothing(loss: str | None) -> None:
+    task, rng = joint(loss), np.random.default_rng(2)
     packed = torch.from_numpy(task.pack({"edges": rng.choice([0.0, 1.0], (6, 7))}, (6, 7))).flatten(0, 1)
     logits = torch.randn(42, 8, requires_grad=True)
     task.loss(logits, packed, torch.ones(42)).backward()

@@ -57,7 +57,8 @@ def make_task(
     """The task of that name, with the loss of that name (None: the task's first); a task of one's own as it is.
 
     Several, in a list or as names with commas between them, make a `Joint` of these tasks, whose losses are named in
-    the same way; there "3*angular" is the loss `angular`, which counts three times.
+    the same way; there "3*angular" is the loss `angular`, which counts three times, and "log*angular"
+    its logarithm, which counts the more the smaller it is.
     num_classes (2..255), class_names, class_colors and class_weights are for segmentation, which needs the first or
     the second; the others have none. Raises InputError for an unknown name and for what does not fit the task.
     """
@@ -95,17 +96,19 @@ def _make_one(task: str | Task, loss: str | Loss | None, of_classes: dict[str, A
     return kind(loss=loss, **(of_classes if kind.categorical else {}))
 
 
-def _factor(loss: str | None) -> tuple[float, str | None]:
-    """ "3*angular" -> 3 and "angular"; one is the factor where none is given."""
+def _factor(loss: str | None) -> tuple[float | None, str | None]:
+    """ "3*angular" -> 3 and "angular"; one is the factor where none is given, and None that of "log*angular"."""
     factor, star, name = (loss or "").rpartition("*")
     if not star:
         return 1.0, loss
+    if factor.strip() == "log":
+        return None, name
     try:
         value = float(factor)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise InputError(f"the loss {loss!r} counts {factor!r} times; write a number above 0, as in 3*angular")
+        raise InputError(f"the loss {loss!r} counts {factor!r} times; write a number above 0, as in 3*angular, or log")
     return value, name
 
 

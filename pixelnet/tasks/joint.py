@@ -16,9 +16,14 @@ from pixelnet.errors import InputError
 from pixelnet.points import Draw, Sampler, make_sampler
 from pixelnet.tasks.task import Labels, Loss, Scorer, Task
 
+LEAST = 1e-6  # of a loss whose logarithm is taken
+
 
 class Joint(Task):
     """Two tasks or more, each with its own loss; the loss is their sum, each times its own of `factors`.
+
+    A factor None takes a loss's logarithm, so that its gradient is divided by its value. That is uncertainty weighting
+    (Kendall, Gal and Cipolla, CVPR 2018), exp(-s) L + s, at each step's best s, which is log L.
 
     Labels are the parts' side by side in the parts' order, float32 (..., L), each unlabelled in its own way; `pack` and
     `unpack` go from a dict by task to them and back. Predictions are such dicts. The headline is the mean over the
@@ -28,7 +33,7 @@ class Joint(Task):
     losses: ClassVar[dict[str, Loss]] = {}
     headline = ("joint", True)
 
-    def __init__(self, parts: Sequence[Task], factors: Sequence[float] | None = None) -> None:
+    def __init__(self, parts: Sequence[Task], factors: Sequence[float | None] | None = None) -> None:
         self._parts = {part.name: part for part in parts}
         if len(self._parts) != len(parts):
             raise InputError(f"{', '.join(part.name for part in parts)}: name each task once")
@@ -105,7 +110,7 @@ class Joint(Task):
         for name, values in self.unpack(labels).items():
             known = self.parts[name].labelled(values)
             own = logits[known][:, self.logit_slices[name]]
-            losses.append(self.factors[name] * self.parts[name].loss(own, values[known], weights[known]))
+            losses.append(_counted(self.parts[name].loss(own, values[known], weights[known]), self.factors[name]))
         return torch.stack(losses).sum()
 
     def decode(self, logits: Tensor, probabilities: bool = False) -> Any:
@@ -200,6 +205,13 @@ class JointScorer(Scorer):
         headlines = {name: found[name][part.headline[0]] for name, part in self.parts.items()}
         known = [self.parts[name].goodness(score) for name, score in headlines.items() if score is not None]
         return {"joint": sum(known) / len(known) if known else None, **found}
+
+
+def _counted(loss: Tensor, factor: float | None) -> Tensor:
+    """A part's loss as it enters the sum; of none of its points, and so small that it teaches nothing, as it is."""
+    if factor is not None:
+        return factor * loss
+    return loss.log() if loss > LEAST else loss
 
 
 def _slices(widths: Mapping[str, int]) -> dict[str, slice]:
