@@ -14,7 +14,8 @@ from pixelnet.config import read_json
 from pixelnet.files import write_atomic, write_json
 from pixelnet.report.plots import read_metrics
 from pixelnet.runs.publish import without_paths
-from recipes.experiments.tables import sections as sections_of
+from recipes.experiments.sections import sections as sections_of
+from recipes.experiments.tables import BESIDE
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 WIDTH = 840  # pixels, of a panel in the documents
@@ -22,7 +23,7 @@ HEADER = """# Results
 
 Written by `python -m recipes results` from what the runs wrote (`docs/results/*.json`); nothing here is typed by hand.
 Scores are on validation data. One seed each where no others are given, so differences of a point or two would mean
-nothing. `table1`, `table4`, `pixels` and `samplers` are experiments on the paper's claims: short runs, three seeds.
+nothing. Where means over seeds are given, it is an experiment on the paper's claims: short runs, three seeds or more.
 `nyudv2` and `bsds500` are short runs: the normals, after three passes over the data, are clearly not done.
 `camvid`, `nyudv2` and `bsds500` were run when the everyday head had two hidden layers of 256, there was no pyramid,
 a step had 8 images, and learning rates were a third of today's.
@@ -92,8 +93,10 @@ def _body(row: dict[str, Any]) -> str:
 
 def _experiment(row: dict[str, Any]) -> str:
     spent = sum(run["seconds"] for run in row["runs"]) / 3600
+    beside = sorted({run[BESIDE] for run in row["runs"] if BESIDE in run})
+    made = f"{len(row['runs'])} runs, " + (f"{' or '.join(map(str, beside))} side by side, " if beside else "")
     text = (
-        f"{row['what']} {_machine(row)}{len(row['runs'])} runs, {spent:.1f} hours of training. `{row['command']}`\n\n"
+        f"{row['what']} {_machine(row)}{made}{spent:.1f} hours of training. `{row['command']}`\n\n"
         "Means over seeds with 95 % intervals (Student's t), all on the same val images; differences are paired by "
         "seed, and their p is Holm's over the arms of a column.\n\n"
     )

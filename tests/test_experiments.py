@@ -14,7 +14,7 @@ from pixelnet import InputError
 from pixelnet.data import open_dataset
 from pixelnet.runs import record
 from recipes import results
-from recipes.experiments import claims, correlation, pictures, runs, tables
+from recipes.experiments import correlation, pictures, runs, tables
 from recipes.experiments.runs import Arm, Experiment
 
 COMMON = {key: value for key, value in TINY.items() if key != "task"} | {"schedule": "step", "max_steps": 12}
@@ -58,7 +58,7 @@ def carried_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The runs that were really made, in order: (sampler, seed). The sixth call in all fails."""
     calls: list[tuple[str, int]] = []
 
-    def run(settings: dict[str, Any], out: Path) -> dict[str, Any]:
+    def run(settings: dict[str, Any], out: Path, splits: tuple[str, ...]) -> dict[str, Any]:
         if len(calls) == 5 and not any(call[0] == "killed" for call in calls):
             calls.append(("killed", -1))
             raise KeyboardInterrupt
@@ -105,7 +105,58 @@ def test_changed_settings_are_another_run_and_arms_that_are_gone_are_dropped(tmp
     changed = (ARMS[0], Arm("segmentation", "some", {"pixels": "10"}))
     result = runs.carry_out(experiment(arms=changed, seeds=(0,)), tmp_path, tmp_path)
     assert carried_out[4:] == [("uniform", 0)]
-    assert [(run["arm"], run["seed"]) for run in result["runs"]] == [("all pixels", 0), ("some", 0)]
+    assert [(run["arm"], run["seed"]) for run in result["runs"]] == [("all pixels", 0), ("some", 0), ("all pixels", 1)]
+
+
+def test_a_few_seeds_now_and_more_later_repeat_nothing_and_fewer_lose_nothing(
+    tmp_path: Path, carried_out: list
+) -> None:
+    runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)
+    more = runs.carry_out(experiment(seeds=(0, 1)), tmp_path, tmp_path)
+    assert carried_out == [("all", 0), ("uniform", 0), ("all", 1), ("uniform", 1)]
+    again = runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)
+    assert len(carried_out) == 4
+    assert again["runs"] == more["runs"]
+    changed = (ARMS[0], Arm("segmentation", "few", {"pixels": "8"}))
+    again = runs.carry_out(experiment(arms=changed, seeds=(0,)), tmp_path, tmp_path)
+    assert [(run["arm"], run["seed"]) for run in again["runs"]] == [
+        ("all pixels", 0), ("few", 0), ("all pixels", 1),
+    ]  # fmt: skip
+
+
+def test_runs_know_how_many_were_made_at_once_and_others_take_only_those_of_as_many(
+    tmp_path: Path, carried_out: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "made-up.json"
+    result = runs.carry_out(experiment(seeds=(0,)), tmp_path, tmp_path)
+    assert [run[tables.BESIDE] for run in result["runs"]] == [1, 1]
+    older = {**result, "machine": {**result["machine"], tables.BESIDE: 2}}
+    older["runs"] = [{key: value for key, value in run.items() if key != tables.BESIDE} for run in result["runs"]]
+    path.write_text(json.dumps(older))
+    result = runs.carry_out(experiment(seeds=(0, 1)), tmp_path, tmp_path)
+    assert carried_out[2:] == [("all", 1), ("uniform", 1)]
+    assert [run[tables.BESIDE] for run in result["runs"]] == [2, 2, 1, 1]
+    other = Experiment("other", "", "", ARMS[:1], experiment().common, seeds=(0, 1))
+    runs.carry_out(other, tmp_path, tmp_path)
+    assert carried_out[4:] == [("all", 0)]
+
+
+def test_as_many_runs_go_at_once_as_the_process_may_use_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(runs.os, "sched_getaffinity", lambda pid: {1, 5, 7}, raising=False)
+    assert runs.side_by_side() == 3
+    monkeypatch.delattr(runs.os, "sched_getaffinity")
+    assert runs.side_by_side() == runs.os.cpu_count()
+
+
+def test_a_run_is_prepared_once_and_only_where_it_is_made(tmp_path: Path, carried_out: list) -> None:
+    prepared: list[str] = []
+    arm = Arm(
+        "segmentation", "own", {"data": "folder:there/own-{seed}"}, prepare=lambda own: prepared.append(own["data"])
+    )
+    for _ in range(2):
+        runs.carry_out(experiment(arms=(arm,), seeds=(0, 1)), tmp_path, tmp_path)
+    assert prepared == ["folder:there/own-0", "folder:there/own-1"]
 
 
 def test_another_machine_is_refused_and_what_a_file_holds_besides_is_kept(
@@ -137,7 +188,8 @@ def test_a_run_is_known_by_all_its_settings_and_by_no_path() -> None:
     assert runs.identity(one) == runs.identity(other)
     assert runs.identity(one)["data"] == "folder:small"
     assert "/here" not in json.dumps(runs.identity(one))
-    for change in ({"seed": 2}, {"weighted": True}, {"pixels": "3"}, {"data": "folder:/here/large"}):
+    start = {"init_from": "/here/start-1"}  # which need not be there
+    for change in ({"seed": 2}, {"weighted": True}, {"pixels": "3"}, {"data": "folder:/here/large"}, start):
         assert runs.identity({**one, **change}) != runs.identity(one)
 
 
@@ -159,6 +211,32 @@ def test_a_summary_counts_steps_at_their_median_and_takes_the_last_scores() -> N
             {"step": 3, "images": 15, "seconds": 2.25, "score": 0.3},
         ],
     }
+
+
+def test_a_summary_of_several_tasks_has_scores_and_curves_by_task() -> None:
+    found = {
+        "joint": 0.5,
+        "edges": {"quick_f": 0.6},
+        "segmentation": {"miou": 0.3, "iou_per_class": [0.3], "dice_per_class": [1]},
+    }
+    lines = [{"step": 2, "loss": 1.0, "seconds": 2.0}, {"step": 2, "scores": found}]
+    config = {"model": {"task": "segmentation,edges", "class_names": ["a"]}, "train": {"batch_size": 5}}
+    made = runs.summary(lines, config)
+    assert made["scores"] == {"segmentation": {"miou": 0.3, "iou_per_class": {"a": 0.3}}, "edges": {"quick_f": 0.6}}
+    assert made["curve"]["edges"] == [{"step": 2, "images": 10, "seconds": 4.0, "score": 0.6}]
+    arms = [
+        {"task": task, "name": name, "control": None}
+        for task, name in (("segmentation,edges", "one"), ("edges", "own"))
+    ]
+    single = {**made, "scores": made["scores"]["edges"], "curve": made["curve"]["edges"]}
+    ran = [
+        {**made, "task": "segmentation,edges", "arm": "one", "seed": 0},
+        {**single, "task": "edges", "arm": "own", "seed": 0},
+    ]
+    result = {"arms": arms, "runs": ran}
+    assert tables.tasks_of(result) == ["segmentation", "edges"]
+    assert [arm["name"] for arm in tables.of_task(result, "edges")] == ["one", "own"]
+    assert [arm["runs"][0]["curve"] for arm in tables.of_task(result, "edges")] == [single["curve"]] * 2
 
 
 def test_a_run_that_was_killed_goes_on_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,38 +364,3 @@ def test_a_section_and_a_picture_are_made_of_every_experiment(
     assert "| few | IoU 44.6 | 0.6133 ±" in text
     assert ("Pixels saved" in text) == ("samplers" in name)
     assert ("12" in text and "hypercolumns" in text) == (name == "pixels")
-
-
-# ------------------------------------------------------------------------------------------------------ claims
-
-
-@pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("name", claims.EXPERIMENTS)
-def test_claims_are_plans_that_training_takes(name: str, full: bool, tmp_path: Path, monkeypatch) -> None:
-    planned: list[Experiment] = []
-    monkeypatch.setattr(claims, "small", lambda task, data, out: f"folder:{out / task}")
-    monkeypatch.setattr(claims, "carry_out", lambda experiment, out: planned.append(experiment) or {"correlation": {}})
-    claims.EXPERIMENTS[name](tmp_path, tmp_path, tmp_path, full)
-    (made,) = planned
-    assert made.name == name + "-full" * full
-    assert len(made.seeds) >= 3
-    names = [(arm.task, arm.name) for arm in made.arms]
-    assert len(set(names)) == len(names)
-    assert all((arm.task, arm.control) in names for arm in made.arms if arm.control)
-    known = [json.dumps(runs.identity(settings), sort_keys=True) for _, settings in runs.plan(made)]
-    assert len(set(known)) == len(known) == len(names) * len(made.seeds)
-    for settings in map(json.loads, known):
-        assert settings["schedule"] == "step"  # comparisons on the way need a part at the full rate
-        assert settings["max_steps"] * tables.FULL_RATE >= settings["val_every"]
-
-
-def test_table4_varies_pixels_and_images_apart_and_all_see_as_many_images(tmp_path: Path, monkeypatch) -> None:
-    planned: list[Experiment] = []
-    monkeypatch.setattr(claims, "small", lambda task, data, out: f"folder:{out / task}")
-    monkeypatch.setattr(claims, "carry_out", lambda experiment, out: planned.append(experiment))
-    claims.table4(tmp_path, tmp_path, tmp_path)
-    settings = [settings for arm, settings in runs.plan(planned[0]) if (arm.task, settings["seed"]) == ("normals", 0)]
-    assert [(own["batch_size"], own["pixels"]) for own in settings] == [
-        (1, "4%"), (1, "20%"), (1, "80%"), (5, "4%"), (5, "16%"),
-    ]  # fmt: skip
-    assert {own["batch_size"] * own["max_steps"] for own in settings} == {1440}

@@ -1,56 +1,26 @@
 """The paper's claims, measured: python -m recipes table1 | table4 | pixels | samplers [--full]
 
-Reduced, for 2 cores: EfficientNet-lite0 from ImageNet, CamVid at 240x180, NYUv2 at 280x212 and BSDS500 at 481x321 in
-place of VOC2012, NYUv2 and BSDS500 at full size, 5 views of 128x160 a step, 288 steps of AdamW, three seeds; scores
-are on 24 images of val, edges by the quick F on the annotators' consensus. --full is the paper's: VGG-16 with conv-7,
-2 x 4096, 5 views of 224x224, SGD, from the hub's weights, on voc2012:, nyudv2: and bsds500: below --data, for a GPU.
-The reduced runs' rates are three times the defaults: so short a run gets further with them (one seed of each task).
+Reduced, as in `scale`, on CamVid, NYUv2 and BSDS500 in place of VOC2012, NYUv2 and BSDS500 at full size. --full is the
+paper's: VGG-16 with conv-7, 2 x 4096, 5 views of 224x224, SGD, from the hub's weights, on voc2012:, nyudv2: and
+bsds500: below --data, for a GPU.
 
-Segmentation learns from cross-entropy alone, as in the paper; `samplers` has the default loss as well. The rate is
-full for the first 80/96 of a run and comes down then (the schedule "step"): scores "at the end" are of whole runs,
-those at equal steps, images or seconds of the part at the full rate, where runs can be compared on the way.
+Segmentation learns from cross-entropy alone, as in the paper; `samplers` has the default loss as well.
 
 The four share runs where their settings are the same, so they are run one after the other, in this order: 1.8 hours of
-2 cores in all.
+2 cores in all, with three seeds.
 """
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pixelnet import PixelNet
 from pixelnet.data import open_dataset
 from pixelnet.files import write_json
-from recipes.everyday import BACKBONE
 from recipes.experiments.correlation import correlation
 from recipes.experiments.pictures import draw
-from recipes.experiments.runs import Arm, Experiment, carry_out
-from recipes.experiments.small import small
-from recipes.paper import SETTINGS
+from recipes.experiments.runs import Arm
+from recipes.experiments.scale import SMALL, TASKS, Setup, common, conduct, worded
 from recipes.results import RESULTS
 
-Common = dict[str, dict[str, Any]]
-TASKS = ("segmentation", "normals", "edges")
-SMALL: dict[str, Any] = {
-    "pyramid": 0,  # the claims are of hypercolumns alone
-    "batch_size": 5,
-    "crop": (128, 160),
-    "lr": 3e-3,
-    "backbone_lr": 1e-3,
-    "schedule": "step",
-    "max_steps": 288,
-    "val_every": 48,
-    "val_images": 24,
-    "checkpoint_every": 144,
-}
-FULL = {**SETTINGS, "pretrained": True, "val_every": 1000, "val_images": 200, "checkpoint_every": 1000}
-FULL_STEPS = {"segmentation": 21_160, "normals": 10_000, "edges": 10_000}  # table 1: 10 epochs of 10,582, 10,000
-FULL_DATA = {"segmentation": "voc2012", "normals": "nyudv2", "edges": "bsds500"}
-SCALES = {
-    False: "Reduced to 2 cores: EfficientNet-lite0 from ImageNet, 5 views of 128x160, 288 steps; CamVid at 240x180, "
-    "NYUv2 at 280x212, BSDS500 at 481x321, 24 images of val.",
-    True: "The paper's configuration: VGG-16 with conv-7, 5 views of 224x224, SGD; VOC2012, NYUv2, BSDS500.",
-}
 PUBLISHED = {
     "all": "IoU 44.4; mean 25.6, median 19.9, RMSE 32.5, 29.1 / 54.9 / 66.8 %",
     "4%": "IoU 44.6; mean 25.7, median 20.1, RMSE 32.5, 28.9 / 54.7 / 66.7 %",
@@ -59,45 +29,13 @@ PUBLISHED = {
 }
 
 
-def common(data: Path, weights: Path, out: Path, full: bool, tasks: tuple[str, ...]) -> Common:
-    """The settings that all arms of a task share."""
-    found: Common = {}
-    for task in tasks:
-        if full:
-            own = {**FULL, "data": f"{FULL_DATA[task]}:{data / FULL_DATA[task]}", "max_steps": FULL_STEPS[task]}
-            own |= {"split": "train_aug"} if task == "segmentation" else {}
-        else:
-            source = small(task, data, out)
-            own = {**SMALL, "data": source, "backbone_weights": weights / BACKBONE}
-        if task != "segmentation":
-            own.pop("loss", None)
-        else:
-            own["loss"] = "cross-entropy"
-        found[task] = {**own, "sampler": "uniform"}
-    return found
-
-
 def published(name: str, task: str) -> str:
     """The paper's row for a task: IoU of VOC2012 val in percent, or NYUv2's angles in degrees."""
     iou, _, angles = PUBLISHED[name].partition("; ")
     return {"segmentation": iou, "normals": angles}[task]
 
 
-def conduct(
-    name: str,
-    full: bool,
-    out: Path,
-    what: str,
-    arms: list[Arm],
-    shared: Common,
-    compare: tuple[str, ...] = ("end", "seconds"),
-) -> dict[str, Any]:
-    """Carry out an experiment at one of the two scales, whose results have names of their own."""
-    command = f"python -m recipes {name}" + " --full" * full
-    return carry_out(Experiment(name + "-full" * full, f"{what} {SCALES[full]}", command, arms, shared, compare), out)
-
-
-def table1(data: Path, weights: Path, out: Path, full: bool = False) -> None:
+def table1(setup: Setup) -> None:
     """All pixels against a random 4 %, segmentation and normals (the paper's table 1)."""
     tasks = TASKS[:2]
     arms = [
@@ -109,25 +47,25 @@ def table1(data: Path, weights: Path, out: Path, full: bool = False) -> None:
         )
     ]
     what = "All pixels of each image against 4 % of them, drawn uniformly."
-    conduct("table1", full, out, what, arms, common(data, weights, out, full, tasks))
+    conduct("table1", setup, worded(what, setup), arms, common(setup, tasks))
 
 
-def table4(data: Path, weights: Path, out: Path, full: bool = False) -> None:
+def table4(setup: Setup) -> None:
     """Diversity: few images with many pixels, or more with fewer (the paper's table 4), one at a time.
 
     A view here has 20,480 pixels, the paper's 50,176, so pixels are the same share of a view.
     """
     tasks = TASKS[:2]
-    shared = common(data, weights, out, full, tasks)
+    shared = common(setup, tasks)
     arms = []
     for task in tasks:
-        steps = 20_000 if full else SMALL["max_steps"]
+        steps = 20_000 if setup.full else SMALL["max_steps"]
         for images, pixels in ((1, 2000), (1, 10_000), (1, 40_000), (5, 2000), (5, 8000)):
             name, longer = f"{images} x {pixels:,}", 5 // images  # so that all see as many images
             every = shared[task]["val_every"]
             own = {
                 "batch_size": images,
-                "pixels": str(pixels) if full else f"{round(100 * pixels / 224**2)}%",
+                "pixels": str(pixels) if setup.full else f"{round(100 * pixels / 224**2)}%",
                 "max_steps": steps * longer,
                 "val_every": every * longer,
             }
@@ -135,12 +73,12 @@ def table4(data: Path, weights: Path, out: Path, full: bool = False) -> None:
             arms.append(Arm(task, name, own, None if name == "5 x 2,000" else "5 x 2,000", row))
     what = (
         "Images x pixels of a step; arms of one image take five times as many steps, and all see as many images in the "
-        "end." + ("" if full else " Pixels are the same share of a view: 4, 16, 20 and 80 %.")
+        "end." + ("" if setup.full else " Pixels are the same share of a view: 4, 16, 20 and 80 %.")
     )
-    conduct("table4", full, out, what, arms, shared, ("step", "images", "seconds", "end"))
+    conduct("table4", setup, worded(what, setup), arms, shared, ("step", "images", "seconds", "end"))
 
 
-def pixels(data: Path, weights: Path, out: Path, full: bool = False) -> None:
+def pixels(setup: Setup) -> None:
     """Score against pixels an image for three tasks, and how alike an image's pixels are."""
     arms = []
     for task in TASKS:
@@ -151,8 +89,8 @@ def pixels(data: Path, weights: Path, out: Path, full: bool = False) -> None:
         "Pixels of each image, drawn uniformly. Below, how alike two pixels of an image are, by their distance: their "
         "labels, their hypercolumns before training, and what a linear predictor learns from them."
     )
-    shared = common(data, weights, out, full, TASKS)
-    result = conduct("pixels", full, out, what, arms, shared)
+    shared = common(setup, TASKS)
+    result = conduct("pixels", setup, worded(what, setup), arms, shared)
     if "correlation" not in result:
         result["correlation"] = {task: correlation(*_network(task, shared[task])) for task in TASKS}
         write_json(RESULTS / f"{result['name']}.json", result)
@@ -167,12 +105,12 @@ def _network(task: str, settings: dict[str, Any]) -> tuple[Any, PixelNet]:
     return dataset, PixelNet(task, len(dataset.class_names) or None, head="linear", **own).eval()
 
 
-def samplers(data: Path, weights: Path, out: Path, full: bool = False) -> None:
+def samplers(setup: Setup) -> None:
     """Samplers at equal pixels, each without weights and with, on three tasks.
 
     Arms called "uniform, 30" and so on are the yardstick for pixels saved; `pixels` has run them already.
     """
-    few = 2000 if full else 100
+    few = 2000 if setup.full else 100
     arms = [Arm(task, "uniform", {"pixels": str(few)}) for task in TASKS]
     for task in TASKS:
         kinds = {
@@ -200,13 +138,4 @@ def samplers(data: Path, weights: Path, out: Path, full: bool = False) -> None:
         "(balanced), or within 3 pixels of a boundary; PointRend's hard points; quotas by the gradient's length. Hard "
         "and gradient look at three times as many candidates as they learn from."
     )
-    shared = common(data, weights, out, full, TASKS)
-    conduct("samplers", full, out, what, arms, shared)
-
-
-EXPERIMENTS: dict[str, Callable[[Path, Path, Path, bool], None]] = {
-    "table1": table1,
-    "table4": table4,
-    "pixels": pixels,
-    "samplers": samplers,
-}
+    conduct("samplers", setup, worded(what, setup), arms, common(setup, TASKS))

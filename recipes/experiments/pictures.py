@@ -1,4 +1,4 @@
-"""NAME.png of an experiment: learning curves, scores against pixels, or differences between samplers."""
+"""NAME.png of an experiment: learning curves, scores against pixels, or differences to the control."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,8 +18,13 @@ Row = dict[str, Any]
 
 def draw(result: Row, path: Path) -> Figure:
     """The picture of a results file that has runs."""
-    kinds: dict[str, Callable[[Row], Figure]] = {"pixels": against_pixels, "samplers": sampler_differences}
-    figure = kinds.get(result["name"].removesuffix("-full"), learning_curves)(result)
+    kinds: dict[str, Callable[[Row], Figure]] = {
+        "pixels": against_pixels,
+        "samplers": differences_at_the_end,
+        "across": differences_at_the_end,
+        "labelled": differences_at_the_end,
+    }
+    figure = kinds.get(result["name"].split("-")[0], learning_curves)(result)
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100))
     return figure
 
@@ -89,7 +94,7 @@ def bars(axes: Axes, x: Sequence[int], found: Sequence[list[float]], label: str)
     )
 
 
-def sampler_differences(result: Row) -> Figure:
+def differences_at_the_end(result: Row) -> Figure:
     """How far each arm is from its control at the end: the mean over seeds and its interval; to the right is better."""
     tasks = tasks_of(result)
     figure = Figure(figsize=(4 * len(tasks), 5), layout="constrained")

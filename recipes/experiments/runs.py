@@ -2,7 +2,8 @@
 
 A run is known by its settings. One that is in a results file already, of this experiment or of another on the same
 machine, is not repeated; one that was killed goes on. Each is a process of its own, so that its peak memory is its own.
-On a CPU each has one thread and there are as many side by side as cores: runs are short, and get more done that way.
+On a CPU each has one thread and there are as many side by side as this process may use cores (`taskset` bounds them):
+runs are short, and get more done that way. Each run notes how many that were, since their seconds depend on it.
 """
 
 import json
@@ -10,11 +11,13 @@ import os
 import platform
 import shutil
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -29,6 +32,7 @@ from pixelnet.runs.publish import without_paths
 from pixelnet.runs.settings import with_network
 from pixelnet.tasks import TASKS
 from recipes.experiments.pictures import draw
+from recipes.experiments.tables import BESIDE
 from recipes.results import RESULTS
 
 FREE = ("out", "resume", "num_workers", "checkpoint_every")  # settings that a run is not known by
@@ -38,8 +42,10 @@ FREE = ("out", "resume", "num_workers", "checkpoint_every")  # settings that a r
 class Arm:
     """One setting among those that are compared.
 
-    settings: of `pixelnet.train`, where the arm differs from others of its task. control: the arm that it is compared
-    with. published: the paper's row, as text.
+    task: several with commas between them are one network for all of them. settings: of `pixelnet.train`, where the arm
+    differs from others of its task; of those that are paths, "{seed}" stands for the run's. control: the arm that it is
+    compared with. published: the paper's row, as text. prepare: called with a run's settings before it is made: it
+    writes what they name, where it is not there. splits: of the data, on which the model is scored in the end as well.
     """
 
     task: str
@@ -47,6 +53,8 @@ class Arm:
     settings: dict[str, Any] = field(default_factory=dict)
     control: str | None = None
     published: str = ""
+    prepare: Callable[[dict[str, Any]], None] | None = None
+    splits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,21 @@ def plan(experiment: Experiment) -> Iterator[tuple[Arm, dict[str, Any]]]:
     """Each run's arm and its settings: seed by seed, so that all arms have the same seeds wherever it stops."""
     for seed in experiment.seeds:
         for arm in experiment.arms:
-            yield arm, {**experiment.common[arm.task], **arm.settings, "task": arm.task, "seed": seed}
+            yield arm, settings_of(experiment, arm, seed)
+
+
+def settings_of(experiment: Experiment, arm: Arm, seed: int) -> dict[str, Any]:
+    settings = {**experiment.common[arm.task], **arm.settings, "task": arm.task, "seed": seed}
+    for name in ("data", "init_from"):
+        if settings.get(name):
+            settings[name] = str(settings[name]).replace("{seed}", str(seed))
+    return settings
 
 
 def carry_out(experiment: Experiment, out: Path, folder: Path = RESULTS) -> dict[str, Any]:
     """Do what is left to do of an experiment, writing its results file and picture in `folder` after every run.
 
+    Seeds that the file has beyond the experiment's stay in it: one may run a few now and more later.
     out: folder of the runs, each of which is removed once its result is written.
 
     Raises:
@@ -88,19 +105,21 @@ def carry_out(experiment: Experiment, out: Path, folder: Path = RESULTS) -> dict
         "command": experiment.command,
         "machine": machine(),
         "compare": list(experiment.compare),
-        "arms": [{name: value for name, value in asdict(arm).items() if name != "settings"} for arm in experiment.arms],
+        "arms": [
+            {name: getattr(arm, name) for name in ("task", "name", "control", "published")} for arm in experiment.arms
+        ],
         "picture": "means over seeds, and their 95 % intervals",
         "runs": [],
     }
     if path.exists():
-        before = read_json(path)
+        before = read_result(path)
         if before["machine"] != result["machine"]:
             raise InputError(f"{path} was begun on another machine, {before['machine']}; move it away to start afresh")
         result |= {name: value for name, value in before.items() if name not in result}
     found: dict[int, dict[str, Any]] = {}
     with ThreadPoolExecutor(side_by_side()) as pool:
         places = {
-            pool.submit(look_up_or_run, arm, settings, out / experiment.name, folder, result["machine"]): place
+            pool.submit(look_up_or_run, arm, settings, out / experiment.name, path, result["machine"]): place
             for place, (arm, settings) in enumerate(plan(experiment))
         }
         try:
@@ -111,109 +130,170 @@ def carry_out(experiment: Experiment, out: Path, folder: Path = RESULTS) -> dict
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    result["runs"] += of_other_seeds(experiment, path)
     write_json(path, result)  # without arms that are no longer of it
     draw(result, path.with_suffix(".png"))
     return result
 
 
-def look_up_or_run(
-    arm: Arm, settings: dict[str, Any], out: Path, folder: Path, where: dict[str, Any]
-) -> dict[str, Any]:
-    """An arm's run with some seed, from the results files of `folder` if it is in one, else made in `out`."""
+def look_up_or_run(arm: Arm, settings: dict[str, Any], out: Path, path: Path, where: dict[str, Any]) -> dict[str, Any]:
+    """An arm's run with some seed, from the results file or another one beside it if it is in one, else made in `out`.
+
+    Another experiment's is taken only if as many runs went side by side as do now: arms are compared by seconds, too.
+    """
     key = identity(settings)
-    run = next((run for run in finished(folder, where) if identity(run["settings"]) == key), None)
+    run = next((run for run in finished(path, where) if fits(run, arm, key)), None)
     if run is None:
-        run = run_apart(settings, out / f"{arm.task}-{slug(arm.name)}-{settings['seed']}")
+        if arm.prepare is not None:
+            with _lock(str(settings.get("init_from") or settings["data"])):
+                arm.prepare(settings)
+        run = run_apart(settings, out / f"{slug(arm.task)}-{slug(arm.name)}-{settings['seed']}", arm.splits)
+        run[BESIDE] = side_by_side()
     return {**run, "task": arm.task, "arm": arm.name}
+
+
+@cache
+def _lock(what: str) -> Lock:
+    """Held while this is prepared, so that it is prepared once."""
+    return Lock()
+
+
+def fits(run: dict[str, Any], arm: Arm, key: dict[str, Any]) -> bool:
+    """Whether a finished run is the arm's with the settings of this identity."""
+    own = run["settings"]
+    alike = (own["task"], own["seed"]) == (key["task"], key["seed"])  # which is known sooner than the rest
+    return alike and set(arm.splits) <= run.get("splits", {}).keys() and identity(own) == key
 
 
 def keep(result: dict[str, Any], path: Path) -> None:
     """Write a results file, unless the one that is there holds as much and more."""
-    before = read_json(path)["runs"] if path.exists() else []
+    before = read_result(path)["runs"] if path.exists() else []
     mine = [(run["task"], run["arm"], run["seed"]) for run in result["runs"]]
     later = [run for run in before if (run["task"], run["arm"], run["seed"]) not in mine]
     write_json(path, result | {"runs": result["runs"] + later})
 
 
-def finished(folder: Path, where: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs in all results files of a folder that were made on this machine."""
-    files = [read_json(path) for path in sorted(folder.glob("*.json"))]
-    return [run for file in files if file.get("machine") == where for run in file.get("runs", [])]
+def of_other_seeds(experiment: Experiment, path: Path) -> list[dict[str, Any]]:
+    """The runs in a results file of the experiment's arms as they are now, with seeds that it has not."""
+    arms = {(arm.task, arm.name): arm for arm in experiment.arms}
+    return [
+        run
+        for run in read_result(path)["runs"]
+        if run["seed"] not in experiment.seeds
+        and (arm := arms.get((run["task"], run["arm"]))) is not None
+        and fits(run, arm, identity(settings_of(experiment, arm, run["seed"])))
+    ]
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A results file. In older ones the machine knows how many runs went side by side; then each run knows it here."""
+    result: dict[str, Any] = read_json(path)
+    beside = result.get("machine", {}).pop(BESIDE, None)
+    if beside is not None:
+        result["runs"] = [{**run, BESIDE: beside} for run in result["runs"]]
+    return result
+
+
+def finished(path: Path, where: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs made on this machine: all of this results file, and of those beside it the ones with as many at once."""
+    files = {other: read_result(other) for other in sorted(path.parent.glob("*.json"))}
+    return [
+        run
+        for other, file in files.items()
+        if file.get("machine") == where
+        for run in file.get("runs", [])
+        if other == path or run.get(BESIDE) == side_by_side()
+    ]
 
 
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
     """All settings of a run that it is known by, as JSON holds them: no paths, and defaults filled in.
 
     Of what this returned, too, so that a run is still known when there are options that there were not at its time.
+    A model that it starts from is known by the name of its folder, and need not be there.
     """
-    whole = to_dict(with_network(from_dict(TrainConfig, {"out": "", **settings}, "an arm")))
-    kept = {name: value for name, value in without_paths(whole).items() if name not in FREE}
+    start = {"init_from": settings.get("init_from")}
+    whole = to_dict(with_network(from_dict(TrainConfig, {"out": "", **settings, "init_from": None}, "an arm")))
+    kept = {name: value for name, value in without_paths(whole | start).items() if name not in FREE}
     return json.loads(json.dumps(kept))
 
 
-def run_apart(settings: dict[str, Any], out: Path) -> dict[str, Any]:
+def run_apart(settings: dict[str, Any], out: Path, splits: Sequence[str] = ()) -> dict[str, Any]:
     """Train in a process of its own and return the run as results files hold it."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        memory = pool.submit(_train, settings, out).result()
+    more = train_apart(settings, out, splits)
     config = read_json(out / "config.json")
-    run = {"seed": settings["seed"], "settings": identity(settings), **summary(read_metrics(out), config), **memory}
+    run = {"seed": settings["seed"], "settings": identity(settings), **summary(read_metrics(out), config), **more}
     shutil.rmtree(out)
     return run
+
+
+def train_apart(settings: dict[str, Any], out: Path, splits: Sequence[str] = ()) -> dict[str, Any]:
+    """Train in a process of its own, or go on with it: its peak memory, and its scores on some splits of its data."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_train, settings, out, splits).result()
 
 
 def summary(lines: Sequence[dict[str, Any]], config: dict[str, Any]) -> dict[str, Any]:
     """Of a run's metrics.jsonl: its steps, the seconds they took, the last scores, and the headline on the way there.
 
     Seconds are those of training, with the wait for batches, without validation: steps times the run's median step, so
-    that what the computer did besides for a while does not count.
+    that what the computer did besides for a while does not count. Of several tasks scores and curve are dicts by task.
     """
-    headline = TASKS[config["model"]["task"]].headline[0]
+    tasks = config["model"]["task"].split(",")
     step = statistics.median(line["seconds"] for line in lines if "loss" in line)
-    steps = 0
-    curve: list[dict[str, Any]] = []
-    scores: dict[str, Any] = {}
-    for line in lines:
-        if "loss" in line:
-            steps = line["step"]
-        elif "scores" in line:
-            scores = line["scores"]
-            images = line["step"] * config["train"]["batch_size"]
-            point = {
+    steps = max(line["step"] for line in lines if "loss" in line)
+    found = [line for line in lines if "scores" in line]
+    curves, last = {}, {}
+    for task in tasks:
+        scores = [line["scores"] if len(tasks) == 1 else line["scores"][task] for line in found]
+        curves[task] = [
+            {
                 "step": line["step"],
-                "images": images,
+                "images": line["step"] * config["train"]["batch_size"],
                 "seconds": round(line["step"] * step, 2),
-                "score": scores[headline],
+                "score": own[TASKS[task].headline[0]],
             }
-            curve.append(point)
-    if "iou_per_class" in scores:
-        by_class = dict(zip(config["model"]["class_names"], scores["iou_per_class"], strict=True))
-        scores = {**scores, "iou_per_class": by_class}
-        del scores["dice_per_class"]
-    return {"steps": steps, "seconds": steps * step, "scores": scores, "curve": curve}
+            for line, own in zip(found, scores, strict=True)
+        ]
+        last[task] = _named(scores[-1], config["model"]["class_names"]) if scores else {}
+    if len(tasks) == 1:
+        return {"steps": steps, "seconds": steps * step, "scores": last[tasks[0]], "curve": curves[tasks[0]]}
+    return {"steps": steps, "seconds": steps * step, "scores": last, "curve": curves}
 
 
-def _train(settings: dict[str, Any], out: Path) -> dict[str, float]:
+def _named(scores: dict[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
+    """Scores in which those of classes have their names."""
+    if "iou_per_class" not in scores:
+        return scores
+    by_class = dict(zip(class_names, scores["iou_per_class"], strict=True))
+    return {name: value for name, value in scores.items() if name != "dice_per_class"} | {"iou_per_class": by_class}
+
+
+def _train(settings: dict[str, Any], out: Path, splits: Sequence[str]) -> dict[str, Any]:
     if not torch.cuda.is_available():
         torch.set_num_threads(1)
-    pixelnet.train(**settings, out=out, resume=True)
-    memory = {"peak_memory_gib": peak_gib() or 0.0}
+    model = pixelnet.train(**settings, out=out, resume=True)
+    more: dict[str, Any] = {"peak_memory_gib": peak_gib() or 0.0}
     if torch.cuda.is_available():
-        memory["accelerator_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
-    return memory
+        more["accelerator_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
+    if splits:
+        scores = {split: pixelnet.evaluate(model, data=settings["data"], split=split) for split in splits}
+        more["splits"] = {
+            split: {name: value for name, value in own.items() if isinstance(value, float)}
+            for split, own in scores.items()
+        }
+    return more
 
 
 def side_by_side() -> int:
-    """How many runs go at once."""
-    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+    """How many runs go at once: one on an accelerator, else as many as this process may use cores."""
+    if torch.cuda.is_available():
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "cores": os.cpu_count(),
-        "runs side by side": side_by_side(),
-        "processor": platform.machine(),
-        "torch": torch.__version__,
-    }
+    found: dict[str, Any] = {"cores": os.cpu_count(), "processor": platform.machine(), "torch": torch.__version__}
     if torch.cuda.is_available():
         found["accelerator"] = torch.cuda.get_device_name()
     return found

@@ -6,12 +6,15 @@ each 2x2 pixels of the image and the label of their first.
 """
 
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pixelnet.data import Dataset, open_dataset
+from pixelnet.data.dataset import evenly
+from pixelnet.data.subset import Subset
 from pixelnet.files import write_json
 from pixelnet.tasks import find_task
 
@@ -25,35 +28,59 @@ def small(task: str, data: Path, out: Path) -> str:
     data: folder of the data sets as they were released.
     """
     name, factor = SOURCES[task]
-    folder = out / f"small-{name}"
+    return write_folder(out / f"small-{name}", lambda: _train_and_val(name, task, data), factor)
+
+
+def rooms(data: Path, out: Path) -> str:
+    """NYUv2 with normals and 13 classes of the same images, written as `small` does."""
+
+    def both() -> dict[str, list[Dataset]]:
+        classes, normals = _train_and_val("nyudv2-13", "segmentation", data), _train_and_val("nyudv2", "normals", data)
+        return {split: [*classes[split], *normals[split]] for split in classes}
+
+    return write_folder(out / "small-rooms", both)
+
+
+def _train_and_val(name: str, task: str, data: Path) -> dict[str, list[Dataset]]:
+    spec = f"{name}:{data / name.removesuffix('-13')}"
+    val = open_dataset(spec, task, "val")
+    return {"train": [open_dataset(spec, task, "train")], "val": [Subset(val, evenly(len(val), VAL), "val")]}
+
+
+def write_folder(folder: Path, splits: Callable[[], Mapping[str, Sequence[Dataset]]], factor: int = 1) -> str:
+    """Write a `folder:` data set, unless it is there, and return how to open it.
+
+    splits: gives the data of each split; several of one have the same images, and a task each.
+    """
     if not folder.exists():
         unfinished = folder.with_name(f".{folder.name}.tmp")
         shutil.rmtree(unfinished, ignore_errors=True)
-        for split in ("train", "val"):
-            dataset = open_dataset(f"{name}:{data / name}", task, split)
-            count = min(VAL, len(dataset)) if split == "val" else len(dataset)
-            items = np.linspace(0, len(dataset) - 1, count).round().astype(int)
-            write_split(dataset, items, factor, unfinished / split)
-        if dataset.class_names:
-            colors = dataset.class_colors or (None,) * len(dataset.class_names)
-            classes = [
-                {"name": name, "value": k, "color": color}
-                for k, (name, color) in enumerate(zip(dataset.class_names, colors, strict=True))
-            ]
-            write_json(unfinished / "dataset.json", {"classes": classes, "unlabelled": [255]})
+        for split, members in splits().items():
+            for dataset in members:
+                write_split(dataset, factor, unfinished / split)
+                if dataset.class_names:
+                    write_json(unfinished / "dataset.json", {"classes": classes_of(dataset), "unlabelled": [255]})
         unfinished.rename(folder)
     return f"folder:{folder}"
 
 
-def write_split(dataset: Dataset, items: np.ndarray, factor: int, folder: Path) -> None:
-    """Images and label maps of some items, `factor` times smaller, as a split of a `folder:` data set."""
+def classes_of(dataset: Dataset) -> list[dict]:
+    """As dataset.json has them."""
+    colors = dataset.class_colors or (None,) * len(dataset.class_names)
+    return [
+        {"name": name, "value": k, "color": color}
+        for k, (name, color) in enumerate(zip(dataset.class_names, colors, strict=True))
+    ]
+
+
+def write_split(dataset: Dataset, factor: int, folder: Path) -> None:
+    """A data set's images and label maps, `factor` times smaller, as a split of a `folder:` data set."""
     images, targets = folder / "images", folder / find_task(dataset.task).folder
     for path in (images, targets):
-        path.mkdir(parents=True)
-    for item in items:
-        name, image = dataset.names[item], Image.fromarray(dataset.image(item))
+        path.mkdir(parents=True, exist_ok=True)
+    for item, name in enumerate(dataset.names):
         labels = stored(dataset.task_name, dataset.labels(item)[::factor, ::factor])
-        image.reduce(factor).save(images / f"{name}.bmp")
+        Image.fromarray(dataset.image(item)).reduce(factor).save(images / f"{name}.bmp")
         Image.fromarray(labels).save(targets / f"{name}.png", compress_level=0)
 
 

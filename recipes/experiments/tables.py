@@ -1,7 +1,7 @@
 """A results file's runs, gathered by arm: tables for people, and the numbers that pictures show."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,30 @@ from recipes.experiments.statistics import Difference, Estimate, estimate, holm,
 
 FULL_RATE = 80 / 96  # of a run's steps are done at its full learning rate, in the schedule "step"
 NEARLY = 0.05  # of the score with all pixels: what may be missing where "nearly all of it" is reached
+BESIDE = "runs side by side"  # how many there were when a run was made
 BY = {"end": "at the end", "step": "equal steps", "images": "equal images", "seconds": "equal seconds"}
 Row = dict[str, Any]
 
 
 def of_task(result: Row, task: str) -> list[Row]:
-    """The arms of a task that have runs, in the experiment's order, each with its "runs" by seed."""
+    """The arms of a task that have runs, in the experiment's order, each with its "runs" by seed.
+
+    A run of several tasks is one of each of them, with this task's scores and curve.
+    """
     arms = []
     for arm in result["arms"]:
-        runs = [run for run in result["runs"] if (run["task"], run["arm"]) == (task, arm["name"])]
-        if arm["task"] == task and runs:
+        if task not in arm["task"].split(","):
+            continue
+        runs = [run for run in result["runs"] if (run["task"], run["arm"]) == (arm["task"], arm["name"])]
+        if arm["task"] != task:
+            runs = [{**run, "scores": run["scores"][task], "curve": run["curve"][task]} for run in runs]
+        if runs:
             arms.append({**arm, "runs": {run["seed"]: run for run in runs}})
     return arms
 
 
 def tasks_of(result: Row) -> list[str]:
-    return list(dict.fromkeys(run["task"] for run in result["runs"]))
+    return list(dict.fromkeys(task for run in result["runs"] for task in run["task"].split(",")))
 
 
 def budget(arms: Sequence[Row], by: str) -> float | None:
@@ -203,32 +211,3 @@ def correlations(result: Row) -> list[Row]:
             at = {f"{distance:g} px": "" if r is None else f"{r:.2f}" for distance, r in by_distance}
             rows.append({"task": task, "of": what, **at, "independent pixels": f"{found['effective'][what]:.0f}"})
     return rows
-
-
-def sections(result: Row) -> list[tuple[str, list[Row]]]:
-    """What to print of a results file: pairs of a line of text and a table, which may be empty."""
-    parts: list[tuple[str, list[Row]]] = []
-    for task in tasks_of(result):
-        parts.append((f"{task[0].upper()}{task[1:]}:", summary(result, task)))
-    extra: dict[str, Callable[[], list[tuple[str, list[Row]]]]] = {
-        "pixels": lambda: [("Pixels needed: " + " ".join(needed(result, task) for task in tasks_of(result)), [])],
-        "samplers": lambda: _samplers(result),
-    }
-    parts += extra.get(result["name"].removesuffix("-full"), list)()
-    if "correlation" in result:
-        parts.append(
-            (
-                "Correlation of two pixels of an image, by their distance (over all images together):",
-                correlations(result),
-            )
-        )
-    return parts
-
-
-def _samplers(result: Row) -> list[tuple[str, list[Row]]]:
-    parts = [(f"Pixels saved, {task}:", saved(result, task)) for task in tasks_of(result)]
-    if "segmentation" in tasks_of(result):
-        parts.append(
-            ("IoU by class, and the difference to the control (* if its interval leaves out 0):", by_class(result))
-        )
-    return parts
