@@ -93,6 +93,8 @@ def test_a_better_network_answers_until_a_stroke_and_is_what_is_taken_home(tmp_p
 
 
 def test_what_the_studio_has_started_ends_with_it(tmp_path: Path) -> None:
+    done = subprocess.Popen([sys.executable, "-m", "pixelnet.studio.child", "--version"], stdin=subprocess.PIPE)
+    assert done.wait(timeout=60) == 0  # while its standard input is still open
     long = ["studio", str(make_folder(tmp_path / "images")), "--port", "0"]
     process = subprocess.Popen(
         [sys.executable, "-m", "pixelnet.studio.child", *long], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

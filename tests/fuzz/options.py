@@ -36,6 +36,7 @@ def options(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
         "measure": ["plan", str(sound()), str(folder), "--out", str(folder / "survey"), "--budget", "10"],
         "predict": [str(sound()), str(folder), "--out", str(folder / "out")],
         "models": [],
+        "push": [str(sound()), str(folder / "pushed")],
     }[name]
     words = [name, *given]
     for _ in range(rng.integers(1, 4)):
