@@ -79,6 +79,8 @@ def results() -> None:
     sections = [HEADER]
     for path in sorted(RESULTS.glob("*.json")):
         row = read_json(path)
+        if "name" not in row:  # as coverage.json, whose figures are told elsewhere
+            continue
         sections.append(f"## {row['name']}\n\n" + _body(row))
         if path.with_suffix(".png").exists():
             sections.append(f"![{row.get('picture', 'input, truth, prediction')}](results/{path.stem}.png)\n\n")

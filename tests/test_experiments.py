@@ -357,6 +357,7 @@ def test_a_section_and_a_picture_are_made_of_every_experiment(
     with Image.open(folder / f"{name}.png") as picture:
         assert picture.width > 300
     monkeypatch.setattr(results, "RESULTS", folder)
+    (folder / "coverage.json").write_text('{"level": 0.95}')  # which has no section
     results.results()
     text = (tmp_path / "results.md").read_text()
     assert f"## {name}\n" in text
