@@ -90,11 +90,6 @@ class Images:
         image = self.given[index]
         return file_and_page(image)[0] if isinstance(image, str | Path) else None
 
-    def page(self, index: int) -> int | None:
-        """Which page of its file an image is, where that is a stack."""
-        image = self.given[index]
-        return file_and_page(image)[1] if isinstance(image, str | Path) else None
-
     @property
     def root(self) -> Path | None:
         """The folder that all files lie in; None if there are none."""
