@@ -71,6 +71,16 @@ def test_every_few_pixels_of_any_part_are_shown(tmp_path: Path, overviews: int) 
         assert opened.header.width == SIDE // 2**overviews
 
 
+def test_a_picture_is_called_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "scene.tif", 2)
+    monkeypatch.setattr(images, "EXACT", 100 * 100)
+    with client_of(tmp_path) as client:
+        for side, step, kind in ((100, 1, "PNG"), (101, 1, "JPEG"), (100, 2, "JPEG")):
+            answer = client.get("/api/images/0/pixels", params={"width": side, "height": side, "step": step})
+            assert Image.open(io.BytesIO(answer.content)).format == kind
+            assert answer.headers["content-type"] == f"image/{kind.lower()}"
+
+
 def test_a_picture_without_overviews_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = write(tmp_path / "scene.tif", 0)
     monkeypatch.setattr(images, "AT_ONCE", 10_000)

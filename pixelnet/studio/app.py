@@ -42,6 +42,7 @@ from pixelnet.studio.suggest import suggestion
 from pixelnet.studio.surveying import Surveyor
 
 PAGE = Path(__file__).with_name("page")
+PNG = b"\x89PNG"  # what such a file begins with
 SAVE_EVERY = 1.0  # seconds between writings of label maps that have changed
 LARGE_EVERY = 30  # of these times those of large images are written, too
 FOREVER = "private, max-age=31536000, immutable"
@@ -173,14 +174,18 @@ def _reading(app: FastAPI, studio: Studio) -> None:
 
     @app.get("/api/images/{number}/pixels", response_class=Response, responses=REFUSED)
     def pixels(number: ImageNumber, named: Part, step: Step = 1, channels: str = "") -> Response:
-        """The image, or a part, every few pixels of it: PNG, or JPEG with a step; channels: up to three, by number."""
+        """The image, or a part, every few pixels of it: PNG, or JPEG with a step, and of much of a large image.
+
+        channels: up to three, by number.
+        """
         if channels and not all(part.isdigit() and len(part) < 5 for part in channels.split(",")[:4]):
             raise InputError(f"channels are {channels[:40]!r}; give numbers with commas between them")
         chosen = tuple(int(part) for part in channels.split(",")[:3]) if channels else ()
         box = project.part(number, named, step)
+        picture = project.read(number, lambda: project.pictures.shown(number, chosen, box, step))
         return Response(
-            project.read(number, lambda: project.pictures.shown(number, chosen, box, step)),
-            media_type="image/png" if step == 1 else "image/jpeg",
+            picture,
+            media_type="image/png" if picture.startswith(PNG) else "image/jpeg",
             headers={"cache-control": FOREVER},
         )
 
