@@ -50,8 +50,8 @@ def load(
             object that the model was made with was not given, or one that it was made without was.
     """
     place, folder = find_device(device), folder_of(name)
-    with seeing(place, precision):
-        model = load_model(folder, task, backbone).to(place)
+    seeing(place, precision)  # which refuses one that there is not, before anything is read
+    model = load_model(folder, task, backbone).to(place)
     model.folder, model.precision = folder, precision
     return model
 

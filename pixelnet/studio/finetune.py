@@ -73,13 +73,14 @@ class Finetuner(Work):
 
     def resume(self) -> None:
         """Offer the network that was kept last, and remove what a studio that was killed has left of another."""
-        for folder in sorted(self.project.own.glob("finetune-*"), key=lambda own: (len(own.name), own.name)):
+        folders = self.project.own.glob("finetune-*")
+        for folder in sorted(folders, key=lambda own: (len(own.name), own.name), reverse=True):
             if not (folder / KEPT).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
             with suppress(InputError, KeyError):  # what people moved away is not offered
                 kept = read_json(folder / KEPT)
-                if kept["ids"] == self.project.classes.ids:
+                if self.learner.refined is None and kept["ids"] == self.project.classes.ids:
                     ids, run = np.array(kept["ids"], np.uint8), folder / "run"
                     self.learner.refine(Refined(load(run), ids, run, kept["command"], kept["words"]), by_network=False)
 
