@@ -18,7 +18,7 @@ from pixelnet.errors import InputError
 from pixelnet.inference.answers import POINTS, PROBABILITIES, USUAL, VIEW, place_in, write_dense, write_table
 from pixelnet.inference.budget import parse_bytes
 from pixelnet.inference.encoded import encode_batch, points_inside
-from pixelnet.inference.inputs import TIFF, Item, page_name
+from pixelnet.inference.inputs import Item, page_name
 from pixelnet.inference.objects import OBJECTS, POLYGONS, maps_of_classes, write_objects, write_polygons
 from pixelnet.inference.parts import HOME, Parts, only_process
 from pixelnet.inference.scene import Look, Plan, Planner, answer_points, look, without
@@ -34,6 +34,7 @@ from pixelnet.inference.sinks import (
 from pixelnet.inference.source import ArraySource, FileSource, Source
 from pixelnet.memory import resident_bytes, usual_bytes
 from pixelnet.model import PixelNet
+from pixelnet.rasters import TIFF
 from pixelnet.rasters.geotiff import Place, is_placed, rasterio, read_place
 from pixelnet.rasters.ground import Area, pixel_area
 from pixelnet.rasters.guard import is_zarr

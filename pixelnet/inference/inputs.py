@@ -15,11 +15,10 @@ from pixelnet.errors import InputError
 from pixelnet.files import read_text
 from pixelnet.inference.archives import ARCHIVES, Archive, is_archive, name_within
 from pixelnet.inference.remote import Remote, is_place, is_remote, name_of, opened_archive
-from pixelnet.rasters import IMAGE_EXTENSIONS, STACKS, check_axes, is_image, read_header
+from pixelnet.rasters import IMAGE_EXTENSIONS, STACKS, TIFF, check_axes, is_image, read_header
 from pixelnet.runs.checkpoint import is_model
 from pixelnet.runs.hub import shipped
 
-TIFF = (".tif", ".tiff")
 LIST = ".txt"
 Name = TypeVar("Name", bound=PurePath)
 Archives = dict[Path, Archive | Remote]  # what images are in that are no files, by where it is; "https:" of all URLs

@@ -8,8 +8,7 @@ import numpy as np
 from pixelnet.data.dataset import Dataset
 from pixelnet.errors import InputError
 from pixelnet.geometry import convert_normals
-from pixelnet.inference.inputs import TIFF
-from pixelnet.rasters import IMAGE_EXTENSIONS, read_header, read_size
+from pixelnet.rasters import IMAGE_EXTENSIONS, TIFF, read_header, read_size
 from pixelnet.tasks import Task
 
 HEADED = (".png", ".npy", *TIFF)  # endings of files that tell their size before they are read

@@ -30,12 +30,12 @@ from pixelnet.inference.answers import (
     place_in,
     write_answer,
 )
-from pixelnet.inference.inputs import TIFF
 from pixelnet.inference.parts import Parts
 from pixelnet.inference.scene import Plan, ahead, answered
 from pixelnet.inference.source import FileSource
 from pixelnet.inference.windows import Block, Tiling
 from pixelnet.model import PixelNet
+from pixelnet.rasters import TIFF
 from pixelnet.rasters.geotiff import Map, Place, write_geotiff
 from pixelnet.rasters.guard import is_zarr
 from pixelnet.rasters.omezarr import write_omezarr

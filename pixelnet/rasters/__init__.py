@@ -19,12 +19,13 @@ from pixelnet.rasters.pictures import Picture, read_numbers, read_picture, read_
 from pixelnet.rasters.tiff import MAGIC, as_picture, levels_of, open_tiff
 
 __all__ = [
-    "IMAGE_EXTENSIONS", "LABEL_EXTENSIONS", "LOSSY_EXTENSIONS", "MAX_PIXELS", "STACKS", "VARIABLE", "Header",
+    "IMAGE_EXTENSIONS", "LABEL_EXTENSIONS", "LOSSY_EXTENSIONS", "MAX_PIXELS", "STACKS", "TIFF", "VARIABLE", "Header",
     "OpenPixels", "Stored", "channel_indices", "check_axes", "decoding", "describe", "is_image", "number_limit",
     "one_channel", "read_header", "read_levels", "read_pixels", "read_size", "read_stored", "reading",
 ]  # fmt: skip
 
-STACKS = (".tif", ".tiff", ".gif", ".npy", ".zarr")  # endings of files that may hold many images
+TIFF = (".tif", ".tiff")
+STACKS = (*TIFF, ".gif", ".npy", ".zarr")  # endings of files that may hold many images
 IMAGE_EXTENSIONS = (
     ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".npy",
     ".zarr", *DRIVERS,

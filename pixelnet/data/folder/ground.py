@@ -17,11 +17,10 @@ from pixelnet.data.folder.layout import Found, Pair
 from pixelnet.data.folder.words import Place as Named
 from pixelnet.data.folder.words import Vocabulary
 from pixelnet.errors import InputError
-from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, Stored, read_header, read_size, read_stored
+from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, TIFF, Stored, read_header, read_size, read_stored
 from pixelnet.rasters.geotiff import SCENE, Place, is_elsewhere, is_placed, read_onto, read_place
 from pixelnet.rasters.vectors import VECTORS, Features, Layer
 
-TIFF = (".tif", ".tiff")
 SIDE = 512  # pixels of a block, unless dataset.json says
 
 

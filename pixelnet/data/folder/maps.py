@@ -75,11 +75,11 @@ class Maps:
             return self._burnt(item, size)
         if label.suffix.lower() == ".json":
             return self._painted(item, path, size)
-        page = item.page_of(path)
         if self.coding is not None:
             return self.coding.decode(self.ground.stored(item, label), str(label))
         if self.task == "regression":
             return measurements(self.ground.stored(item, label, smooth=True), path, self.form)
+        page = item.page_of(label)
         more: dict[str, Any] = {} if page is None else {"page": page}
         labels: np.ndarray = self.kind.read(path, **more)  # type: ignore[arg-type]
         labels = labels if block is None else labels[block.window]
