@@ -89,7 +89,9 @@ class Person:
         self.until("state.undo === 4")
 
     def answered(self) -> np.ndarray:
-        self.until("answer() && answer().step === 1 && !state.learner.busy && state.learner.words !== 'learning'")
+        """The page's labels once they are by all that was painted, not by the strokes before the last."""
+        newest = "answer().version === (await (await fetch('/api/project')).json()).version"
+        self.until(f"answer() && answer().step === 1 && !state.learner.busy && {newest}")
         return np.array(self.ask("[...answer().labels]"), np.uint8).reshape(HEIGHT, WIDTH)
 
 
