@@ -2,8 +2,8 @@
 
 Simulated surveys of maps whose truth is known: CamVid val by the model `street`, NYUv2 val by `indoor`, BSDS500 val by
 `edges`, ACDC val and `scenes` by networks that are taught for 150 steps first. What the models say is kept in --folder.
-The rows go to docs/results/measure.json, a picture of them beside it. Half an hour on one core; the data are found in
-PIXELNET_DATA.
+The rows go to docs/results/measure.json as soon as they are there, a picture of them beside it. Hours on one core;
+--default-alone, the rows of the default for these maps, takes minutes. The data are found in PIXELNET_DATA.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.measure.coverage import DEFAULT, Row, rows
+from benchmarks.measure.coverage import DEFAULT, Row, planned, rows_of
 from benchmarks.measure.picture import draw
 from benchmarks.measure.populations import DATA, RUNS, SETS, SetName, population
 from benchmarks.measure.simulate import DESIGNS, Frame
@@ -34,10 +34,14 @@ HELD = (0.93, 0.97)
 @dataclass(frozen=True)
 class Arguments:
     sets: tuple[SetName, ...] = SETS
-    """Which; their rows take the place of those in the file, the others stay."""
+    """Which; new rows take the place of those in the file that are of the same surveys, the others stay."""
     budgets: tuple[int, ...] = (50, 100, 200, 500, 1000)
     designs: tuple[str, ...] = DESIGNS
     surveys: int = 1000
+    default_alone: bool = False
+    """Only the default's rows, of these maps."""
+    resume: bool = False
+    """Leave out what the file has already, of as many surveys: go on where a run was cut off."""
     images: int | None = None
     """Only the first images of each set, for a quick look."""
     data: Path = DATA
@@ -47,20 +51,41 @@ class Arguments:
 
 def measure(arguments: Arguments) -> None:
     for name in arguments.sets:
+        left = [one for one in planned(arguments.budgets, arguments.designs, arguments.default_alone)
+                if not (arguments.resume and done(name, *one, arguments))]  # fmt: skip
+        if not left:
+            continue
         frame = Frame(population(name, arguments.data, arguments.images, arguments.folder))
         found: list[Row] = []
-        for some in rows(frame, arguments.budgets, arguments.designs, arguments.surveys):
-            found += [row for row in some if row["default"] or not row["rare"]]
-        keep(found, name, arguments)
+        for one in left:
+            some = rows_of(frame, *one, arguments.surveys, arguments.default_alone)
+            some = [row for row in some if row["default"] or not row["rare"]]
+            keep(some, arguments)
+            found += some
         summarize(found)
-    draw(read_json(arguments.out)["rows"], arguments.out.with_suffix(".png"))
+    draw(earlier(arguments.out), arguments.out.with_suffix(".png"))
 
 
-def keep(found: Sequence[Row], name: str, arguments: Arguments) -> None:
-    """Put a set's rows into the file, a line each."""
-    path = arguments.out
-    old = read_json(path)["rows"] if path.exists() else []
-    every = [row for row in old if row["data"] != name] + list(found)
+def earlier(path: Path) -> list[Row]:
+    found: list[Row] = read_json(path)["rows"] if path.exists() else []
+    return found
+
+
+def done(name: str, budget: int, design: str, population: str, arguments: Arguments) -> bool:
+    """Whether the file has these rows. What is not of the default is not there where the default alone was run."""
+    asked = (name, budget, design, population, arguments.surveys)
+    return any(
+        tuple(row[key] for key in ("data", "budget", "design", "population", "surveys")) == asked
+        and (arguments.default_alone or not row["default"])
+        for row in earlier(arguments.out)
+    )
+
+
+def keep(found: Sequence[Row], arguments: Arguments) -> None:
+    """Put rows into the file, a line each, in the place of those of the same surveys and estimator."""
+    path, same = arguments.out, ("data", "budget", "design", "population", "estimator")
+    new = {tuple(row[key] for key in same) for row in found}
+    every = [row for row in earlier(path) if tuple(row[key] for key in same) not in new] + list(found)
     head = {
         "name": "measure",
         "what": WHAT,
@@ -74,7 +99,6 @@ def keep(found: Sequence[Row], name: str, arguments: Arguments) -> None:
 
 def summarize(found: Sequence[Row]) -> None:
     """Print, by design and estimator, how many cells from 200 samples on hold what they say; of the default, all."""
-    name = found[0]["data"]
     kinds = dict.fromkeys((row["population"], row["design"], row["estimator"]) for row in found)
     for kind in kinds:
         own = [row for row in found if (row["population"], row["design"], row["estimator"]) == kind]
@@ -83,7 +107,8 @@ def summarize(found: Sequence[Row]) -> None:
         saved = {row["budget"]: row["saved"] for row in own if row["quantity"] == "miou"}
         mark = " (default)" if (kind[1], kind[2]) == (DEFAULT[0], ", ".join(DEFAULT[1:])) else ""
         print(
-            f"{name}, {', '.join(kind)}{mark}: {held} of {len(cells)} cells within; mean IoU saves {saved}", flush=True
+            f"{own[0]['data']}, {', '.join(kind)}{mark}: {held} of {len(cells)} cells within; mean IoU saves {saved}",
+            flush=True,
         )
 
 

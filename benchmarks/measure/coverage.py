@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measure.quick import Quick
 from benchmarks.measure.simulate import (
     ASSISTED,
     QUANTITIES,
@@ -29,16 +30,20 @@ RESAMPLES = 400
 TIMES = np.array([0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16])  # uniform budgets, of the budget
 
 
-def rows(frame: Frame, budgets: Sequence[int], designs: Sequence[str], surveys: int) -> Iterator[list[Row]]:
-    """The rows of each budget, design and population, as soon as they are there."""
+def planned(
+    budgets: Sequence[int], designs: Sequence[str], default_alone: bool = False
+) -> Iterator[tuple[int, str, str]]:
+    """The budgets, designs and populations whose rows are made together."""
     for budget in budgets:
-        for design in designs:
-            yield rows_of(frame, budget, design, surveys, MAPS)
-            if design in ("uniform", "confidence", "two-stage"):
-                yield rows_of(frame, budget, design, surveys, IMAGES)
+        for design in [DEFAULT[0]] if default_alone else designs:
+            yield budget, design, MAPS
+            if design in ("uniform", "confidence", "two-stage") and not default_alone:
+                yield budget, design, IMAGES
 
 
-def rows_of(frame: Frame, budget: int, design: str, surveys: int, population: str) -> list[Row]:
+def rows_of(
+    frame: Frame, budget: int, design: str, population: str, surveys: int, default_alone: bool = False
+) -> list[Row]:
     """All estimators and intervals of one design; none where the budget does not reach for the design's strata."""
     rng = np.random.default_rng((budget, len(design), population == IMAGES))
     staged, of_images = design == "two-stage", population == IMAGES
@@ -52,22 +57,28 @@ def rows_of(frame: Frame, budget: int, design: str, surveys: int, population: st
     else:
         samples = (strata.samples_of_images if of_images else strata.samples)(surveys, rng)
     ways = ["direct"] if staged else list(ASSISTED)[: 2 if of_images else 3]
+    ways = [DEFAULT[1]] if default_alone else ways
     told = {how: frame.union > 0 if (design, how) == DEFAULT[:2] else common for how in ways}
+    quick = None if staged or of_images else Quick(frame, strata, told[DEFAULT[1]], common)
     found: dict[str, list[Estimates]] = {how: [] for how in ways}
     drawn: list[tuple[np.ndarray, np.ndarray]] = []
     for sample in samples:
         for how in ways:
-            found[how].append(estimate(frame, sample, how, told[how], common, of_images))
-        if design == DEFAULT[0] and not of_images:
+            found[how].append(
+                quick.of(sample.pixels)
+                if quick and how == DEFAULT[1]
+                else estimate(frame, sample, how, told[how], common, of_images)
+            )
+        if design == DEFAULT[0] and not of_images and not default_alone:
             drawn.append(bootstrap(frame, sample, common, rng))
     uniform = None if of_images else curve(frame, budget, common)
     about = {"data": frame.population.name, "population": population, "design": design, "budget": budget}
     result = []
     for how, parts in found.items():
         bounds = {
-            name: _joined([interval(own.values, *rest) for own, *rest in parts]) for name, interval in listed(design)
+            name: _joined([interval(*part) for part in parts]) for name, interval in listed(design, default_alone)
         }
-        values = np.concatenate([own.values for own, *_ in parts])
+        values = np.concatenate([own for own, *_ in parts])
         result += _rows(frame, about, how, (told[how], common), values, bounds, uniform)
         if drawn and how == DEFAULT[1]:
             ends = {"bootstrap": _joined(drawn)}
@@ -88,9 +99,10 @@ def quantities(told: np.ndarray) -> list[tuple[str, int | None]]:
     return [("overall", None), ("miou", None), *(("iou", k) for k in classes), *(("area", k) for k in classes)]
 
 
-def listed(design: str) -> list[tuple[str, Any]]:
+def listed(design: str, default_alone: bool) -> list[tuple[str, Any]]:
     """The intervals that are listed: all of the default's design, of the others the default one."""
-    return [(name, own) for name, own in INTERVALS.items() if design == DEFAULT[0] or name == DEFAULT[2]]
+    every = design == DEFAULT[0] and not default_alone
+    return [(name, own) for name, own in INTERVALS.items() if every or name == DEFAULT[2]]
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:

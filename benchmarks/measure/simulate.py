@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from benchmarks.measure.populations import Population
-from pixelnet.metrics.survey.accuracy import Scores, counted, doubts, expected, scores
+from pixelnet.metrics.survey.accuracy import counted, doubts, expected, scores
 from pixelnet.metrics.survey.allocation import allocate
 from pixelnet.metrics.survey.assisted import residuals
 from pixelnet.metrics.survey.designs import ENDLESS, Design, Stratified, TwoStage, between_images, draw
@@ -23,7 +23,7 @@ BATCH = 3_000_000  # numbers of an array
 PER_IMAGE = 10  # samples, in two stages
 DESIGNS = ("uniform", "proportional", "equal", "good practice", "confidence", "two-stage")
 ASSISTED = {"direct": None, "difference": False, "ppi++": True}
-Estimates = tuple[Scores, np.ndarray, np.ndarray]  # with variance and degrees of freedom
+Estimates = tuple[np.ndarray, np.ndarray, np.ndarray]  # (S, Q) each: scores, their variances, degrees of freedom
 
 
 class Frame:
@@ -184,7 +184,7 @@ def estimate(
         parts = variance**2 / freedom + between**2 / (frame.images - 1)
         freedom = np.divide(both**2, parts, out=np.array(freedom), where=parts > 0)
         variance = both
-    return own, variance, freedom
+    return own.values, variance, freedom
 
 
 def answers(frame: Frame, sample: Sample, told: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from pixelnet.metrics.survey.accuracy import NAMES, Scores, counted, doubts, exp
 from pixelnet.metrics.survey.allocation import merged
 from pixelnet.metrics.survey.assisted import residuals
 from pixelnet.metrics.survey.bounds import logistic, plain
-from pixelnet.metrics.survey.designs import ENDLESS, Stratified, TwoStage, between_images
+from pixelnet.metrics.survey.designs import ENDLESS, Doubts, Stratified, TwoStage, between_images
 from pixelnet.metrics.survey.errors import confidence_scores, counted_errors, error_scores
 from pixelnet.metrics.survey.strata import ENOUGH, UNSURE, mistrusted
 
@@ -92,7 +92,7 @@ def how(found: Known) -> str:
     return "difference" if plan["probable"] and len(found.survey.drawn.foreseen) else "direct"
 
 
-def _of_classes(found: Known) -> tuple[Scores, np.ndarray, np.ndarray | None]:
+def _of_classes(found: Known) -> tuple[Scores, np.ndarray, Doubts | None]:
     """Scores with what is left of influences beside the model, the influences whole, and how unsure the model is."""
     classes = len(found.survey.class_names)
     values = counted(found.mapped, found.values.astype(np.int64), classes)
@@ -109,7 +109,7 @@ def _of_classes(found: Known) -> tuple[Scores, np.ndarray, np.ndarray | None]:
     return own, scores(totals, values, NAMES, averaged).influences, unsure
 
 
-def _rows(found: Known, own: Scores, whole: np.ndarray, unsure: np.ndarray | None) -> list[dict[str, Any]]:
+def _rows(found: Known, own: Scores, whole: np.ndarray, unsure: Doubts | None) -> list[dict[str, Any]]:
     variance, freedom = (of(own.influences, unsure) for of in (found.design.variance, found.design.freedom))
     ends = {MAPS: _ends(own, variance, freedom), IMAGES: None}
     images = len(found.survey.plan["images"])

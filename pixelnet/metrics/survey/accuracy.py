@@ -7,10 +7,12 @@ section 6.13; with the map's classes as strata it is Olofsson et al. (2014), equ
 Stehman (2014).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from pixelnet.metrics.survey.designs import Doubts
 
 NAMES = ("overall", "miou", "iou", "dice", "area", "users", "producers")
 
@@ -58,26 +60,17 @@ def scores(
     share of what is called it that is: precision) and producers (the share of it that is called so: recall) are of each
     class. miou: the mean IoU of `averaged`, (K,) bool; None for the classes that were found or mapped.
     """
-    classes = (totals.shape[-1] - 1) // 3
-    hits, true, called = (totals[..., k * classes : (k + 1) * classes] for k in range(3))
-    own_hits, own_true, own_called = (values[..., k * classes : (k + 1) * classes] for k in range(3))
-    every, own = totals[..., -1:], values[..., -1:]
-    union = true + called - hits
-    parts = {
-        "overall": _ratio(hits.sum(-1, keepdims=True), every, own_hits.sum(-1, keepdims=True), own),
-        "iou": _ratio(hits, union, own_hits, own_true + own_called - own_hits),
-        "dice": _ratio(2 * hits, true + called, 2 * own_hits, own_true + own_called),
-        "area": _ratio(true, every, own_true, own),
-        "users": _ratio(hits, called, own_hits, own_called),
-        "producers": _ratio(hits, true, own_hits, own_true),
-    }
+    sides = (_columns(totals), _columns(values))
+    parts = {name: _ratio(sides, "iou" if name == "miou" else name) for name in names}  # none that nobody asked for
     if "miou" in names:
-        parts["miou"] = _mean(*parts["iou"], (union > 0) if averaged is None else (union > 0) & averaged)
-    found = [parts[name] for name in names]
+        hits, true, called, _ = sides[0]
+        found = true + called - hits > 0
+        parts["miou"] = _mean(*parts["miou"], found if averaged is None else found & averaged)
     labels = [
         (name, None if name in ("overall", "miou") else k) for name in names for k in range(parts[name][0].shape[-1])
     ]
-    return Scores(tuple(labels), *(np.concatenate([one[side] for one in found], axis=-1) for side in range(2)))
+    values, influences = (np.concatenate([parts[name][side] for name in names], axis=-1) for side in range(2))
+    return Scores(tuple(labels), values, influences)
 
 
 def doubts(
@@ -86,8 +79,8 @@ def doubts(
     chances: np.ndarray,
     names: Sequence[str] = NAMES,
     averaged: np.ndarray | None = None,
-) -> np.ndarray:
-    """What the variance of each influence would be, were the class drawn by chances: (..., n, Q), as of `scores`.
+) -> Doubts:
+    """How each influence would scatter, were the class drawn by chances: (..., n, Q), as of `scores`.
 
     mapped: (..., n). chances: (..., n, K), of each class at each sample.
     """
@@ -104,15 +97,36 @@ def doubts(
         if name == "miou":
             taken = np.ones(classes, bool) if averaged is None else averaged
             moved = moved * taken / max(1, taken.sum())
-            mean = (chances * moved).sum(axis=-1, keepdims=True)
-            parts.append((chances * moved**2).sum(axis=-1, keepdims=True) - mean**2)
-        else:
-            parts.append((said if name == "overall" else own) * moved**2)
-    return np.concatenate(parts, axis=-1)
+            off = moved - (chances * moved).sum(axis=-1, keepdims=True)
+            parts.append([(chances * off**power).sum(axis=-1, keepdims=True) for power in (2, 4)])
+        else:  # a class is so or not: moments of one draw
+            chance = said if name == "overall" else own
+            parts.append([chance * moved**2, chance * (1 - 3 * chance) * moved**4])
+    variance, fourth = (np.concatenate(one, axis=-1) for one in zip(*parts, strict=True))
+    return Doubts(variance, fourth)
 
 
-def _ratio(y: np.ndarray, x: np.ndarray, own_y: np.ndarray, own_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """y / x, NaN where x is 0, and the influences (y_i - R x_i) / x."""
+Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+RATIOS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
+    "overall": lambda hits, true, called, every: (hits.sum(-1, keepdims=True), every),
+    "iou": lambda hits, true, called, every: (hits, true + called - hits),
+    "dice": lambda hits, true, called, every: (2 * hits, true + called),
+    "area": lambda hits, true, called, every: (true, every),
+    "users": lambda hits, true, called, every: (hits, called),
+    "producers": lambda hits, true, called, every: (hits, true),
+}  # every score but a mean is y / x of what is counted
+
+
+def _columns(counts: np.ndarray) -> Columns:
+    """(..., 3 K + 1) -> hits, true and called (..., K), and all (..., 1)."""
+    classes = counts.shape[-1] // 3
+    hits, true, called = (counts[..., k * classes : (k + 1) * classes] for k in range(3))
+    return hits, true, called, counts[..., -1:]
+
+
+def _ratio(sides: tuple[Columns, Columns], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """y / x of the totals, NaN where x is 0, and the influences (y_i - R x_i) / x."""
+    (y, x), (own_y, own_x) = (RATIOS[name](*side) for side in sides)
     there = x > 0
     below = np.where(there, x, 1)
     value = y / below

@@ -1,0 +1,26 @@
+"""Simulated surveys (benchmarks/measure): the closed form is what the package's own functions find."""
+
+import numpy as np
+import pytest
+
+from benchmarks.measure.populations import Population
+from benchmarks.measure.quick import Quick
+from benchmarks.measure.simulate import Frame, estimate
+
+
+def test_the_closed_form_is_what_the_package_finds():
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet([0.25] * 4, 6000)
+    truth = (probabilities.cumsum(1) > rng.random((6000, 1))).argmax(1)
+    image = np.sort(rng.integers(0, 20, 6000))
+    frame = Frame(Population("some", tuple("abcd"), probabilities.argmax(1), truth, probabilities, image))
+    strata = frame.stratified("confidence", 90)
+    every, common = np.ones(4, bool), np.array([True, True, False, True])
+    quick = Quick(frame, strata, every, common)
+    for sample in strata.samples(7, rng):
+        expected = estimate(frame, sample, "difference", every, common)
+        found = quick.of(sample.pixels)
+        known = ~np.isnan(found[0][0])  # all but the classes put together, of which there are none
+        assert known.sum() == 10
+        for own, one in zip(found, expected, strict=True):
+            assert own[:, known] == pytest.approx(one[:, known], rel=1e-9)
