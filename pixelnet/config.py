@@ -128,6 +128,9 @@ class TrainConfig:
     """uniform, stratified, balanced, boundary, hard, gradient or all; the task's own if not given."""
     quotas: str = "equal"
     """Of stratified: equal, proportional, or points for each class (sky=10,car=2)."""
+    spread: bool = True
+    """Of segmentation from strokes: learn from what is around them as well, where random walks find strokes that are
+    held out. A sampler that is named draws from labelled pixels alone."""
     weighted: bool = False
     """Weight each point by what it stands for: the loss then estimates that over all pixels, whatever the sampler."""
     batch_size: int = 4

@@ -196,7 +196,7 @@ class Balanced(Sampler):
     ) -> list[tuple[np.ndarray, int]]:
         if labels is None or labels.ndim != 2:
             raise InputError("the balanced sampler needs labels that are positive or negative; use it for edges")
-        return _two_kinds(available, labels.reshape(-1)[available] >= 0.5, number, self.positives)
+        return two_kinds(available, labels.reshape(-1)[available] >= 0.5, number, self.positives)
 
 
 class Boundary(Sampler):
@@ -223,7 +223,7 @@ class Boundary(Sampler):
         if labels is None:
             raise InputError("the boundary sampler needs labels to find boundaries in")
         beside = binary_dilation(boundary_pixels(labels), iterations=REACH - 1)
-        return _two_kinds(available, beside.reshape(-1)[available], number, self.near)
+        return two_kinds(available, beside.reshape(-1)[available], number, self.near)
 
 
 class TwoPhase(Sampler):
@@ -329,7 +329,7 @@ def _differ(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         return abs(one - other) > STEP * np.maximum(abs(one), abs(other))
 
 
-def _two_kinds(available: np.ndarray, kind: np.ndarray, number: int, share: float) -> list[tuple[np.ndarray, int]]:
+def two_kinds(available: np.ndarray, kind: np.ndarray, number: int, share: float) -> list[tuple[np.ndarray, int]]:
     """Strata of the pixels of a kind, with a share of the points, and of the others; both with at least one point."""
     _, groups = _group(available, kind)
     if number < 2 or len(groups) < 2:

@@ -30,6 +30,7 @@ from pixelnet.data.transforms import Augmentation
 from pixelnet.errors import InputError
 from pixelnet.evaluation import score_model
 from pixelnet.files import require_apart
+from pixelnet.learning.spread import spread
 from pixelnet.learning.taught import begin, teach
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
@@ -115,7 +116,8 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     config = with_augmentation(config, data, resumed=state is not None)
     total, task = total_steps(config, len(data), state), choose_task(config, given, data)
     sampler = choose_sampler(config, given, task, data)
-    batches = make_batches(config, data, task, sampler, accelerator.process_index, accelerator.num_processes)
+    learnt = spread(config, given, data, task, sampler, fresh=state is None, main=accelerator.is_main_process)
+    batches = make_batches(config, *learnt, accelerator.process_index, accelerator.num_processes)
 
     torch.manual_seed(config.seed)
     model = make_model(config, given, task, data, fresh=state is None)
@@ -129,7 +131,7 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     average = moving_average(model, config.ema)
     if state is not None:
         go_on(state, optimizer, average, accelerator)
-    learning = Learning(config, task, batches, model, learner, optimizer, average, accelerator)
+    learning = Learning(config, batches.task, batches, model, learner, optimizer, average, accelerator)
     if total is None:
         total = steps_within(cast(float, config.minutes), learning)
     kept = model if average is None else cast(PixelNet, average.module)

@@ -98,7 +98,7 @@ class Segmentation(Task):
         "lovasz": lovasz,
         "cross-entropy+dice": _sum_of(cross_entropy, dice),
     }
-    unlabelled = UNLABELLED
+    unlabelled: float | np.ndarray = UNLABELLED
     headline = ("miou", True)
     folder = "labels"
     suffix = ".png"

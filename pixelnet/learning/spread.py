@@ -1,0 +1,144 @@
+"""Strokes say more than the pixels under them: what is around them is learnt from as well.
+
+Strokes are no sample of an image. People draw them amid things and around what matters, so that learning from their
+pixels alone, a network knows nothing of outlines nor of all that is far away, and takes rare classes for common ones.
+Here it learns from all pixels of images with strokes. The class of one that nobody labelled is, at each step, the one
+that the network as it is and a random walk (`pixelnet.learning.walk`) together hold likeliest: expectation and
+maximization in turn, each step a little of both (Neal, Hinton: A view of the EM algorithm, 1998, section 5, the hard
+variant; for strokes Lin, Dai, Jia, He, Sun: ScribbleSup, CVPR 2016, section 3).
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from pixelnet.config import TrainConfig
+from pixelnet.data.dataset import UNLABELLED, Dataset, Window, evenly
+from pixelnet.data.subset import Subset
+from pixelnet.files import write_npy
+from pixelnet.learning.fit import SAMPLE
+from pixelnet.learning.walk import FLOOR, believed, cells_of, chances, power_of, side_of_cell
+from pixelnet.points import Sampler, two_kinds
+from pixelnet.runs.start import Given
+from pixelnet.tasks import Task
+from pixelnet.tasks.segmentation import Segmentation
+from pixelnet.tasks.task import Labels
+
+WALKS = "walks"  # folder of a run: where walks lead, an array for each image
+SEEN = 24  # images that it is decided on
+TOLD = 0.25  # share of the points that people have labelled
+FULL = 255  # of a chance as a byte
+
+
+class Spread(Subset):
+    """A data set whose label maps say of each pixel which two classes it is likeliest of.
+
+    Labels are uint8 (H, W, 3): the likeliest class, the next, and the first one's chance of the two, 0..255. Of pixels
+    that people labelled both are their class; an image without labels has none.
+
+    folder: of what walks find, a file for each image, which is made when it is first asked for. power: how far walks
+    are believed.
+    """
+
+    def __init__(self, whole: Dataset, folder: Path, power: float) -> None:
+        super().__init__(whole, range(len(whole)), whole.split)
+        self.folder, self.power = folder, power
+
+    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
+        own = self.whole.labels(i, window)
+        walked, step = self._walked(i)
+        if not walked.size:
+            return np.stack([own, own, np.zeros_like(own)], -1)
+        width, height = self.size(i)
+        rows, columns = window or (slice(0, height), slice(0, width))
+        y, x = np.arange(rows.start, rows.stop) // step, np.arange(columns.start, columns.stop) // step
+        around = walked[y[:, None], x]
+        told = own != UNLABELLED
+        around[told] = np.stack([own, own, np.full_like(own, FULL)], -1)[told]
+        return around
+
+    def _walked(self, i: int) -> tuple[np.ndarray, int]:
+        """The same for the cells of image i (h, w, 3), nothing of one without labels; and the side of a cell."""
+        width, height = self.size(i)
+        file = self.folder / f"{i:06d}.npy"
+        if not file.exists():
+            write_npy(file, self._walk(i))
+        return np.load(file), side_of_cell(height, width)
+
+    def _walk(self, i: int) -> np.ndarray:
+        classes = len(self.class_names)
+        cells = cells_of(self.whole.image(i), self.whole.labels(i), classes)
+        if (cells.labels == UNLABELLED).all():
+            return np.zeros((0, 0, 3), np.uint8)
+        found = believed(chances(cells, classes), self.power)
+        first, second = np.argsort(-found, axis=-1, kind="stable")[..., :2].transpose(2, 0, 1)
+        top, next_ = (np.take_along_axis(found, own[..., None], -1)[..., 0] for own in (first, second))
+        return np.stack([first, second, (FULL * top / (top + next_)).round()], -1).astype(np.uint8)
+
+
+class OfSpread(Segmentation):
+    """Segmentation, of the labels of a `Spread`."""
+
+    label_width = 3
+    unlabelled: float | np.ndarray = np.array([UNLABELLED, UNLABELLED, 0], np.uint8)
+
+    def __init__(self, own: Segmentation) -> None:
+        vars(self).update(vars(own))
+
+    def labelled(self, labels: Labels) -> Labels:
+        return labels[..., 0] != UNLABELLED
+
+    def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        """The loss of the classes that people gave, or that the network and the walk hold likeliest."""
+        first, second, chance = labels.long().unbind(-1)
+        share = (chance / FULL)[:, None]
+        walked = torch.zeros_like(logits).scatter_(1, second[:, None], 1 - share).scatter_(1, first[:, None], share)
+        likeliest = (logits.detach().log_softmax(1) + (walked + FLOOR).log()).argmax(1)
+        return super()._loss(logits, torch.where(first == second, first, likeliest), weights)
+
+
+class Told(Sampler):
+    """A share of the points where people labelled, the others anywhere; of the labels of a `Spread`."""
+
+    def strata(
+        self, available: np.ndarray, number: int, labels: np.ndarray | None, image: np.ndarray | None
+    ) -> list[tuple[np.ndarray, int]]:
+        assert labels is not None
+        first, second = labels.reshape(-1, 3)[available, :2].T
+        return two_kinds(available, first == second, number, TOLD)
+
+
+def spread(
+    config: TrainConfig, given: Given, data: Dataset, task: Task, sampler: Sampler, fresh: bool, main: bool
+) -> tuple[Dataset, Task, Sampler]:
+    """What a run learns from, and how, once labels have spread, where that helps; all as it was where it does not.
+
+    Where labels cover less than half of the pixels, strokes that are held out decide; see `power_of`.
+
+    fresh: nothing of the run's is there. main: this process speaks, and clears away what another run has left.
+    """
+    asked = config.sampler is not None or given.sampler is not None
+    if asked or not config.spread or type(task) is not Segmentation:
+        return data, task, sampler
+    seen = evenly(len(data), SEEN)
+    if np.mean([(data.labels(i) != UNLABELLED).mean() for i in seen]) > SAMPLE:
+        return data, task, sampler
+    power = power_of([cells_of(data.image(i), data.labels(i), task.outputs) for i in seen], task.outputs)
+    if power == 0:
+        return data, task, sampler
+    folder = config.out / WALKS
+    if main:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        tqdm.write(
+            "labels spread: walks from pixel to pixel find strokes that are held out, so all pixels of images with "
+            "labels are learnt from; --no-spread turns that off",
+            sys.stderr,
+        )
+    return Spread(data, folder, power), OfSpread(task), Told(sampler.pixels)
