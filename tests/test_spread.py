@@ -34,6 +34,17 @@ def stroked(count: int, strokes: int = 2, whole: bool = False) -> Arrays:
     return Arrays(pairs, "segmentation", NAMES)
 
 
+def dotted(count: int) -> Arrays:
+    """The same with single pixels of both sides."""
+    own = stroked(count, strokes=16)
+    pairs = []
+    for k in range(count):
+        thin = np.full((40, 48), UNLABELLED, np.uint8)
+        thin[::2, ::4] = own.labels(k)[::2, ::4]
+        pairs.append((own.image(k), thin))
+    return Arrays(pairs, "segmentation", NAMES)
+
+
 def test_own_labels_stay_and_all_around_them_has_some(tmp_path: Path) -> None:
     data = stroked(3)
     spread = Spread(data, tmp_path, 0.5)
@@ -53,12 +64,18 @@ def test_own_labels_stay_and_all_around_them_has_some(tmp_path: Path) -> None:
 
 def test_unlabelled_pixels_are_of_the_class_that_network_and_walk_hold_likeliest() -> None:
     own = Segmentation(3, loss="cross-entropy")
-    logits = torch.tensor([[5.0, 0, 0], [0, 2.0, 0], [0, 2.0, 0], [1.0, 2.0, 0]], requires_grad=True)
-    labels = torch.tensor([[1, 1, 255], [0, 1, 200], [0, 1, 250], [2, 0, 128]])
-    found = OfSpread(own).loss(logits, labels, torch.ones(4))
-    # Of the second the walk says .78 to .22 and the network .11 to .79; of the third .98 to .02; of the fourth the
-    # network alone would say 1, of which the walk says .01.
-    torch.testing.assert_close(found, own.loss(logits, torch.tensor([1, 1, 0, 0]), torch.ones(4)))
+    logits = torch.tensor([[5.0, 0, 0], [0, 3.0, 0], [0, 2.0, 0], [2.0, 0, 0], [1.0, 2.0, 0]], requires_grad=True)
+    labels = torch.tensor([[1, 1, 255], [0, 1, 140], [0, 1, 250], [1, 0, 250], [2, 0, 128]])
+    found = OfSpread(own).loss(logits, labels, torch.ones(5))
+    wanted = [1]
+    exponents = np.exp(logits.detach().numpy()[1:])
+    network = exponents / exponents.sum(1, keepdims=True)
+    for row, (first, second, chance) in zip(network, labels.tolist()[1:], strict=True):
+        walked = np.full(3, 0.01)
+        walked[[first, second]] += chance / 255, 1 - chance / 255
+        wanted.append(int((row * np.array([3, 2, 2]) / (network.sum(0) + 1) * walked).argmax()))
+    assert wanted == [1, 1, 0, 1, 0]  # told; the network's; the walk's, twice; what both allow
+    torch.testing.assert_close(found, own.loss(logits, torch.tensor(wanted), torch.ones(5)))
     found.backward()
     assert torch.isfinite(logits.grad).all()  # type: ignore[arg-type]
 
@@ -81,6 +98,7 @@ def test_a_share_of_the_points_is_where_people_labelled(tmp_path: Path) -> None:
         (stroked(6), {"sampler": "uniform"}, False),
         (stroked(6, whole=True), {}, False),
         (stroked(2, strokes=1), {}, False),  # too little to say
+        (dotted(12), {}, False),  # which may be a sample
     ],
 )
 def test_labels_spread_where_strokes_that_are_held_out_are_found(

@@ -10,10 +10,12 @@ variant; for strokes Lin, Dai, Jia, He, Sun: ScribbleSup, CVPR 2016, section 3).
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.ndimage import label as parts_of
 from torch import Tensor
 from tqdm import tqdm
 
@@ -31,6 +33,7 @@ from pixelnet.tasks.task import Labels
 
 WALKS = "walks"  # folder of a run: where walks lead, an array for each image
 SEEN = 24  # images that it is decided on
+STROKE = 5  # pixels of a stroke at least, in the mean
 TOLD = 0.25  # share of the points that people have labelled
 FULL = 255  # of a chance as a byte
 
@@ -94,12 +97,18 @@ class OfSpread(Segmentation):
         return labels[..., 0] != UNLABELLED
 
     def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        """The loss of the classes that people gave, or that the network and the walk hold likeliest."""
+        """The loss of the classes that people gave, or that the network and the walk hold likeliest.
+
+        What the network holds common is put right first by what walks do: else the commonest class would take all.
+        """
         first, second, chance = labels.long().unbind(-1)
-        share = (chance / FULL)[:, None]
+        told, share = first == second, (chance / FULL)[:, None]
         walked = torch.zeros_like(logits).scatter_(1, second[:, None], 1 - share).scatter_(1, first[:, None], share)
-        likeliest = (logits.detach().log_softmax(1) + (walked + FLOOR).log()).argmax(1)
-        return super()._loss(logits, torch.where(first == second, first, likeliest), weights)
+        own = logits.detach().softmax(1)
+        common = first[~told].bincount(minlength=logits.shape[1]) + 1
+        expected = own[~told].sum(0) + 1
+        likeliest = (own * (common / expected) * (walked + FLOOR)).argmax(1)
+        return super()._loss(logits, torch.where(told, first, likeliest), weights)
 
 
 class Told(Sampler):
@@ -118,7 +127,8 @@ def spread(
 ) -> tuple[Dataset, Task, Sampler]:
     """What a run learns from, and how, once labels have spread, where that helps; all as it was where it does not.
 
-    Where labels cover less than half of the pixels, strokes that are held out decide; see `power_of`.
+    Of strokes, those that are held out decide; see `power_of`. Single pixels may be a sample, whose loss is that of all
+    pixels already, and are left alone.
 
     fresh: nothing of the run's is there. main: this process speaks, and clears away what another run has left.
     """
@@ -126,7 +136,7 @@ def spread(
     if asked or not config.spread or type(task) is not Segmentation:
         return data, task, sampler
     seen = evenly(len(data), SEEN)
-    if np.mean([(data.labels(i) != UNLABELLED).mean() for i in seen]) > SAMPLE:
+    if not _are_strokes([data.labels(i) != UNLABELLED for i in seen]):
         return data, task, sampler
     power = power_of([cells_of(data.image(i), data.labels(i), task.outputs) for i in seen], task.outputs)
     if power == 0:
@@ -142,3 +152,10 @@ def spread(
             sys.stderr,
         )
     return Spread(data, folder, power), OfSpread(task), Told(sampler.pixels)
+
+
+def _are_strokes(labelled: Sequence[np.ndarray]) -> bool:
+    """Whether what people labelled (H, W each) is neither whole maps nor single pixels."""
+    share = np.mean([own.mean() for own in labelled])
+    strokes = sum(parts_of(own, np.ones((3, 3)))[1] for own in labelled)
+    return bool(0 < share <= SAMPLE and sum(own.sum() for own in labelled) >= STROKE * strokes)
