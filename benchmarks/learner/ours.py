@@ -14,7 +14,7 @@ from pixelnet.data import Dataset
 from pixelnet.data.arrays import Arrays
 
 REFINED = 200  # steps
-FEWER, MORE = 6, 30  # steps, of which the difference is what steps cost
+FEWER, MOST_FEWER, MORE = 6, 60, 24  # steps that a run begins with, and so many more, which tell what steps cost
 
 
 def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
@@ -43,13 +43,13 @@ def learn_dense(
     options: of `pixelnet.train`. Nothing is held out, and the last weights are kept, as the peers keep theirs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    spent = {}
-    for steps in (FEWER, MORE):
+    fewer = min(max(FEWER, len(part) // 4), MOST_FEWER)  # a first pass, in which an image may cost more
+    spent = []
+    for steps in (fewer, fewer + MORE):
         with Clock() as clock:
             train(part, seed, steps, options, folder)
-        spent[steps] = clock.processor
-    cost = (spent[MORE] - spent[FEWER]) / (MORE - FEWER)
-    total = max(1, round((seconds - spent[MORE]) / cost) + MORE)
+        spent.append(clock.processor)
+    total = max(1, round((seconds - spent[1]) / (spent[1] - spent[0]) * MORE) + fewer + MORE)
     with Clock() as clock:
         model = train(part, seed, total, options, folder)
     return model.predict, {"steps": total, "fit": clock.spent()}
