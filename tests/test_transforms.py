@@ -217,6 +217,18 @@ def tents(number: int, length: int, factor: float) -> np.ndarray:
     return shares / shares.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.parametrize("shape", [(12, 60), (60, 12), (400, 12)])
+def test_an_image_is_resized_along_x_first_however_tall_it_is(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3))
+
+    def halved(image: np.ndarray) -> np.ndarray:  # along its first axis, by weights of 1, 3, 3 and 1; but for its ends
+        return (image[1:-4:2] + 3 * image[2:-3:2] + 3 * image[3:-2:2] + image[4:-1:2] + 4) // 8
+
+    brought, _ = bring_to(image.astype(np.uint8), max(shape) // 2)
+    expected = halved(halved(image.swapaxes(0, 1)).swapaxes(0, 1))
+    np.testing.assert_array_equal((brought * 255).round().permute(1, 2, 0)[1:-1, 1:-1], expected)
+
+
 def test_an_image_without_a_size_stays_as_it_is() -> None:
     image = ramp(33, 47)
     found, factor = bring_to(image, None)

@@ -24,6 +24,8 @@ from pixelnet.config import check_size
 from pixelnet.data.images import RGB, Ranges
 from pixelnet.errors import InputError
 
+BILINEAR = PIL.Image.Resampling.BILINEAR
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -234,9 +236,12 @@ def _resized(planes: Tensor, scale: Fraction, rows: range, columns: range) -> Te
     )
     beyond = [max(0, math.ceil(end) - length) for end, length in zip((bottom, right), planes.shape[1:], strict=True)]
     padded = np.pad(planes.numpy(), ((0, 0), (0, beyond[0]), (0, beyond[1])), mode="edge")
-    size, box = (lengths[1], lengths[0]), (left, top, right, bottom)
-    resized = [PIL.Image.fromarray(plane).resize(size, PIL.Image.Resampling.BILINEAR, box) for plane in padded]
-    return torch.from_numpy(np.stack([np.asarray(plane) for plane in resized]))
+    resized = []
+    for plane in map(PIL.Image.fromarray, padded):
+        # Along x, then along y: left to itself, Pillow from 13 on takes tall images the other way, and bytes differ.
+        wide = plane.resize((lengths[1], plane.height), BILINEAR, (left, 0, right, plane.height))
+        resized.append(np.asarray(wide.resize((lengths[1], lengths[0]), BILINEAR, (0, top, wide.width, bottom))))
+    return torch.from_numpy(np.stack(resized))
 
 
 def margin(scale: Fraction) -> int:
