@@ -57,8 +57,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "measure":  # a room with functions of its own: measure.plan, measure.label, measure.report
-        return import_module("pixelnet.measure")
+    if name in ("export", "measure"):  # rooms with functions of their own: measure.plan, measure.label, measure.report
+        return import_module(f"pixelnet.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'pixelnet' has no attribute {name!r}")
     return getattr(import_module(f"pixelnet.{_HOME[name]}"), name)

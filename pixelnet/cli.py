@@ -16,6 +16,7 @@ import tyro
 import pixelnet
 from pixelnet.config import TrainConfig, read_list
 from pixelnet.errors import InputError, printable
+from pixelnet.export.command import Export
 from pixelnet.inference.command import Predict
 from pixelnet.measure.command import Measure
 from pixelnet.signals import Stopped, heeded
@@ -263,6 +264,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "models": Models,
     "push": Push,
     "measure": Measure,
+    "export": Export,
 }
 
 

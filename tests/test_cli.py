@@ -162,7 +162,7 @@ def test_arguments_that_make_no_command_exit_with_2(arguments: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "check", "fit", "train", "evaluate", "predict", "studio", "models", "measure"]
+    "command", ["demo", "check", "fit", "train", "evaluate", "predict", "studio", "models", "measure", "export"]
 )
 def test_help_names_every_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

@@ -113,7 +113,7 @@ def test_the_reference_has_every_command() -> None:
 def test_the_reference_has_the_options_that_there_are(command: str) -> None:
     rows = re.findall(r"^\| `--([a-z0-9-]+)", sections_of_cli()[command], re.MULTILINE)
     positional = {"check": {"data"}, "evaluate": {"model"}, "predict": {"inputs"}, "models": {"name"}}
-    positional |= {"measure": {"step", "inputs"}, "studio": {"folder"}, "push": {"model", "to"}}
+    positional |= {"measure": {"step", "inputs"}, "studio": {"folder"}, "push": {"model", "to"}, "export": {"model"}}
     assert len(rows) == len(set(rows))
     missing = options_of(command) - positional.get(command, set()) - {row.removeprefix("no-") for row in rows}
     assert not missing

@@ -32,7 +32,7 @@ ORDER = [
     {"learning"},
     {"training"},
     {"measure"},
-    {"demo", "studio"},
+    {"demo", "export", "studio"},
     {"cli"},
     {"__main__"},
 ]
@@ -43,7 +43,7 @@ DOORS = {("model", "encode"): "inference.encoded", ("model", "save"): "runs.chec
 FREE_OF_TORCH = ("dataset", "folder/__init__", "camvid", "scenes/__init__")
 OWNERS = {
     "timm": {"nn"},
-    "tyro": {"cli", "inference.command", "measure.command", "studio.command"},
+    "tyro": {"cli", "export.command", "inference.command", "measure.command", "studio.command"},
     "accelerate": {"training", "evaluation", "runs"},
     "matplotlib": {"report"},
     "safetensors": {"nn.pretrained", "runs.checkpoint"},
@@ -60,6 +60,9 @@ OWNERS = {
     "starlette": {"studio"},
     "pydantic": {"studio"},
     "uvicorn": {"studio"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
+    "onnxscript": {"export"},
     "sklearn": set(),
     "skimage": {"inference.objects"},
     "fsspec": {"inference.remote"},

@@ -71,8 +71,12 @@ def neighbors(at: Tensor, stride: float, cells: range) -> tuple[Tensor, Tensor]:
     at: in pixels of the image. cells: those that there are; places beyond are moved to the first or the last. Shares
     are in the places' own precision, non-negative, and the two add up to 1.
     """
-    last = cells.stop - 1
-    place = ((at + 0.5) / stride - 0.5).clamp(cells.start, last)
+    return around((at + 0.5) / stride - 0.5, cells.start, cells.stop - 1)
+
+
+def around(place: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
+    """The same for places (...) in cells, of which there are those from the first to the last."""
+    place = place.clamp(first, last)
     near = place.floor()
     share = place - near
     near = near.int()

@@ -37,6 +37,7 @@ def options(rng: np.random.Generator, folder: Path) -> Callable[[], object]:
         "predict": [str(sound()), str(folder), "--out", str(folder / "out")],
         "models": [],
         "push": [str(sound()), str(folder / "pushed")],
+        "export": [str(folder / "none"), "--out", str(folder / "model.onnx")],
     }[name]
     words = [name, *given]
     for _ in range(rng.integers(1, 4)):
