@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pixelnet import PixelNet
 from pixelnet.nn import fuse
 from pixelnet.nn.backbone import Backbone
-from pixelnet.nn.fuse import fused
+from pixelnet.nn.fuse import evenly_padded, fused
 from pixelnet.nn.networks import make_backbone
 
 
@@ -136,3 +136,14 @@ def test_the_taps_norms_are_in_the_heads_first_layer(head: str) -> None:
     images, points = torch.rand(1, 3, 50, 70, dtype=torch.float64), torch.rand(1, 40, 2, dtype=torch.float64) * 49
     found, expected = (model.read_head(model.maps(images, for_prediction=way), points) for way in (True, False))
     torch.testing.assert_close(found, expected, atol=1e-6 * float(expected.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("sides", [(32, 64), (96, 160)])
+def test_padding_that_no_size_decides_is_the_same_padding(sides: tuple[int, int]) -> None:
+    backbone = trained(make_backbone("tf_efficientnet_lite0"))
+    images = torch.rand(1, 3, *sides)
+    fixed = evenly_padded(backbone)
+    assert "Same" not in {type(module).__name__[-4:] for module in fixed.modules()}
+    assert "Same" in {type(module).__name__[-4:] for module in backbone.modules()}
+    with torch.no_grad():
+        agree(fixed(images), backbone(images))

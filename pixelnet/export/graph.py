@@ -11,7 +11,6 @@ Reading is `nn/projection.py`'s, a few rows at a time, so that no more than thes
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, cast
 
 import torch
@@ -20,7 +19,7 @@ from torch._higher_order_ops.scan import scan
 
 from pixelnet.data.transforms import to_unit
 from pixelnet.model import PixelNet
-from pixelnet.nn.fuse import TRIED, fused
+from pixelnet.nn.fuse import TRIED, evenly_padded, fused
 from pixelnet.nn.head import Norms
 from pixelnet.nn.projection import around
 
@@ -39,7 +38,7 @@ class Encoder(nn.Module):
         super().__init__()
         example = torch.rand(1, model.config.in_channels, TRIED, TRIED, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            self.backbone = deepcopy(fused(model.backbone, model.backbone.padded(example)))
+            self.backbone = evenly_padded(fused(model.backbone, model.backbone.padded(example)))
         self.size, self.ranges = model.config.image_size, model.config.ranges
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -77,3 +78,29 @@ def _watch(backbone: Backbone, images: Tensor) -> tuple[list[Tensor], list[tuple
     convolutions, norms = ([id(pair[k]) for pair in found] for k in (0, 1))
     # A layer that works twice has no one partner.
     return maps, [(c, n) for c, n in found if convolutions.count(id(c)) == norms.count(id(n)) == 1]
+
+
+def evenly_padded(backbone: Backbone) -> Backbone:
+    """A copy whose convolutions of TensorFlow's "same" padding all add a number of zeros that no image's size decides.
+
+    That padding fills up what a stride leaves of a size. Images are multiples of all strides, which leave nothing, so
+    that it is as much as the kernel is longer than the stride. Who traces the network for sizes that are not known is
+    spared a remainder of a remainder for each layer.
+    """
+    backbone = copy.deepcopy(backbone)
+    for module in list(backbone.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, Conv2dSame):
+                setattr(module, name, _evenly_padded(child))
+    return backbone
+
+
+def _evenly_padded(own: nn.Conv2d) -> nn.Sequential:
+    sides = zip(own.kernel_size, own.stride, own.dilation, strict=True)
+    down, across = (max(0, dilation * (kernel - 1) + 1 - stride) for kernel, stride, dilation in sides)
+    plain = nn.utils.skip_init(
+        nn.Conv2d, own.in_channels, own.out_channels, own.kernel_size,
+        stride=own.stride, dilation=own.dilation, groups=own.groups, bias=own.bias is not None,
+    )  # fmt: skip
+    plain.load_state_dict(own.state_dict())
+    return nn.Sequential(nn.ZeroPad2d((across // 2, across - across // 2, down // 2, down - down // 2)), plain)
