@@ -21,9 +21,11 @@ import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.cli import main
 from pixelnet.data import open_dataset
+from pixelnet.data.arrays import Arrays
 from pixelnet.data.transforms import bring_to
 from pixelnet.export import Exported, export, writing
 from pixelnet.export.graph import Encoder, resized_along_x
+from pixelnet.learning.fit import fit
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -205,6 +207,15 @@ def test_what_cannot_be_traced_is_refused_by_name(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Encoder, "forward", untraceable)
     with pytest.raises(InputError, match=r"the backbone Tiny cannot be exported: .*no such operation"):
         export(small("edges"), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fitted_model_is_refused_before_it_is_traced(tmp_path: Path) -> None:
+    labels = np.repeat(np.array([[0], [1]], np.uint8), 20, axis=0).repeat(30, axis=1)
+    data = Arrays([(picture(k, 40, 30), labels) for k in range(3)], "segmentation", ("top", "bottom"))
+    fitted = fit(data, features="filters", strength=0.01)
+    with pytest.raises(InputError, match="fit are not exported"):
+        export(fitted, tmp_path / "fitted.onnx")
     assert not list(tmp_path.iterdir())
 
 
