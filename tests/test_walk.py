@@ -59,6 +59,14 @@ def test_nothing_or_one_class_labelled() -> None:
     np.testing.assert_array_equal(chances(cells_of(image, labels, 4), 4)[..., 3], 1)
 
 
+def test_what_was_not_measured_ends_no_walk() -> None:
+    image, labels = np.random.default_rng(0).random((9, 9, 2)), np.full((9, 9), UNLABELLED, np.uint8)
+    image[3:5, 2], image[7, 7, 0] = np.nan, np.inf
+    labels[0, 0], labels[8, 8] = 0, 1
+    found = chances(cells_of(image, labels, 2), 2)
+    np.testing.assert_allclose(found.sum(-1), 1, atol=1e-3)
+
+
 def test_large_images_are_seen_in_cells() -> None:
     image = np.zeros((SIDE + 1, 2 * SIDE, 1), np.uint8)
     image[:, SIDE:] = 255

@@ -50,7 +50,8 @@ def cells_of(image: np.ndarray, labels: np.ndarray, classes: int) -> Cells:
     step = side_of_cell(height, width)
     rows, columns = -(-height // step), -(-width // step)
     margins = ((0, rows * step - height), (0, columns * step - width), (0, 0))
-    whole = np.pad(image.astype(np.float32), margins, mode="edge")
+    known = np.nan_to_num(image.astype(np.float32), posinf=0, neginf=0)  # where nothing was measured
+    whole = np.pad(known, margins, mode="edge")
     pixels = whole.reshape(rows, step, columns, step, -1).mean((1, 3))
     pixels /= max(float(pixels.std()), 1e-6)
     y, x = np.nonzero(labels != UNLABELLED)
