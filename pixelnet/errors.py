@@ -1,6 +1,9 @@
 """The one exception for bad input, and how text from outside is shown."""
 
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Control characters but the line feed and the tab, halves of letters (PEP 383), and what turns the writing direction.
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -17,3 +20,15 @@ class InputError(ValueError):
 def printable(text: str) -> str:
     """Text from a file, or a file's name, for a terminal or a picture: what would steer it is shown as an escape."""
     return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+
+
+@contextmanager
+def errors_alone(logger: str | None) -> Iterator[None]:
+    """Of what a library says through its logger (None: the root's), only errors are heard meanwhile."""
+    own = logging.getLogger(logger)
+    level = own.level
+    own.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        own.setLevel(level)

@@ -1,8 +1,6 @@
 """Convolutions in 8 bits: onnxruntime's static quantization, with what it costs in score and saves in time."""
 
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -13,8 +11,9 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
 from pixelnet.data import Dataset, first_task, has_split, open_dataset
+from pixelnet.data.dataset import evenly
 from pixelnet.data.images import to_array
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, errors_alone
 from pixelnet.export.running import Run, run_onnx
 from pixelnet.export.writing import export
 from pixelnet.files import read_bytes, require_writable, write_atomic
@@ -73,7 +72,7 @@ def export_int8(model: PixelNet | str | Path, out: str | Path, data: Any) -> Qua
     with TemporaryDirectory() as folder:
         plain, small = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         export(loaded, plain)
-        with _quiet():
+        with errors_alone(None):  # by whose logger onnxruntime says what else it would like to be given
             quantize_static(
                 plain, small, _Shown(loaded, shown), per_channel=True, op_types_to_quantize=["Conv"],
                 weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8,
@@ -97,18 +96,6 @@ def _with_maps_in_floats(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """onnxruntime says through the root's logger what else it would like to be given."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-
-
 def _split(data: Any, task: str, name: str) -> str:
     other = {"train": "val", "val": "train"}[name]
     found = next((split for split in (name, other) if has_split(data, task, split)), None)
@@ -129,7 +116,7 @@ def _pixels(model: PixelNet, image: np.ndarray) -> np.ndarray:
 
 class _Shown(CalibrationDataReader):
     def __init__(self, model: PixelNet, data: Dataset):
-        items = np.linspace(0, len(data) - 1, min(SHOWN, len(data))).round().astype(int)
+        items = evenly(len(data), SHOWN)
         self.images: Iterator[dict[str, np.ndarray]] = ({"pixels": _pixels(model, data.image(i))} for i in items)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
@@ -147,6 +134,6 @@ def _cost(run: Run, model: PixelNet, task: Task, data: Dataset) -> Cost:
         return found
 
     scorer = task.scorer()
-    for i in np.linspace(0, len(data) - 1, min(SCORED, len(data))).round().astype(int):
-        scorer.update(answer(int(i)), data.truth(int(i)))
+    for i in evenly(len(data), SCORED):
+        scorer.update(answer(i), data.truth(i))
     return Cost(scorer.result()[task.headline[0]], float(np.median(seconds)))

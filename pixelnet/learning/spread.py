@@ -136,9 +136,11 @@ def spread(
     if asked or not config.spread or type(task) is not Segmentation:
         return data, task, sampler
     seen = evenly(len(data), SEEN)
-    if not _are_strokes([data.labels(i) != UNLABELLED for i in seen]):
+    maps = [data.labels(i) for i in seen]
+    if not _are_strokes([labels != UNLABELLED for labels in maps]):
         return data, task, sampler
-    power = power_of([cells_of(data.image(i), data.labels(i), task.outputs) for i in seen], task.outputs)
+    cells = [cells_of(data.image(i), labels, task.outputs) for i, labels in zip(seen, maps, strict=True)]
+    power = power_of(cells, task.outputs)
     if power == 0:
         return data, task, sampler
     folder = config.out / WALKS
@@ -156,6 +158,7 @@ def spread(
 
 def _are_strokes(labelled: Sequence[np.ndarray]) -> bool:
     """Whether what people labelled (H, W each) is neither whole maps nor single pixels."""
-    share = np.mean([own.mean() for own in labelled])
+    if not 0 < np.mean([own.mean() for own in labelled]) <= SAMPLE:
+        return False  # at once: parts of whole maps would take a run of all labels its time
     strokes = sum(parts_of(own, np.ones((3, 3)))[1] for own in labelled)
-    return bool(0 < share <= SAMPLE and sum(own.sum() for own in labelled) >= STROKE * strokes)
+    return bool(sum(own.sum() for own in labelled) >= STROKE * strokes)

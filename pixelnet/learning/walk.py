@@ -22,9 +22,7 @@ CLOSE = 1e-2  # where the solver stops: chances are then about right to a hundre
 POWERS = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0)  # that chances may be raised to
 FLOOR = 0.01  # a chance is never believed to be less
 FEWEST = 20  # cells that are held out, below which they tell nothing
-GAIN = (
-    0.1  # of the mean log chance of labels that are held out over knowing nothing, below which walks are not believed
-)
+GAIN = 0.1  # over knowing nothing, in the mean log chance of what is held out, below which walks are not believed
 
 
 class Cells(NamedTuple):

@@ -6,10 +6,9 @@ A backbone says three things of its taps: `channels`, `strides` (pixels per cell
 (N, C_l, H / s_l, W / s_l). H and W must be multiples of its `multiple`; the model pads for that.
 """
 
-import logging
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, errors_alone
 from pixelnet.nn.pretrained import from_hub, installed_weights, read_weights
 
 MAGNIFICATIONS = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # strides stay whole, or halves
@@ -189,7 +188,7 @@ def _timm_features(
     any_sizes: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False}, {})
     for any_size in any_sizes:
         try:
-            with _quiet_timm():
+            with errors_alone("timm"):  # which notes every tensor of a classifier that has no place here
                 return timm.create_model(name, **options, **any_size)
         except InputError:
             raise
@@ -203,18 +202,6 @@ def _timm_features(
 
 def _whole(stride: float) -> float:
     return int(stride) if stride == int(stride) else stride
-
-
-@contextmanager
-def _quiet_timm() -> Iterator[None]:
-    """timm notes every tensor of a classifier that a feature network has no place for."""
-    logger = logging.getLogger("timm")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def mismatch(error: Exception) -> str:
