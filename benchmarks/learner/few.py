@@ -1,8 +1,8 @@
 """Learning from a few labelled pixels: ten draws of four images and n pixels of each class in all.
 
 A draw is a function of its seed alone, and the pixels of a small n are among those of a larger one. The score is the
-mean IoU of the counts summed over at most eight scoring images, evenly spread, all pixels; the classes are those that
-these hold. Differences between arms are paired over draws, with intervals by Student's t.
+mean IoU of the counts summed over eight scoring images, evenly spread, all pixels, or fewer where these would be more
+than four megapixels; the classes are those that these hold. Differences between arms are paired over draws, with intervals by Student's t.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ Arm = Callable[[list[np.ndarray], list[np.ndarray], int], Answer]
 
 ArmName = Literal["pixelnet", "refined", "forest", "convpaint"]
 IMAGES = 4
-SCORED = 8  # images at most
+SCORED, PIXELS = 8, 4 << 20  # images to score, and pixels of these, at most
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def trial(one: LearnerSet, arm: Arm, count: int, seed: int) -> dict[str, Any]:
     with Clock() as learning:
         answer = arm(images, maps, classes)
     counts, pixels, answering = np.zeros((classes, classes), np.int64), 0, Clock()
-    for k in evenly(len(one.score), SCORED):
+    for k in scored(one.score):
         image = one.score.image(k).copy()
         with answering:
             found = answer(image)
@@ -113,6 +113,12 @@ def trial(one: LearnerSet, arm: Arm, count: int, seed: int) -> dict[str, Any]:
         "fit": learning.spent(),
         "answer_megapixel": answering.spent(pixels / 1e6),
     }
+
+
+def scored(part: Part) -> list[int]:
+    """The images that tell how good an answer is."""
+    width, height = part.size(0)
+    return evenly(len(part), min(SCORED, max(1, PIXELS // (width * height))))
 
 
 def trials(arguments: Few) -> Iterator[dict[str, Any]]:
