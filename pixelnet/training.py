@@ -112,7 +112,7 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     require_apart({"--out": config.out}, input_files(data))
     images = note_images(config.out, data, validation, accelerator, resumed=state is not None)
     with accelerator.main_process_first():  # the others find the teacher's answers there
-        data, teacher = teach(config, data)
+        data, teacher = teach(config, data, fresh=state is None, main=accelerator.is_main_process)
     config = with_augmentation(config, data, resumed=state is not None)
     total, task = total_steps(config, len(data), state), choose_task(config, given, data)
     sampler = choose_sampler(config, given, task, data)

@@ -140,6 +140,10 @@ def test_differences_are_paired_by_seed() -> None:
     ]
     lines = few_rows(json.loads(json.dumps(measured)), "pixelnet")
     assert [line["pixelnet less this"] for line in lines] == ["", "0.2000 ± 0.0000"]
+    elsewhere = [row | {"set": "chase", "miou": row["miou"] + 0.2} for row in measured if row["seed"] < 2]
+    lines = few_rows([*measured, *elsewhere], "pixelnet")
+    (both,) = (line for line in lines if (line["set"], line["arm"]) == ("all", "pixelnet"))
+    assert (both["draws"], both["mean IoU"][:6]) == (2, "0.8500")  # of .7, .8, .9 and .9, 1.0
 
 
 def test_views_are_those_that_pixelnet_train_cuts() -> None:

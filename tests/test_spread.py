@@ -10,7 +10,7 @@ import torch
 import pixelnet
 from pixelnet.data.arrays import Arrays
 from pixelnet.data.dataset import UNLABELLED
-from pixelnet.learning.spread import TOLD, WALKS, OfSpread, Spread, Told
+from pixelnet.learning.spread import TOLD, WALKS, OfSpread, Told, Walked
 from pixelnet.runs.record import Record
 from pixelnet.tasks import make_task
 from pixelnet.tasks.segmentation import Segmentation
@@ -47,7 +47,7 @@ def dotted(count: int) -> Arrays:
 
 def test_own_labels_stay_and_all_around_them_has_some(tmp_path: Path) -> None:
     data = stroked(3)
-    spread = Spread(data, tmp_path, 0.5)
+    spread = Walked(data, tmp_path, 0.5)
     labels, own = spread.labels(0), data.labels(0)
     told = own != UNLABELLED
     np.testing.assert_array_equal(labels[told], np.stack([own, own, np.full_like(own, 255)], -1)[told])
@@ -81,7 +81,7 @@ def test_unlabelled_pixels_are_of_the_class_that_network_and_walk_hold_likeliest
 
 
 def test_a_share_of_the_points_is_where_people_labelled(tmp_path: Path) -> None:
-    spread = Spread(stroked(2), tmp_path, 1.0)
+    spread = Walked(stroked(2), tmp_path, 1.0)
     labels = spread.labels(0)
     draw = Told(20)(labels[..., 0] != UNLABELLED, np.random.default_rng(0), labels, spread.image(0))
     columns, rows = draw.points.astype(int).T

@@ -52,21 +52,32 @@ def test_labels_stay_and_the_teacher_says_the_others(bare: Path, tmp_path: Path)
     data, teacher = halves(3), pixelnet.load(bare)
     taught = Taught(data, teacher, tmp_path)
     for i in (0, 1):
-        own, found, answers = data.labels(i), taught.labels(i), teacher.predict(data.image(i))
-        assert (found[own != 255] == own[own != 255]).all()
-        assert (found[own == 255] == answers[own == 255]).all()
+        own, found = data.labels(i), taught.labels(i)
+        chances = teacher.predict(data.image(i), probabilities=True)
+        told = own != 255
+        assert (found[told] == np.stack([own, own, np.full_like(own, 255)], -1)[told]).all()
+        assert (found[~told, 0] == chances[~told].argmax(-1)).all()
+        assert (found[~told, 1] == chances[~told].argmin(-1)).all()
+        np.testing.assert_allclose(found[~told, 2] / 255, chances[~told].max(-1), atol=0.5 / 255)
         window = (slice(3, 20), slice(40, 48))
         np.testing.assert_array_equal(taught.labels(i, window), found[window])
-    np.testing.assert_array_equal(taught.labels(2), data.labels(2))
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["000000.png", "000001.png"]
+    whole = taught.labels(2)
+    assert (whole[..., 0] == data.labels(2)).all()
+    assert (whole[..., 0] == whole[..., 1]).all()
 
 
-def test_answers_that_are_there_are_not_made_again(bare: Path, tmp_path: Path) -> None:
-    teacher = pixelnet.load(bare)
-    first = Taught(halves(2), teacher, tmp_path)
-    teacher.task.write(first.file(0), np.zeros((40, 48), np.uint8))
-    again = Taught(halves(2), teacher, tmp_path)
-    assert not again.labels(0)[halves(2).labels(0) == 255].any()
+def test_answers_that_are_there_are_not_made_again_but_those_of_another_run_are(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**SHORT, "backbone": "test_resnet", "init_from": str(bare), "val_share": 0, "out": tmp_path / "run"}
+    dead = tmp_path / "run" / ANSWERS / "000000.npy"
+    dead.parent.mkdir(parents=True)
+    dead.write_bytes(b"of another run")
+    pixelnet.train(data=halves(2), **options)
+    made = {file: file.stat().st_mtime_ns for file in dead.parent.iterdir()}
+    monkeypatch.setattr(Taught, "_answer", lambda *_: pytest.fail("it is answered again"))
+    pixelnet.train(data=halves(2), **options, resume=True)
+    assert {file: file.stat().st_mtime_ns for file in dead.parent.iterdir()} == made
 
 
 def test_the_network_is_the_first_of_the_fitted_ones_and_begins_as_it_was(fitted: Path, tmp_path: Path) -> None:
@@ -78,7 +89,7 @@ def test_the_network_is_the_first_of_the_fitted_ones_and_begins_as_it_was(fitted
     kernels = [name for name, tensor in theirs.items() if tensor.ndim > 1 and name not in ("mean", "std")]
     own = model.backbone.network.state_dict()
     assert all(torch.allclose(own[name], theirs[name], atol=1e-5) for name in kernels)
-    assert len(list((out / ANSWERS).iterdir())) == 3
+    assert len(list((out / ANSWERS).iterdir())) == 4
 
 
 def test_a_run_that_goes_on_has_its_teacher(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +124,8 @@ def test_what_cannot_teach_is_refused(bare: Path, tmp_path: Path) -> None:
     options = {**SHORT, "data": halves(4), "out": tmp_path / "run"}
     with pytest.raises(InputError, match="only the pixel's own filters, and one would learn from scratch"):
         pixelnet.train(**options, init_from=str(bare))
+    with pytest.raises(InputError, match="no sampler or task of your own"):
+        pixelnet.train(**options, init_from=str(bare), backbone="test_resnet", sampler="uniform")
     edges = Arrays([(np.zeros((40, 48, 3), np.uint8), np.zeros((40, 48), np.float32))], "edges")
     with pytest.raises(InputError, match="was fitted to classes and cannot teach edges"):
         pixelnet.train(**{**options, "task": "edges", "data": edges, "backbone": "test_resnet"}, init_from=str(bare))

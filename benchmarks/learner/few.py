@@ -2,7 +2,8 @@
 
 A draw is a function of its seed alone, and the pixels of a small n are among those of a larger one. The score is the
 mean IoU of the counts summed over eight scoring images, evenly spread, all pixels, or fewer where these would be more
-than four megapixels; the classes are those that these hold. Differences between arms are paired over draws, with intervals by Student's t.
+than four megapixels; the classes are those that these hold. Differences between arms are paired over draws, with
+intervals by Student's t.
 """
 
 from collections.abc import Callable, Iterator, Sequence

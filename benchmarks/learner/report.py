@@ -16,7 +16,8 @@ THIN = ("Pole", "SignSymbol", "Fence", "Pedestrian", "Bicyclist")  # of CamVid's
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 FEW = (
     "Mean IoU learnt from 4 images with n labelled pixels of each class in all: means over draws with 95 % intervals "
-    "(Student's t), on at most 8 images kept aside, all pixels. Differences are paired by draw. Processor seconds."
+    "(Student's t), on at most 8 images and 4 megapixels kept aside, all pixels. Differences are paired by draw; of all "
+    "sets, what is compared is a draw's mean over them. Processor seconds."
 )
 DENSE = (
     "Scores learnt from the labels of all images, or from so many pixels of each, in so many processor seconds of all "
@@ -50,8 +51,8 @@ def mean_of(rows: Sequence[Row], column: str) -> float:
 
 
 def few_rows(rows: Sequence[Row], arm: str) -> list[Row]:
-    """A line for each set, count and arm."""
-    cells, lines = grouped(rows, ("set", "count", "arm")), []
+    """A line for each set, count and arm, and for all sets together."""
+    cells, lines = grouped([*rows, *over_sets(rows)], ("set", "count", "arm")), []
     for (name, count, other), own in cells.items():
         mine = cells.get((name, count, arm), [])
         against = None if other == arm else difference(by_seed(mine, "miou"), by_seed(own, "miou"))
@@ -66,6 +67,19 @@ def few_rows(rows: Sequence[Row], arm: str) -> list[Row]:
             "seconds a megapixel": mean_of(own, "answer_megapixel"),
         })  # fmt: skip
     return sorted(lines, key=lambda line: (line["set"], str(line["pixels a class"]).rjust(9)))
+
+
+def over_sets(rows: Sequence[Row]) -> list[Row]:
+    """For each count, arm and draw that all sets of the count have, the means over these."""
+    found: list[Row] = []
+    for (count,), same in grouped(rows, ("count",)).items():
+        names = {row["set"] for row in same}
+        for (arm, seed), own in grouped(same, ("arm", "seed")).items():
+            if len(names) > 1 and {row["set"] for row in own} == names:
+                spent = {name: {"processor": mean_of(own, name)} for name in ("fit", "answer_megapixel")}
+                score = float(np.mean([row["miou"] for row in own]))
+                found.append({"set": "all", "count": count, "arm": arm, "seed": seed, "miou": score, **spent})
+    return found
 
 
 def dense_rows(rows: Sequence[Row], arm: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""A fitted model teaches a network: what it answers where nobody labelled anything is learnt like labels.
+"""A fitted model teaches a network: what it believes where nobody labelled anything is learnt from as well.
 
     pixelnet fit --data DATA --out FITTED
     pixelnet train --task segmentation --data DATA --init-from FITTED --out RUN
@@ -6,7 +6,8 @@
 A few labels cannot move a network without being learnt by heart; a linear head on frozen features holds against that,
 but answers each pixel alone. The network learns from the head's answers to all pixels what they have in common over
 places, scales and colors, and does not learn their speckle, which no view repeats: self-training (Scudder 1965; Xie,
-Luong, Hovy, Le: Self-training with Noisy Student, CVPR 2020, section 2).
+Luong, Hovy, Le: Self-training with Noisy Student, CVPR 2020, section 2). Where the head is in doubt, what the network
+itself holds likely counts as well (`pixelnet.learning.spread`), so that a pupil can come to know better.
 """
 
 from pathlib import Path
@@ -16,10 +17,11 @@ import numpy as np
 from tqdm import tqdm
 
 from pixelnet.config import TrainConfig, read_json
-from pixelnet.data.dataset import UNLABELLED, Dataset, Window, evenly
+from pixelnet.data.dataset import UNLABELLED, Dataset, evenly
 from pixelnet.data.subset import Subset
 from pixelnet.errors import InputError
 from pixelnet.learning.fit import IMAGES, SAMPLE, fit
+from pixelnet.learning.spread import Spread, make_folder
 from pixelnet.model import PixelNet
 from pixelnet.nn.backbone import Backbone
 from pixelnet.nn.networks import parts_of
@@ -28,38 +30,37 @@ from pixelnet.runs.hub import folder_of, load
 from pixelnet.runs.settings import is_fitted
 
 TEACHER = "teacher"  # folder of a run: the model that teaches
-ANSWERS = "taught"  # folder of a run: the teacher's answers, a label map for each image
+ANSWERS = "taught"  # folder of a run: what it answers, an array for each image
 
 
-class Taught(Subset):
-    """A data set whose pixels that nobody labelled have what a teacher answers; its images as they are.
+class Taught(Spread):
+    """What a fitted model answers to each pixel, but of images most of whose pixels are labelled.
 
-    folder: of the answers, which are made where they are not there; images most of whose pixels are labelled need none.
+    The answers that are not there yet are made at once, so that no process that makes batches needs the teacher.
     """
 
     def __init__(self, whole: Dataset, teacher: PixelNet, folder: Path) -> None:
-        super().__init__(whole, range(len(whole)), whole.split)
-        self.folder, self.task_of = folder, teacher.task
-        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(whole, folder)
         for i in tqdm(range(len(whole)), "teaching", delay=2, leave=False):
-            if not self.file(i).exists() and (whole.labels(i) == UNLABELLED).mean() > 1 - SAMPLE:
-                teacher.task.write(self.file(i), teacher.predict(whole.image(i)))
+            if not self.file(i).exists():
+                self._answer(i, teacher)
 
-    def file(self, i: int) -> Path:
-        return self.folder / f"{i:06d}.png"
+    def side(self, i: int) -> int:
+        return 1
 
-    def labels(self, i: int, window: Window | None = None) -> np.ndarray:
-        own = self.whole.labels(i, window)
-        if not self.file(i).exists():
-            return own
-        return np.where(own == UNLABELLED, self.task_of.read(self.file(i))[window or ...], own)
+    def _answer(self, i: int, teacher: PixelNet) -> None:
+        few = (self.whole.labels(i) == UNLABELLED).mean() > 1 - SAMPLE
+        unasked = np.zeros((0, 0, teacher.task.outputs))
+        self.believe(i, teacher.predict(self.whole.image(i), probabilities=True) if few else unasked)
 
 
-def teach(config: TrainConfig, data: Dataset) -> tuple[Dataset, PixelNet | None]:
+def teach(config: TrainConfig, data: Dataset, fresh: bool, main: bool) -> tuple[Dataset, PixelNet | None]:
     """The data of a run with what a fitted model adds to it, and that model; as it is, and None, without one.
 
     It is fitted once more, as the one that the run begins from was, but to the images that are learnt from alone: so
     that nothing of val gets into what is scored there.
+
+    fresh: nothing of the run's is there. main: this process makes what the others then find.
     """
     if not is_fitted(config):
         return data, None
@@ -69,6 +70,8 @@ def teach(config: TrainConfig, data: Dataset) -> tuple[Dataset, PixelNet | None]
     if note is None:
         raise InputError(f"{config.init_from} does not say what it was fitted by; make it with pixelnet fit")
     place = config.out / TEACHER
+    if main:
+        make_folder(config.out / ANSWERS, fresh)
     if not checkpoint.is_model(place):  # a run that goes on has it already
         some = Subset(data, evenly(len(data), IMAGES), data.split)
         fit(some, place, seconds=float("inf"), **{name: note[name] for name in ("features", "strength", "priors")})
