@@ -207,6 +207,23 @@ def test_pages_of_a_stack(tmp_path: Path) -> None:
             PointTable(written(tmp_path / "t.csv", f"image,x,y,class\n{image},0,0,x\n"), tmp_path)
 
 
+def test_images_that_are_not_named_are_there_where_asked_for(photos: Path, tmp_path: Path) -> None:
+    for name in ("c.png", "a_mask.png", "d.jpg", "aside/e.png"):
+        save_png(photos / name, random_image(RNG, (10, 20)))
+    pages = RNG.integers(0, 256, (3, 10, 20, 3), dtype=np.uint8)
+    tifffile.imwrite(photos / "s.tif", pages, photometric="rgb", metadata={"axes": "ZYXS"})
+    table = written(tmp_path / "t.csv", "image,x,y,class\na,3,4,road\ns[1],9,9,sky\n")
+    data = PointTable(table, photos, unlabelled=9)
+    assert data.names == ["a", "c", "s[0]", "s[1]", "s[2]"]  # no labels, nothing of another kind or place
+    assert [(data.labels(i) != 255).sum() for i in range(5)] == [1, 0, 0, 1, 0]
+    np.testing.assert_array_equal(data.image(4), pages[2])
+    assert PointTable(table, photos, unlabelled=1).names == ["a", "c", "s[1]"]
+    items = [(random_image(RNG, (10, 20)), np.zeros((10, 20), np.uint8)) for _ in range(3)]
+    named = written(tmp_path / "n.csv", "image,x,y,class\n000001,3,4,x\n")
+    other = PointTable(named, items, unlabelled=9)
+    assert [(other.labels(i) != 255).sum() for i in range(3)] == [0, 1, 0]
+
+
 def test_photos_are_seen_upright(tmp_path: Path) -> None:
     rotated = Image.new("RGB", (20, 10))
     exif = rotated.getexif()

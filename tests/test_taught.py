@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import save_png
 
 import pixelnet
 from pixelnet import InputError, PixelNet
@@ -118,6 +119,28 @@ def test_the_better_one_on_val_is_kept(
     assert model.config.head == kept
     assert f"val miou: {teacher:.3f} of the model as it was fitted, 0.500 of the network" in capsys.readouterr().err
     assert len(read_json(tmp_path / "run/images.json")["held_out"]) == 1
+
+
+def test_images_without_labels_are_taught_and_val_has_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, lines = halves(6, labelled=8), ["image,x,y,class"]
+    for i in range(6):
+        save_png(tmp_path / "photos" / f"p{i}.png", data.image(i))
+        rows, columns = np.nonzero(data.labels(i) != 255)
+        if i in (1, 4):
+            lines += [f"p{i},{x},{y},{NAMES[data.labels(i)[y, x]]}" for y, x in zip(rows, columns, strict=True)]
+    table = tmp_path / "points.csv"
+    table.write_text("\n".join(lines))
+    fit(tmp_path / "photos", tmp_path / "fitted", labels=table, features="filters", strength=0.01)
+    told = {**SHORT, "backbone": "test_resnet", "init_from": str(tmp_path / "fitted"), "labels": str(table)}
+    pixelnet.train(data=str(tmp_path / "photos"), out=tmp_path / "run", **told)
+    images = read_json(tmp_path / "run" / "images.json")
+    (held,) = images["held_out"]
+    assert held["name"] in ("p1", "p4")
+    assert len(images["learnt"]) == 5
+    assert len(list((tmp_path / "run" / ANSWERS).iterdir())) == 5
+    assert "of the network it taught" in capsys.readouterr().err
 
 
 def test_what_cannot_teach_is_refused(bare: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ Arm = Callable[[list[np.ndarray], list[np.ndarray], int], Answer]
 
 ArmName = Literal["pixelnet", "refined", "forest", "convpaint"]
 IMAGES = 4
+UNLABELLED_IMAGES = 20  # at most, of which what is refined learns, too
 SCORED, PIXELS = 8, 4 << 20  # images to score, and pixels of these, at most
 
 
@@ -90,10 +91,20 @@ def shares(available: Sequence[int], count: int) -> list[int]:
     return taken
 
 
-def trial(one: LearnerSet, arm: Arm, count: int, seed: int) -> dict[str, Any]:
+def unlabelled(part: Part, chosen: Sequence[int]) -> tuple[list[int], list[np.ndarray]]:
+    """Other images, evenly spread, and their label maps, all of them 255."""
+    rest = [k for k in range(len(part)) if k not in chosen]
+    others = [rest[k] for k in evenly(len(rest), UNLABELLED_IMAGES)]
+    return others, [np.full(part.size(k)[::-1], UNLABELLED, np.uint8) for k in others]
+
+
+def trial(one: LearnerSet, name: ArmName, count: int, seed: int) -> dict[str, Any]:
     """Learn from a draw, and score."""
-    classes = len(one.class_names)
+    arm, classes = arm_of(name), len(one.class_names)
     chosen, maps = draw(one.learn, count, classes, seed)
+    if name == "refined":
+        others, empty = unlabelled(one.learn, chosen)
+        chosen, maps = chosen + others, maps + empty
     images = [one.learn.image(k).copy() for k in chosen]
     with Clock() as learning:
         answer = arm(images, maps, classes)
@@ -142,7 +153,7 @@ def measure(arguments: Few) -> None:
         one: LearnerSet = opened[name]
         if not key["count"] and one.learn.scribbles(0) is None:
             continue
-        row = rows.add(key, trial(one, arm_of(key["arm"]), key["count"], key["seed"]))
+        row = rows.add(key, trial(one, key["arm"], key["count"], key["seed"]))
         print(
             f"{name:8}{key['count']:5} {key['arm']:10} seed {key['seed']}: mean IoU {row['miou']:.4f}, "
             f"{row['fit']['processor']:.1f} s to fit, {row['answer_megapixel']['processor']:.2f} s a megapixel",

@@ -73,8 +73,10 @@ class Division(NamedTuple):
     chosen: str
 
 
-def hold_out(data: Dataset, share: float) -> tuple[Subset, Subset]:
+def hold_out(data: Dataset, share: float, among: Dataset | None = None) -> tuple[Subset, Subset]:
     """The data without a share (0..1) of its images, and these: the same ones for the same data, at least one of each.
+
+    among: some of the data, of which the share is; None for all of it.
 
     Groups are held out whole, as many as come nearest to the share, and one that is larger than the share only if none
     is smaller; sequences lose a block, and the images beside it are on neither side. What a smaller share holds out, a
@@ -82,7 +84,7 @@ def hold_out(data: Dataset, share: float) -> tuple[Subset, Subset]:
     """
     if not 0 < share < 1:
         raise InputError(f"the share to hold out is {share}; give a number above 0 and below 1, such as .2")
-    keys, groups = _grouped(data)
+    keys, groups = _grouped(among or data)
     if groups.order is not None:
         count = min(max(1, round(share * len(keys))), len(keys) - 1)
         return _divided(data, _block(keys, groups, _from_center(groups)[:count]))

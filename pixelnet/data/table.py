@@ -4,18 +4,19 @@ import csv
 import difflib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pixelnet.data import as_dataset, parse
-from pixelnet.data.dataset import UNLABELLED, Dataset, Window
+from pixelnet.data.dataset import UNLABELLED, Dataset, Window, evenly
 from pixelnet.data.folder.item import Item
 from pixelnet.data.folder.layout import files_in
 from pixelnet.data.folder.pictures import Pictures
 from pixelnet.data.folder.survey import Survey, root_and_form
+from pixelnet.data.folder.words import Vocabulary
 from pixelnet.data.pages import PAGE
 from pixelnet.errors import InputError
 from pixelnet.files import read_text
@@ -36,7 +37,7 @@ class Row(NamedTuple):
 
 
 class PointTable(Dataset):
-    """Images of which single pixels are labelled, in a CSV file; those that it does not name are left out.
+    """Images of which single pixels are labelled, in a CSV file.
 
     The file begins with a line of titles, image, x, y and class among them in any order, and has commas, semicolons or
     tabs between its cells. image: a path from the folder of images on, or from the table's, with or without its ending
@@ -50,6 +51,8 @@ class PointTable(Dataset):
         split: of such a data set.
         class_names: the classes in the order of their numbers, those without a label too; not given, the table's, by
             number where all are numbers, else by the alphabet.
+        unlabelled: how many of the images that the table does not name are there, too, at most, evenly spread. Of a
+            folder these are the other pages of the stacks that it names, and the files that lie beside its images.
 
     Raises:
         InputError: an image that is not there, a pixel outside of it or of two classes, a cell that is empty or no
@@ -58,10 +61,17 @@ class PointTable(Dataset):
 
     task = "segmentation"
 
-    def __init__(self, path: str | Path, data: Any, split: str = "train", class_names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        data: Any,
+        split: str = "train",
+        class_names: Sequence[str] = (),
+        unlabelled: int = 0,
+    ) -> None:
         self.path, self.split = Path(path), split
         rows = read_rows(self.path)
-        self.images, found = _images_of(rows, self.path, data, split)
+        self.images, found = _images_of(rows, self.path, data, split, others=unlabelled > 0)
         self.class_names = tuple(class_names) or _in_order({row.name for row in rows})
         strange = next((row for row in rows if row.name not in self.class_names), None)
         if strange is not None:
@@ -69,7 +79,8 @@ class PointTable(Dataset):
             raise InputError(f"{path}, line {strange.line}: {strange.name!r} is none of the classes {names}")
         if len(self.class_names) > UNLABELLED:
             raise InputError(f"{path} names {len(self.class_names)} classes; there can be {UNLABELLED}")
-        self.items = sorted(set(found))
+        rest = sorted(set(range(len(self.images))) - set(found))
+        self.items = sorted({*found, *(rest[k] for k in evenly(len(rest), unlabelled))})
         own: dict[int, list[Row]] = {item: [] for item in self.items}
         for row, item in zip(rows, found, strict=True):
             own[item].append(row)
@@ -104,8 +115,8 @@ class PointTable(Dataset):
 
     def labels(self, i: int, window: Window | None = None) -> np.ndarray:
         labels = np.full(self.size(i)[::-1], UNLABELLED, np.uint8)
-        rows, columns = np.array(list(self.known[i])).T
-        labels[rows, columns] = list(self.known[i].values())
+        for place, label in self.known[i].items():
+            labels[place] = label
         return labels[window or ...]
 
     def size(self, i: int) -> tuple[int, int]:
@@ -200,13 +211,13 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------- the images
 
 
-def _images_of(rows: Sequence[Row], table: Path, data: Any, split: str) -> tuple[Dataset, list[int]]:
-    """The images that the rows are of, or more, and for each row which of them."""
+def _images_of(rows: Sequence[Row], table: Path, data: Any, split: str, others: bool) -> tuple[Dataset, list[int]]:
+    """The images that the rows are of, or with `others` more, and for each row which of them."""
     if isinstance(data, str | Path) and parse(data)[0] == "folder":
         root, form = root_and_form(Path(parse(data)[1]).expanduser())
         find = _Finder(root, table, form.axes)
         found = _each(rows, find, table)
-        items = sorted(set(found))
+        items = sorted({*found, *(find.others(found) if others else ())})
         places = {item: k for k, item in enumerate(items)}
         if len({item.name for item in items}) < len(items):
             items = [item._replace(name=_name(str(item.image), item.page)) for item in items]
@@ -257,6 +268,21 @@ class _Finder:
         raise InputError(
             f"there is no image {text!r} in {self.root}, nor beside the table{_meant(text, list(map(str, files)))}"
         )
+
+    def others(self, items: Sequence[Item]) -> Iterator[Item]:
+        """The other pages of the stacks that some items are of, and the images that lie beside them."""
+        words = Vocabulary((), frozenset(), generic=True)
+        kinds = {(item.image.parent, item.image.suffix.lower()) for item in items}
+        known = {item.image for item in items}
+        for file in files_in(self.root)[0]:
+            if file in known or (
+                (file.parent, file.suffix.lower()) in kinds
+                and not words.place(file).words
+                and is_image(self.root / file)
+            ):
+                path = Path(os.path.normpath((self.root / file).absolute()))
+                pages = read_header(path, self.axes).pages if file.suffix.lower() in STACKS else 1
+                yield from (self._item(path, pages, page if pages > 1 else None) for page in range(pages))
 
     def _file(self, text: str) -> Path | None:
         for base in self.bases:

@@ -11,12 +11,15 @@ from tqdm import tqdm
 from pixelnet.config import TrainConfig
 from pixelnet.data import Dataset, as_dataset, has_split, open_dataset
 from pixelnet.data.check import validate
-from pixelnet.data.subset import hold_out, one_fold
+from pixelnet.data.dataset import task_of
+from pixelnet.data.subset import Subset, hold_out, one_fold
 from pixelnet.data.table import PointTable
 from pixelnet.errors import InputError
+from pixelnet.runs.settings import is_fitted
 from pixelnet.runs.start import Given
 
 VAL_SHARE = 0.2  # of the images, held out where the data has no val split and nothing is said
+TAUGHT = 20  # images without labels, at most, that a fitted model answers for a network to learn from
 
 
 def open_data(config: TrainConfig, given: Given, accelerator: Accelerator) -> tuple[Dataset, Dataset | None]:
@@ -70,7 +73,7 @@ def _labelled(config: TrainConfig, given: Given, changes: dict[str, Any]) -> Dat
         raise InputError(
             "--labels goes without --channels, --range and --slices; say them in a dataset.json beside the images"
         )
-    return PointTable(config.labels, data, config.split)
+    return PointTable(config.labels, data, config.split, unlabelled=TAUGHT if is_fitted(config) else 0)
 
 
 def said_of_images(config: TrainConfig) -> dict[str, Any]:
@@ -89,7 +92,12 @@ def _apart(data: Dataset, config: TrainConfig, accelerator: Accelerator) -> tupl
     """The data, and what of it is held out: as was asked for, or a share of our own where there is no val split."""
     asked = config.fold is not None or config.val_share is not None
     try:
-        kept, held = one_fold(data, config.fold) if config.fold else hold_out(data, config.val_share or VAL_SHARE)
+        if config.fold:
+            kept, held = one_fold(data, config.fold)
+        else:
+            kept, held = hold_out(
+                data, config.val_share or VAL_SHARE, _with_labels(data) if is_fitted(config) else None
+            )
     except InputError as error:
         if asked:
             raise
@@ -99,6 +107,12 @@ def _apart(data: Dataset, config: TrainConfig, accelerator: Accelerator) -> tupl
     told = f"{len(held)} of {len(data)} images {out} as val ({held.chosen})"
     _say(told if asked else f"no val split: {told}; --val-share 0 trains on all", accelerator)
     return kept, held
+
+
+def _with_labels(data: Dataset) -> Dataset:
+    """The images on which something is labelled, which alone can tell a teacher from its pupil."""
+    task = task_of(data)
+    return Subset(data, [i for i in range(len(data)) if task.labelled(data.labels(i)).any()], data.split)
 
 
 def _say(line: str, accelerator: Accelerator) -> None:
