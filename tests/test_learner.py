@@ -70,14 +70,20 @@ def test_images_are_spread_evenly() -> None:
     assert evenly(len(made()), 3) == [0, 4, 7]
 
 
-def test_a_trial_scores_an_arm_that_knows_the_answer_with_one() -> None:
+@pytest.mark.parametrize("name", ["forest", "refined"])
+def test_a_trial_scores_an_arm_that_knows_the_answer_with_one(
+    monkeypatch: pytest.MonkeyPatch, name: few.ArmName
+) -> None:
     part = made()
 
     def arm(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> few.Answer:
         assert classes == 3
+        assert len(images) == len(maps) == (len(part) if name == "refined" else 4)
+        assert [(own != 255).any() for own in maps] == [k < 4 for k in range(len(maps))]
         return lambda image: np.minimum(np.rint((image[..., 0] - 9.5) / 80), 2).astype(np.uint8)
 
-    found = few.trial(LearnerSet("em", part, part), arm, 10, 0)
+    monkeypatch.setattr(few, "arm_of", lambda _: arm)
+    found = few.trial(LearnerSet("em", part, part), name, 10, 0)
     assert (found["miou"], found["iou"]) == (1.0, [1.0, 1.0, 1.0])
     assert found["fit"]["wall"] >= 0
 
