@@ -184,6 +184,9 @@ class TrainConfig:
     """Share of the run over which the rates rise at its start; .1 of one-cycle and none of the others if not given."""
     grad_clip: float | None = None
     """Scale the gradient down to this length where it is longer."""
+    grad_accum: int = 1
+    """See the images of a step in so many parts, one after the other, with the memory that one of them takes: the step
+    is the same, whatever the loss, but for the statistics of batch norms, and takes a third longer."""
     ema: float | None = None
     """Validate and keep an exponential moving average of the weights, of this decay, such as .999."""
     precision: Literal["no", "bf16", "fp16"] = "no"
@@ -192,6 +195,8 @@ class TrainConfig:
     """Where it learns: auto for an accelerator where there is one, cpu, cuda, cuda:1, mps."""
     seed: int = 0
     """Of everything random."""
+    deterministic: bool = False
+    """Of accelerators: only operations that give the same bits each time, which are slower. On a CPU all do."""
 
     num_workers: int = 1
     """Processes that make batches ahead."""

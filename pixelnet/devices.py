@@ -1,6 +1,8 @@
 """Where a model works, on the processor or on an accelerator, and in which precision it sees."""
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -17,6 +19,21 @@ def seeing(device: torch.device, precision: str) -> AbstractContextManager[objec
     if precision not in ("no", *TYPES):
         raise InputError(f"the precision is {precision!r}; give one of no, {', '.join(TYPES)}")
     return nullcontext() if precision == "no" else torch.autocast(device.type, TYPES[precision])
+
+
+@contextmanager
+def repeatable(asked: bool) -> Iterator[None]:
+    """Within, if it is asked for, torch takes only operations that give the same bits each time."""
+    if not asked:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which CUDA's products of matrices need for it
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 def find_device(name: str) -> torch.device:

@@ -217,12 +217,13 @@ def score_model(
     indices = list(range(len(dataset)) if items is None else items)
     scorer = model.task.scorer()
     rank, world = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
-    for index in indices[rank::world]:
+    first, end = (len(indices) * number // world for number in (rank, rank + 1))
+    for index in indices[first:end]:  # in a row: sums of the others behind them are those of one process, to the bit
         scorer.update(model.predict(dataset.image(index)), dataset.truth(index))
     if world > 1:
-        scorer, *others = gather_object([scorer])
-        for other in others:
-            scorer.merge(other)
+        gathered, scorer = gather_object([scorer.counts]), model.task.scorer()
+        for counts in gathered:
+            scorer.add(counts)
     return scorer.result()
 
 

@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+from torch.utils.checkpoint import checkpoint as checkpointed
 from tqdm import tqdm
 
 from pixelnet.config import TrainConfig
@@ -27,6 +28,7 @@ from pixelnet.data import Dataset
 from pixelnet.data.batches import Batch, Batches, stream
 from pixelnet.data.dataset import input_files
 from pixelnet.data.transforms import Augmentation
+from pixelnet.devices import repeatable
 from pixelnet.errors import InputError
 from pixelnet.evaluation import score_model
 from pixelnet.files import require_apart
@@ -37,6 +39,7 @@ from pixelnet.model import PixelNet
 from pixelnet.points import Sampler, TwoPhase
 from pixelnet.runs import checkpoint
 from pixelnet.runs.learnt import note_images
+from pixelnet.runs.processes import of_all, peers
 from pixelnet.runs.record import Record
 from pixelnet.runs.settings import check_settings, with_network, with_rates
 from pixelnet.runs.sides import open_data
@@ -98,7 +101,7 @@ def run(config: TrainConfig, given: Given | None = None) -> PixelNet:
     config = with_network(config)
     accelerator = make_accelerator(config)
     check_settings(config)
-    with writing(config, accelerator):
+    with peers(), repeatable(config.deterministic), writing(config, accelerator):
         learn(config, given, accelerator)
         return load_given(config.out, given)
 
@@ -127,7 +130,7 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
         restore(model, state, config.out / checkpoint.CHECKPOINT)
     elif teacher is not None and not (config.pretrained or config.backbone_weights):
         begin(model, teacher)
-    learner, optimizer = accelerator.prepare(model, _optimizer(config, model))
+    learner, optimizer = accelerator.prepare(in_parts(model, config.grad_accum), _optimizer(config, model))
     average = moving_average(model, config.ema)
     if state is not None:
         go_on(state, optimizer, average, accelerator)
@@ -142,9 +145,9 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
     first = 0 if state is None else total if record.stalled else state["step"]
     with noted() as signals:
         for step, batch in enumerate(stream(batches, first, total, config.num_workers), start=first):
-            loss, batch = learning.step(step, batch, step / total)
+            loss, pixels = learning.step(step, batch, step / total)
             done, last = step + 1, step + 1 == total
-            record.step(done, loss, batch)
+            record.step(done, loss, pixels)
             if validation is not None and (last or done % config.val_every == 0):
                 record.scores(done, score_model(kept, validation, record.items, accelerator))
                 last = last or record.stalled
@@ -176,8 +179,11 @@ class Learning(NamedTuple):
     average: AveragedModel | None
     accelerator: Accelerator
 
-    def step(self, step: int, batch: Batch, progress: float) -> tuple[float, Batch]:
-        """Learn from a batch, when `progress` (0..1) of the run is done: its loss, and what of it was learnt from."""
+    def step(self, step: int, batch: Batch, progress: float) -> tuple[float, int]:
+        """Learn from a batch, when `progress` (0..1) of the run is done: the loss, and of how many points it is.
+
+        Both are of all processes. What each finds is averaged with the others' gradients, hence the factor.
+        """
         config, accelerator, batches = self.config, self.accelerator, self.batches
         torch.manual_seed((config.seed << 32) + step * batches.world + batches.rank)  # dropout is this step's own
         self.learner.train()
@@ -187,16 +193,18 @@ class Learning(NamedTuple):
         batch = Batch(*(tensor.to(accelerator.device, non_blocking=True) for tensor in batch))
         logits = _logits(self.learner, batch)
         if isinstance(batches.sampler, TwoPhase):
-            batch = batches.narrow(step, batch, _measure(batches.sampler, self.task, logits.detach(), batch))
-        loss = _loss(self.task, logits, batch, config.weighted, accelerator)
+            measure = _measure(batches.sampler, self.task, logits.detach(), batch, accelerator)
+            batch = batches.narrow(step, batch, measure)
+        points = _labelled(logits, batch, config.weighted, accelerator)
+        loss = _loss(self.task, points)
         self.optimizer.zero_grad()
-        accelerator.backward(loss)
+        accelerator.backward(loss * accelerator.num_processes)
         if config.grad_clip is not None:
             accelerator.clip_grad_norm_(self.model.parameters(), config.grad_clip)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
-        return loss.item(), batch
+        return loss.item(), len(points.labels)
 
 
 def steps_within(minutes: float, learning: Learning) -> int:
@@ -224,6 +232,29 @@ def steps_within(minutes: float, learning: Learning) -> int:
         ends = ["" if number == 1 else "s" for number in (minutes, total)]
         tqdm.write(f"{minutes:g} minute{ends[0]}: {total} step{ends[1]}", sys.stderr)
     return total
+
+
+def in_parts(model: PixelNet, parts: int) -> nn.Module:
+    """What sees the images of a step in so many parts, one after the other; the model itself for 1."""
+    return model if parts == 1 else InParts(model, parts)
+
+
+class InParts(nn.Module):
+    """A model that sees a batch in parts, and each of them once more on the way back, so as to hold one at a time.
+
+    The logits are together before there is a loss, so that it is the loss of the whole batch, of whatever kind: parts
+    that had one each and added up their gradients would get another Dice, Lovasz or mean by class. (Gao et al. 2021,
+    Scaling deep contrastive learning batch size under memory limited setup, section 3.)
+    """
+
+    def __init__(self, model: PixelNet, parts: int) -> None:
+        super().__init__()
+        self.model, self.parts = model, parts
+
+    def forward(self, images: Tensor, points: Tensor) -> Tensor:
+        """(N, C, H, W), (N, P, 2) -> (N, P, K)."""
+        pairs = zip(images.chunk(self.parts), points.chunk(self.parts), strict=True)
+        return torch.cat([checkpointed(self.model, *pair, use_reentrant=False) for pair in pairs])
 
 
 def _logits(learner: nn.Module, batch: Batch) -> Tensor:
@@ -305,28 +336,39 @@ def rate_factor(schedule: str, progress: float, warmup: float | None = None) -> 
     return rising * (1.0 if progress < 80 / 96 else 0.1 if progress < 88 / 96 else 0.01)
 
 
-def _measure(sampler: TwoPhase, task: Task, logits: Tensor, batch: Batch) -> Tensor:
+class Points(NamedTuple):
+    """Points that have a label: logits (M, K), labels (M,) or (M, L), weights (M,)."""
+
+    logits: Tensor
+    labels: Tensor
+    weights: Tensor
+
+
+def _labelled(logits: Tensor, batch: Batch, weighted: bool, accelerator: Accelerator) -> Points:
+    """The points of a step that have a label, those of the other processes, too; padding has weight 0.
+
+    Without them a loss would be one of this process's points, and of what is no mean over points (Dice, Lovasz, classes
+    with weights, several tasks) another one than that of them all. Gradients go to the own.
+    """
+    real = batch.weights > 0
+    weights = batch.weights[real] if weighted else torch.ones_like(batch.weights[real])
+    return Points(*of_all((logits[real], batch.labels[real], weights), accelerator))
+
+
+def _measure(sampler: TwoPhase, task: Task, logits: Tensor, batch: Batch, accelerator: Accelerator) -> Tensor:
     """What the sampler asks of each candidate: (N, P), 0 of padding. No step is taken by what is found here."""
     real = batch.weights > 0
     if sampler.asks == "confidence":
         found = task.confidence(logits[real])
     else:
-        at = logits[real].requires_grad_()
-        (gradient,) = torch.autograd.grad(task.loss(at, batch.labels[real], torch.ones_like(batch.weights[real])), at)
-        found = torch.linalg.vector_norm(gradient.float(), dim=1)
+        at = logits.requires_grad_()
+        (gradient,) = torch.autograd.grad(task.loss(*_labelled(at, batch, False, accelerator)), at)
+        found = torch.linalg.vector_norm(gradient[real].float(), dim=1)
     return torch.zeros_like(batch.weights).masked_scatter(real, found.to(batch.weights))
 
 
-def _loss(task: Task, logits: Tensor, batch: Batch, weighted: bool, accelerator: Accelerator) -> Tensor:
-    """The loss of the points that have a label; padding has weight 0."""
-    real = batch.weights > 0
-    weights = batch.weights[real] if weighted else torch.ones_like(batch.weights[real])
-    loss = task.loss(logits[real], batch.labels[real], weights)
-    if accelerator.num_processes > 1:
-        # Each process divided by its own points and the gradients will be averaged: divide by everybody's instead.
-        # That is exact for means over points; Dice and Lovasz stay means over the processes' own sets.
-        everybody = accelerator.reduce(weights.sum(), reduction="mean")
-        loss = loss * weights.sum() / everybody.clamp_min(1e-12)
+def _loss(task: Task, points: Points) -> Tensor:
+    loss = task.loss(*points)
     if not torch.isfinite(loss):
         raise InputError(f"the loss is {loss.item()}: training has diverged; lower --lr. The last checkpoint is kept")
     return loss

@@ -1,6 +1,8 @@
 """Batches: a function of (seed, step) alone; labels read at their own pixels; padding that counts for nothing."""
 
 import pickle
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from pixelnet.data.batches import Batch, Batches, collate, stream
 from pixelnet.data.dataset import Dataset, Window
 from pixelnet.data.transforms import Augmentation, View, move_onto
 from pixelnet.points import make_sampler
-from pixelnet.tasks import make_task
-from pixelnet.training import _loss
+from pixelnet.tasks import Task, make_task
+from pixelnet.training import _labelled, _loss
 
 UNCHANGED = Augmentation(crop=None, scale=(1, 1), flip=False, color_jitter=0)
 
@@ -255,8 +257,9 @@ def test_where_every_window_has_labels_no_more_is_read() -> None:
     assert all(len(watched[step].points[0]) == 30 for step in range(5))
 
 
-class OneProcess:
-    num_processes = 1
+def loss_of(task: Task, model: PixelNet, batch: Batch) -> torch.Tensor:
+    alone: Any = SimpleNamespace(num_processes=1)
+    return _loss(task, _labelled(model(batch.images, batch.points), batch, True, alone))
 
 
 def loss_and_gradients(data: Dataset, change: float = 0.0) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -270,7 +273,7 @@ def loss_and_gradients(data: Dataset, change: float = 0.0) -> tuple[torch.Tensor
     points = batch.points.clone()
     points[padding] += change
     batch = batch._replace(points=points)
-    loss = _loss(model.task, model(batch.images, batch.points), batch, True, OneProcess())  # type: ignore[arg-type]
+    loss = loss_of(model.task, model, batch)
     loss.backward()
     return loss.detach(), [p.grad for p in model.parameters() if p.grad is not None]
 
@@ -293,7 +296,7 @@ def test_the_loss_of_all_points_is_that_of_labelled_pixels_alone() -> None:
     model = PixelNet("segmentation", 5, "test_resnet", hidden=(4,))
     batch = batches(data, images=3, sampler="all")[0]
     task = make_task("segmentation", 5, loss="cross-entropy")
-    found = _loss(task, model(batch.images, batch.points), batch, True, OneProcess())  # type: ignore[arg-type]
+    found = loss_of(task, model, batch)
     dense = model(batch.images).detach().double().log_softmax(dim=1).numpy()
     losses = []
     for image, number in zip(dense, image_numbers(batch), strict=True):

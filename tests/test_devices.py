@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import TINY
+from tiny import TINY, assert_same_outcome
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import pixelnet
@@ -14,6 +14,7 @@ from pixelnet import InputError, PixelNet
 from pixelnet.cli import main
 from pixelnet.devices import find_device
 from pixelnet.runs import hub
+from pixelnet.tasks.segmentation import Segmentation
 
 
 def test_auto_is_the_processor_where_there_is_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +56,23 @@ def test_a_device_that_is_not_there_is_refused_wherever_it_is_named(
 def test_a_model_is_loaded_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "find_device", lambda name: torch.device("meta" if name == "auto" else name))
     assert {parameter.device.type for parameter in pixelnet.load("edges", device="auto").parameters()} == {"meta"}
+
+
+def test_repeatable_is_what_torch_is_within_alone(tmp_path: Path) -> None:
+    seen = []
+
+    class Watched(Segmentation):
+        def loss(self, *given: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.are_deterministic_algorithms_enabled())
+            return super().loss(*given)
+
+    for name, asked in (("a", True), ("b", True), ("c", False)):
+        options = {**TINY, "task": Watched(7), "max_steps": 2, "deterministic": asked}
+        pixelnet.train(**options, out=tmp_path / name)
+    assert seen == [True] * 4 + [False] * 2
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert_same_outcome(tmp_path / "a", tmp_path / "b")
+    assert_same_outcome(tmp_path / "a", tmp_path / "c")  # on a CPU
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -87,7 +87,7 @@ def test_some_items_are_scored_alone(folder_data) -> None:
 
 def test_several_processes_share_the_items(folder_data, monkeypatch: pytest.MonkeyPatch) -> None:
     data, model = open_dataset(f"folder:{folder_data('edges')}", "edges", "val"), model_for("edges")
-    expected, scorers = score_model(model, data), []
+    expected, counts = score_model(model, data), []
 
     class Rank:
         num_processes = 2
@@ -96,8 +96,8 @@ def test_several_processes_share_the_items(folder_data, monkeypatch: pytest.Monk
             self.process_index = process_index
 
     def gather(own: list) -> list:
-        scorers.extend(own)
-        return list(scorers)
+        counts.extend(own)
+        return list(counts)
 
     monkeypatch.setattr(sys.modules["pixelnet.evaluation"], "gather_object", gather)
     score_model(model, data, accelerator=Rank(0))  # type: ignore[arg-type]

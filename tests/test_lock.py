@@ -1,10 +1,8 @@
 """One run, one writer."""
 
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -67,25 +65,3 @@ def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"metrics.jsonl"):
         pixelnet.train(**TINY, out=tmp_path / "run")
     assert not (tmp_path / "elsewhere").exists()
-
-
-def test_processes_that_torchrun_starts_on_a_cpu_are_one_run(tmp_path: Path) -> None:
-    options = {**TINY, "max_steps": None, "minutes": 1e-4, "out": str(tmp_path / "run")}  # one step, as one decides
-    code = f"import pixelnet; pixelnet.train(**{options!r})"
-    environment = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "CUDA_VISIBLE_DEVICES": ""}
-    environment["MASTER_PORT"] = str(20000 + os.getpid() % 12000)  # below those that the system gives to others
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment, "RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"},
-        )
-        for rank in range(2)
-    ]
-    until = time.monotonic() + 300
-    said = [rank.communicate(timeout=max(1, until - time.monotonic()))[1] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], said
-    assert (tmp_path / "run" / "metrics.jsonl").read_text().count('"loss"') == 1  # and not twice that
-    assert sum(text.count("minutes: 1 step\n") for text in said) == 1

@@ -1,5 +1,6 @@
 """What a run can be asked for beside the method: its length, early stopping, averages, clipping, folds, trackers."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tiny import TINY, assert_same_outcome, outcome, train_and_stop
+from torch import Tensor
 
 import pixelnet
 from pixelnet import InputError
@@ -14,9 +16,10 @@ from pixelnet.config import TrainConfig, read_json
 from pixelnet.data.joint import JointData
 from pixelnet.data.scenes import Scenes
 from pixelnet.data.subset import hold_out
+from pixelnet.inference.budget import Counted
 from pixelnet.model import PixelNet
 from pixelnet.runs.start import balanced_weights, total_steps
-from pixelnet.training import moving_average, rate_factor
+from pixelnet.training import in_parts, moving_average, rate_factor
 
 SHORT = {**TINY, "max_steps": 4, "val_every": 2}
 
@@ -100,6 +103,28 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
             if tensor.is_floating_point() and "running" not in key
         )
     assert 0 < moved["clipped"] < 1e-3 * moved["free"]
+
+
+def test_a_step_in_parts_is_the_step_with_the_memory_of_one() -> None:
+    """Of the same chance, too: a part that is seen again drops the units that it has dropped before."""
+    model = PixelNet("segmentation", 5, "test_convnext", hidden=(8,), dropout=0.5).train()
+    images, points = torch.rand(4, 3, 96, 128), 90 * torch.rand(4, 50, 2)
+
+    def learnt(seen: Callable[..., Tensor]) -> tuple[int, list[Tensor]]:
+        model.zero_grad()
+        torch.manual_seed(0)
+        with Counted() as counted:
+            seen(images, points).square().sum().sqrt().backward()
+        return counted.peak, [own.grad for own in model.parameters() if own.grad is not None]
+
+    def by_hand(*given: Tensor) -> Tensor:
+        return torch.cat([model(*one) for one in zip(*(own.chunk(4) for own in given), strict=True)])
+
+    whole, expected = learnt(by_hand)
+    peak, found = learnt(in_parts(model, 4))
+    assert peak < 0.5 * whole
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path) -> None:
@@ -189,6 +214,7 @@ def test_trackers_get_the_loss_and_the_scores(tmp_path: Path) -> None:
         ({"epochs": -1.0, "max_steps": None}, "--epochs is -1.0; it must be above 0"),
         ({"ema": 1.0}, "--ema is 1.0; it must be above 0 and below 1"),
         ({"grad_clip": 0.0}, "--grad-clip is 0.0; it must be above 0"),
+        ({"grad_accum": 0}, "--grad-accum is 0; it must be at least 1"),
         ({"warmup": 1.0}, "--warmup is 1.0; it must be above 0 and below 1"),
         ({"patience": 0}, "--patience is 0; it must be at least 1"),
         ({"lr": 0.0, "freeze": True}, "so nothing would learn"),

@@ -12,11 +12,7 @@ from accelerate import Accelerator
 from pixelnet import PixelNet, load
 from pixelnet.config import TrainConfig, from_dict
 from pixelnet.data import open_dataset
-from pixelnet.data.batches import Batch
 from pixelnet.runs.record import Record
-
-BATCH = Batch(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 2), torch.zeros(1, 3), torch.tensor([[1.0, 2.0, 0.0]]))
-
 
 MAIN, OTHER = (cast(Accelerator, SimpleNamespace(is_main_process=main)) for main in (True, False))
 
@@ -37,8 +33,8 @@ def lines(config: TrainConfig) -> list[dict]:
 
 def test_a_step_is_a_line(config: TrainConfig, model: PixelNet) -> None:
     record = Record(config, model, None, MAIN, 9, None)
-    record.step(1, 0.123456789, BATCH)
-    record.step(2, 0.5, BATCH)
+    record.step(1, 0.123456789, 2)
+    record.step(2, 0.5, 2)
     record.close()
     first, second = lines(config)
     assert {key: first[key] for key in ("step", "loss", "pixels")} == {"step": 1, "loss": 0.123457, "pixels": 2}
@@ -56,7 +52,7 @@ def test_how_it_was_trained_is_in_its_config(config: TrainConfig, model: PixelNe
 def test_only_steps_up_to_the_checkpoint_are_kept(config: TrainConfig, model: PixelNet) -> None:
     record = Record(config, model, None, MAIN, 9, None)
     for step in range(1, 5):
-        record.step(step, 1.0, BATCH)
+        record.step(step, 1.0, 2)
     with (config.out / "metrics.jsonl").open("a") as file:
         file.write('{"step": 1, "lo')
     Record(config, model, None, MAIN, 9, {"step": 3, "best": 0.5, "stale": 1})
@@ -73,7 +69,7 @@ def test_a_line_torn_before_others_were_written_is_dropped(config: TrainConfig, 
 
 def test_another_process_writes_nothing(config: TrainConfig, model: PixelNet) -> None:
     record = Record(config, model, None, OTHER, 9, None)
-    record.step(1, 1.0, BATCH)
+    record.step(1, 1.0, 2)
     record.scores(1, {"quick_f": 0.5})
     record.checkpoint({"step": 1})
     record.close()

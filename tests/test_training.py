@@ -5,10 +5,13 @@ import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from tiny import TINY
 from torch import Tensor
@@ -181,6 +184,9 @@ def test_quotas_are_read_by_name() -> None:
 # ---------------------------------------------------------------------------------------------------- two phases
 
 
+ALONE = cast(Accelerator, SimpleNamespace(num_processes=1))
+
+
 def batch_of(labels: Tensor, weights: Tensor) -> Batch:
     return Batch(torch.zeros(1, 3, 4, 4), torch.zeros(*labels.shape[:2], 2), labels, weights)
 
@@ -189,10 +195,10 @@ def test_hard_asks_how_far_the_likeliest_class_leads() -> None:
     task, sampler = make_task("segmentation", 3), make_sampler("hard", 2)
     logits = torch.tensor([[[1.0, 4, 2], [0, 0, -1], [9, 9, 9]], [[-5, -7, -1], [2, 1, 0], [9, 9, 9]]])
     batch = batch_of(torch.zeros(2, 3).long(), torch.tensor([[2.0, 2, 0], [2, 2, 0]]))
-    assert _measure(sampler, task, logits, batch).tolist() == [[2, 0, 0], [4, 1, 0]]
+    assert _measure(sampler, task, logits, batch, ALONE).tolist() == [[2, 0, 0], [4, 1, 0]]
     edges = torch.tensor([[[-3.0], [0.5], [9]]])
     batch = batch_of(torch.zeros(1, 3), torch.tensor([[2.0, 2, 0]]))
-    assert _measure(sampler, make_task("edges"), edges, batch).tolist() == [[3, 0.5, 0]]
+    assert _measure(sampler, make_task("edges"), edges, batch, ALONE).tolist() == [[3, 0.5, 0]]
 
 
 def test_gradient_asks_for_the_length_of_the_loss_gradient_at_the_logits() -> None:
@@ -200,7 +206,7 @@ def test_gradient_asks_for_the_length_of_the_loss_gradient_at_the_logits() -> No
     task, sampler = make_task("segmentation", 3, loss="cross-entropy"), make_sampler("gradient", 2)
     logits, labels = torch.randn(2, 5, 3, generator=torch.manual_seed(0)), torch.tensor([[0, 1, 2, 1, 255]] * 2)
     weights = torch.tensor([[3.0, 3, 3, 3, 0]] * 2)
-    found = _measure(sampler, task, logits, batch_of(labels, weights))
+    found = _measure(sampler, task, logits, batch_of(labels, weights), ALONE)
     p = logits[:, :4].softmax(-1)
     expected = (p - torch.eye(3)[labels[:, :4]]).norm(dim=-1) / 8
     torch.testing.assert_close(found[:, :4], expected)
@@ -328,53 +334,3 @@ def test_a_diverged_run_says_so_and_keeps_its_checkpoint(tmp_path: Path, monkeyp
     assert all(torch.isfinite(tensor).all() for tensor in state["model"].values() if tensor.is_floating_point())
     monkeypatch.undo()
     pixelnet.train(**TINY, out=tmp_path, resume=True)
-
-
-# ------------------------------------------------------------------------------------------------ two processes
-
-WORKER = """
-import json, sys
-import torch
-torch.set_num_threads(1)
-import pixelnet
-pixelnet.train(**json.loads(sys.argv[1]))
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
-    """Of a network without batch norms, whose statistics each process would take from its own images."""
-    import os
-    import socket
-    import subprocess
-    import sys
-
-    options = {
-        **TINY, "backbone": "test_convnext", "pyramid": 0, "hidden": (8,), "dropout": 0.0, "max_steps": 3,
-        "batch_size": 3, "loss": "cross-entropy", "weighted": True, "optimizer": "sgd", "schedule": "poly",
-        "val_every": 3,
-    }  # fmt: skip
-    root = str(Path(pixelnet.__file__).parents[1])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    shared = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-
-    def start(out: str, world: int, rank: int) -> subprocess.Popen:
-        place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
-        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} if world > 1 else {}
-        arguments = json.dumps({**options, "out": str(tmp_path / out)})
-        command = [sys.executable, "-c", WORKER, arguments]
-        return subprocess.Popen(
-            command, env={**shared, **(place if world > 1 else {})}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
-
-    for process in [start("one", 1, 0), *(start("two", 2, rank) for rank in (0, 1))]:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors.decode()[-2000:]
-    one, two = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["model"] for name in ("one", "two"))
-    fresh = PixelNet("segmentation", 7, "test_convnext").state_dict()
-    assert one.keys() <= fresh.keys()
-    for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-4)
-    assert losses(tmp_path / "one")[0] > 0

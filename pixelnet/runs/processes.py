@@ -1,7 +1,13 @@
 """The processes that a launcher started together (accelerate launch, torchrun): how many, which, on which device."""
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
 
 from pixelnet.devices import find_device
 from pixelnet.errors import InputError
@@ -40,3 +46,37 @@ class Processes:
         from accelerate.utils import gather_object
 
         return gather_object([own])
+
+
+def of_all(tensors: Sequence[Tensor], accelerator: Accelerator) -> list[Tensor]:
+    """Each tensor (M, ...) with those of the other processes, which may have other lengths, in their order.
+
+    Gradients go to this process's own part.
+    """
+    if accelerator.num_processes == 1:
+        return list(tensors)
+    lengths = accelerator.gather(torch.tensor([len(tensors[0])], device=accelerator.device)).tolist()
+    found = []
+    for own in tensors:
+        alike = accelerator.gather(accelerator.pad_across_processes(own.detach()))
+        parts = [part[:length] for part, length in zip(alike.chunk(len(lengths)), lengths, strict=True)]
+        parts[accelerator.process_index] = own
+        found.append(torch.cat(parts))
+    return found
+
+
+@contextmanager
+def peers() -> Iterator[None]:
+    """Within, a process that waits for another one which has ended says so in a line, and ends too.
+
+    Raises InputError in place of what gloo and NCCL say of a connection.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.distributed.DistError) and "gloo" not in str(error):
+            raise
+        raise InputError(
+            "another process of this run has ended, and what it said tells why; the last checkpoint is kept: give the "
+            "same command with --resume"
+        ) from error

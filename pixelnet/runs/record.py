@@ -12,7 +12,6 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from pixelnet.config import TrainConfig, to_dict
-from pixelnet.data.batches import Batch
 from pixelnet.data.dataset import Dataset, evenly
 from pixelnet.files import append, inside, write_atomic
 from pixelnet.memory import peak_gib
@@ -89,14 +88,13 @@ class Record:
         kept = [line for line in lines if _step_of(line) <= last]
         write_atomic(self.path, b"".join(kept))
 
-    def step(self, done: int, loss: float, batch: Batch) -> None:
-        """Note a step: its loss, and how fast pixels go by."""
+    def step(self, done: int, loss: float, pixels: int) -> None:
+        """Note a step: its loss, of how many pixels it is, and how fast they go by."""
         self._track({"loss": loss}, done)
         if not self.main:
             return
         now = time.perf_counter()
         seconds, self.clock = now - self.clock, now
-        pixels = int((batch.weights > 0).sum())
         self._note({"step": done, "loss": round(loss, 6), "pixels": pixels, "seconds": round(seconds, 4)})
         self.smooth_loss = loss if self.smooth_loss is None else 0.95 * self.smooth_loss + 0.05 * loss
         best = "" if self.best is None else f" best {self.model.task.headline[0]} {abs(self.best):.3f}"

@@ -99,7 +99,7 @@ def check_settings(config: TrainConfig) -> None:
         numbers = value if isinstance(value, tuple) else (value,)
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise InputError(f"--{name.replace('_', '-')} is {value}; give numbers that are finite")
-    for name in ("max_steps", "batch_size", "val_every", "val_images", "checkpoint_every", "patience"):
+    for name in ("max_steps", "batch_size", "val_every", "val_images", "checkpoint_every", "patience", "grad_accum"):
         if getattr(config, name) is not None and getattr(config, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}; it must be at least 1")
     if min(config.lr or 0, config.backbone_lr or 0, config.weight_decay, config.num_workers) < 0:

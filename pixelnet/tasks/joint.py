@@ -194,10 +194,14 @@ class JointScorer(Scorer):
         for name, values in truth.items():
             self.scorers[name].update(prediction[name], values)
 
-    def merge(self, other: Scorer) -> None:
-        assert isinstance(other, JointScorer)
-        for name, scorer in self.scorers.items():
-            scorer.merge(other.scorers[name])
+    @property
+    def counts(self) -> Any:  # type: ignore[override]
+        """Those of each part's scorer, by name."""
+        return {name: scorer.counts for name, scorer in self.scorers.items()}
+
+    def add(self, counts: Any) -> None:
+        for name, own in counts.items():
+            self.scorers[name].add(own)
 
     def result(self) -> dict[str, Any]:
         """The headline, and a dict of each part's scores."""

@@ -58,13 +58,13 @@ def lovasz(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     more point is got wrong. `weights` is not used: the extension is defined on a set of points that count alike.
     """
     present = labels.long().bincount(minlength=logits.shape[1]).nonzero()  # (J, 1), J classes
-    truth = (labels == present).to(logits)  # (J, M)
-    errors = (truth - logits.t().softmax(dim=0)[present[:, 0]]).abs()
+    truth = labels == present  # (J, M)
+    errors = (truth.to(logits) - logits.t().softmax(dim=0)[present[:, 0]]).abs()
     order = _descending(errors.detach())
-    true_sorted = truth.gather(1, order)
-    found = truth.sum(1, keepdim=True)
-    intersection, union = found - true_sorted.cumsum(1), found + (1 - true_sorted).cumsum(1)
-    lost = 1 - intersection / union
+    # Counts are whole numbers: sums of floats along an axis have no order on a GPU, and so not the same bits each time.
+    got = truth.gather(1, order).cumsum(1)
+    found, wrong = got[:, -1:], torch.arange(1, len(labels) + 1, device=labels.device) - got
+    lost = 1 - (found - got).to(logits) / (found + wrong).to(logits)
     growth = torch.diff(lost, dim=1, prepend=torch.zeros_like(lost[:, :1]))
     return (errors.gather(1, order) * growth).sum(1).mean()
 

@@ -59,7 +59,11 @@ class Scorer:
 
     def merge(self, other: Scorer) -> None:
         """Add the images that another scorer of the same task has seen."""
-        self.counts += other.counts
+        self.add(other.counts)
+
+    def add(self, counts: Any) -> None:
+        """Add what another one has counted: its `counts`, which go between processes as functions cannot."""
+        self.counts += counts
 
     def total(self) -> Counts:
         """The counts of all images so far, added up."""
