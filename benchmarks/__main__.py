@@ -11,8 +11,8 @@
 
 Seconds to a given mean IoU take hours and have a command of their own, `python -m benchmarks.accuracy`; so have scores
 learnt from few labels, and from all in a given time, beside peers: `python -m benchmarks learner --help`; and the
-surveys of `pixelnet measure`: `python -m benchmarks measure --help`, and the studio: `python -m benchmarks studio
---help`. `python -m recipes results` writes the table in
+surveys of `pixelnet measure`: `python -m benchmarks measure --help`, the studio: `python -m benchmarks studio --help`,
+and exported models: `python -m benchmarks export`. `python -m recipes results` writes the table in
 docs/results.md. Nothing else should run on the machine meanwhile.
 """
 
@@ -26,6 +26,7 @@ import tyro
 
 from benchmarks.adaptive import adaptive
 from benchmarks.dense import dense
+from benchmarks.export import main as exported
 from benchmarks.growth import growth
 from benchmarks.learner.command import main as learner
 from benchmarks.measure.command import main as surveys
@@ -93,6 +94,8 @@ def main() -> int:
         return surveys(sys.argv[2:])
     if sys.argv[1:2] == ["studio"]:
         return studio(sys.argv[2:])
+    if sys.argv[1:2] == ["export"]:
+        return exported(sys.argv[2:])
     arguments = tyro.cli(Arguments, description=__doc__)
     return as_command(lambda: measure(arguments))
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from benchmarks import __main__ as main
 from benchmarks import accuracy, adaptive, dense, growth, memory, networks, reading, timing, training
+from benchmarks import export as exporting
 from pixelnet import InputError
 from pixelnet.config import ModelConfig
 from pixelnet.data import Dataset
@@ -61,6 +62,17 @@ def test_a_file_keeps_measures_together_and_refuses_another_machine(
     monkeypatch.setattr(timing, "machine", lambda: {"processor": "another"})
     with pytest.raises(InputError, match=r"speed\.json was measured on .* remove it"):
         timing.keep([], path)
+
+
+def test_a_model_that_was_exported_is_one_row_of_its_rounds() -> None:
+    spent = {"predict": np.array([2.0, 4.0, 8.0]), "exported": np.array([1.0, 2.0, 2.0]), "Unet": np.array([1.0, 1, 4])}
+    found = exporting.row("m", spent, 2.5e-6)
+    assert found["exported, s"] == "2.0000 (1.5000 .. 2.0000)"
+    assert found["exported / predict"] == "0.50 (0.38 .. 0.50)"
+    assert found["exported / Unet"] == "1.00 (0.75 .. 1.50)"
+    assert found["difference"] == "2.5e-06"
+    assert exporting.working_size(None) == (384, 480)
+    assert exporting.working_size(640) == (480, 640)
 
 
 @pytest.mark.parametrize("hidden", [(8,), (8, 6)])

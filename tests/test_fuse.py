@@ -1,9 +1,12 @@
 """A fused backbone gives the same maps; it follows its weights, and leaves alone what cannot be fused."""
 
 import gc
+from importlib import import_module
 
 import pytest
 import torch
+from timm.layers import Conv2dSame, ScaledStdConv2dSame, StdConv2dSame
+from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import Tensor, nn
 
 from pixelnet import PixelNet
@@ -138,12 +141,33 @@ def test_the_taps_norms_are_in_the_heads_first_layer(head: str) -> None:
     torch.testing.assert_close(found, expected, atol=1e-6 * float(expected.abs().max()), rtol=0)
 
 
+class Same(nn.Module):
+    """A layer of each kind whose padding hangs on the image's size, with kernels that their strides do not go into."""
+
+    channels, strides = (4, 4, 5), (4, 16, 16)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.largest = Conv2dSame(3, 4, 5, stride=2), MaxPool2dSame(3, 2)
+        self.average, self.second = AvgPool2dSame(3, 2), StdConv2dSame(4, 4, 3, stride=2, padding="same")
+        self.third = ScaledStdConv2dSame(4, 5, 4, padding="same")
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        fine = self.largest(self.first(images) - 3)  # below 0, where zeros at the border would be the largest
+        coarse = self.second(self.average(fine))
+        return [fine, coarse, self.third(coarse)]
+
+
 @pytest.mark.parametrize("sides", [(32, 64), (96, 160)])
-def test_padding_that_no_size_decides_is_the_same_padding(sides: tuple[int, int]) -> None:
-    backbone = trained(make_backbone("tf_efficientnet_lite0"))
+@pytest.mark.parametrize("network", ["tf_efficientnet_lite0", "layers"])
+def test_padding_that_no_size_decides_is_the_same_padding(network, sides: tuple[int, int], monkeypatch) -> None:
+    backbone = trained(make_backbone(network)) if network != "layers" else PixelNet("edges", backbone=Same()).backbone
     images = torch.rand(1, 3, *sides)
     fixed = evenly_padded(backbone)
-    assert "Same" not in {type(module).__name__[-4:] for module in fixed.modules()}
-    assert "Same" in {type(module).__name__[-4:] for module in backbone.modules()}
     with torch.no_grad():
-        agree(fixed(images), backbone(images))
+        expected = backbone(images)
+        for layers in ("conv2d_same", "pool2d_same", "std_conv"):
+            monkeypatch.setattr(import_module(f"timm.layers.{layers}"), "pad_same", None)
+        agree(fixed(images), expected)
+        with pytest.raises(TypeError):
+            backbone(images)

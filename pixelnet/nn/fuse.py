@@ -1,10 +1,12 @@
 """A backbone for prediction: batch norms are part of the convolutions before them, which spares a pass a layer."""
 
 import copy
-from typing import Any
+import math
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from timm.layers import Conv2dSame
+from timm.layers import Conv2dSame, ScaledStdConv2dSame, StdConv2dSame, to_2tuple
+from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -13,6 +15,14 @@ from pixelnet.nn.layout import memory_format
 
 TRIED = 256  # pixels, the side of what norms are looked for on; more would take as long as several predictions
 CLOSE = 1e-3  # share of a map's largest value by which rounding may move it; a wrong network is off by far more
+# Layers whose padding hangs on the image's size, and what they are besides.
+SAME: dict[type[nn.Module], type[nn.Module]] = {
+    Conv2dSame: nn.Conv2d,
+    MaxPool2dSame: nn.MaxPool2d,
+    AvgPool2dSame: nn.AvgPool2d,
+    StdConv2dSame: StdConv2dSame,
+    ScaledStdConv2dSame: ScaledStdConv2dSame,
+}
 # One for each backbone that has predicted, beside the state of the weights that it was made from.
 _made: "WeakKeyDictionary[Backbone, tuple[Any, Backbone]]" = WeakKeyDictionary()
 
@@ -81,26 +91,34 @@ def _watch(backbone: Backbone, images: Tensor) -> tuple[list[Tensor], list[tuple
 
 
 def evenly_padded(backbone: Backbone) -> Backbone:
-    """A copy whose convolutions of TensorFlow's "same" padding all add a number of zeros that no image's size decides.
+    """A copy whose layers of TensorFlow's "same" padding all add a border that no image's size decides.
 
     That padding fills up what a stride leaves of a size. Images are multiples of all strides, which leave nothing, so
     that it is as much as the kernel is longer than the stride. Who traces the network for sizes that are not known is
-    spared a remainder of a remainder for each layer.
+    spared a remainder of a remainder for each layer, and of pooling could not go on.
     """
     backbone = copy.deepcopy(backbone)
     for module in list(backbone.modules()):
         for name, child in module.named_children():
-            if isinstance(child, Conv2dSame):
-                setattr(module, name, _evenly_padded(child))
+            plain = next((plain for same, plain in SAME.items() if isinstance(child, same)), None)
+            if plain is not None:
+                setattr(module, name, _EvenlyPadded(child, plain))
     return backbone
 
 
-def _evenly_padded(own: nn.Conv2d) -> nn.Sequential:
-    sides = zip(own.kernel_size, own.stride, own.dilation, strict=True)
-    down, across = (max(0, dilation * (kernel - 1) + 1 - stride) for kernel, stride, dilation in sides)
-    plain = nn.utils.skip_init(
-        nn.Conv2d, own.in_channels, own.out_channels, own.kernel_size,
-        stride=own.stride, dilation=own.dilation, groups=own.groups, bias=own.bias is not None,
-    )  # fmt: skip
-    plain.load_state_dict(own.state_dict())
-    return nn.Sequential(nn.ZeroPad2d((across // 2, across - across // 2, down // 2, down - down // 2)), plain)
+class _EvenlyPadded(nn.Module):
+    """A layer of "same" padding: an even border, and then what the plain layer does that it was made from."""
+
+    def __init__(self, own: Any, plain: type[nn.Module]) -> None:
+        super().__init__()
+        self.own, self.plain = own, plain
+        if hasattr(own, "same_pad"):
+            own.same_pad = False
+        sides = zip(*(to_2tuple(getattr(own, name, 1)) for name in ("kernel_size", "stride", "dilation")), strict=True)
+        down, across = (max(0, dilation * (kernel - 1) + 1 - stride) for kernel, stride, dilation in sides)
+        self.border = (across // 2, across - across // 2, down // 2, down - down // 2)
+        self.value = -math.inf if plain is nn.MaxPool2d else 0.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        padded = nn.functional.pad(images, self.border, value=self.value)
+        return cast(Tensor, self.plain.forward(self.own, padded))
