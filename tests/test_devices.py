@@ -13,6 +13,10 @@ import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.cli import main
 from pixelnet.devices import find_device
+from pixelnet.learning import parts
+from pixelnet.learning.tiles import tiles_of
+from pixelnet.nn.backbone import Backbone
+from pixelnet.nn.networks import make_backbone
 from pixelnet.runs import hub
 from pixelnet.tasks.segmentation import Segmentation
 
@@ -95,6 +99,34 @@ def test_in_mixed_precision_answers_are_nearly_the_same(precision: str, tmp_path
 def test_a_precision_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give one of no, bf16, fp16"):
         pixelnet.load("edges", precision="int8")
+
+
+def test_maps_are_made_on_the_device_and_kept_by_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda, asked = torch.device("cuda:0"), []
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        with cuda:
+            network = make_backbone("test_resnet").eval()
+
+        def opened(part: str, channels: int, device: torch.device) -> Backbone:
+            asked.append((part, device))
+            return network
+
+        monkeypatch.setattr(parts, "open_part", opened)
+        monkeypatch.setattr(parts, "fused", lambda backbone, _: backbone)
+        maps = parts.Maps(lambda *_: np.zeros((40, 50, 3), np.uint8), lambda _: (50, 40), 3, device=cuda)
+        (tile,) = tiles_of((50, 40))
+        made = maps.of(0, "edges", tile).maps
+    assert asked == [("edges", cuda)]
+    assert {own.device.type for own in made} == {"cpu"}
+
+
+def test_a_session_and_the_studio_name_a_device_that_is_not_there(monkeypatch, tmp_path: Path, capsys) -> None:
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    with pytest.raises(InputError, match="no cuda here"):
+        pixelnet.Session([np.zeros((20, 20, 3), np.uint8)], ("a", "b"), device="cuda")
+    assert main(["studio", str(tmp_path), "--device", "cuda:1"]) == 2
+    assert "no cuda:1 here" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "filters"])

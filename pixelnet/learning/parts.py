@@ -31,6 +31,7 @@ from pixelnet.nn.pretrained import at_hand
 from pixelnet.nn.projection import neighbors
 from pixelnet.runs.hub import load, shipped
 
+CPU = torch.device("cpu")
 IMAGENET = "imagenet"
 SOURCES = (IMAGENET, "edges", "pixelnet")  # where networks come from, the best on average first
 MAGNIFICATIONS = ("0.5", "1", "2", "4")
@@ -66,7 +67,7 @@ def name_of(part: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def open_part(part: str, channels: int) -> Backbone:
+def open_part(part: str, channels: int, device: torch.device = CPU) -> Backbone:
     """A part's backbone, frozen, for images of so many channels; as of color, weights are fitted to other counts.
 
     Raises InputError where ImageNet's weights are not to be had.
@@ -75,7 +76,7 @@ def open_part(part: str, channels: int) -> Backbone:
     backbone = make_backbone(name_of(part), channels=channels, pretrained=source == IMAGENET)
     if source not in (FILTERS, IMAGENET):
         backbone.take_weights(network_of(source).backbone)
-    return backbone.eval().requires_grad_(False).to(memory_format=memory_format(backbone))
+    return backbone.eval().requires_grad_(False).to(device).to(memory_format=memory_format(backbone))
 
 
 @lru_cache(maxsize=4)
@@ -99,6 +100,7 @@ class Maps:
         image: gives the pixels (H, W, C) of image i, or some rows and columns of them.
         size: gives its (width, height).
         channels, ranges: of the images; see `Dataset`.
+        device: where networks see images; the maps come back from there.
         most: bytes that are kept; those that were not asked for the longest are made again when they are. The last is
             kept in any case.
     """
@@ -110,8 +112,10 @@ class Maps:
         channels: int,
         ranges: Ranges | None = None,
         most: int = MOST_BYTES,
+        device: torch.device = CPU,
     ) -> None:
         self.image, self.size, self.channels, self.ranges, self.most = image, size, channels, ranges, most
+        self.device = device
         self._kept: OrderedDict[tuple[int, str, Tile], Piece] = OrderedDict()
         self._bytes = 0
         self._last: tuple[int, np.ndarray] | None = None  # the pixels of an image of several tiles
@@ -159,11 +163,11 @@ class Maps:
 
     @torch.inference_mode()
     def _made(self, index: int, part: str, tile: Tile) -> Piece:
-        size, backbone = self.size(index), open_part(part, self.channels)
+        size, backbone = self.size(index), open_part(part, self.channels, self.device)
         kept, seen = tile.around(MARGIN, size), self._seen(size, part, tile)
         window = self._window(index, seen)
         pixels = to_unit(torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1))), self.ranges)
-        padded = backbone.padded(pixels[None]).contiguous(memory_format=memory_format(backbone))
+        padded = backbone.padded(pixels[None].to(self.device)).contiguous(memory_format=memory_format(backbone))
         made = []
         for features, stride in zip(fused(backbone, padded)(padded), backbone.strides, strict=True):
             # At an image's end the map goes on, as far as that was padded.
@@ -174,7 +178,7 @@ class Maps:
                     (kept.left, kept.right, seen.left, size[0]),
                 )
             )
-            made.append(features[..., rows, columns].clamp(-HALF_ENDS, HALF_ENDS).half())
+            made.append(features[..., rows, columns].clamp(-HALF_ENDS, HALF_ENDS).half().cpu())
         return Piece(made, kept.top, kept.left)
 
     def _seen(self, size: tuple[int, int], part: str, tile: Tile) -> Tile:
@@ -213,7 +217,7 @@ class Maps:
         """What it will take to see an image, of which nothing is kept yet, about."""
         size = self.size(index)
         pixels = sum(self._seen(size, part, tile).pixels for tile in tiles_of(size))
-        return pixels * pace(part, self.channels)
+        return pixels * pace(part, self.channels, self.device)
 
     def width(self, part: str) -> int:
         """How many features a part has."""
@@ -228,15 +232,15 @@ def reach_of(part: str, channels: int) -> int:
 
 @lru_cache(maxsize=16)
 @torch.inference_mode()
-def pace(part: str, channels: int) -> float:
+def pace(part: str, channels: int, device: torch.device = CPU) -> float:
     """The seconds that a part takes to see a pixel of an image, by a small one."""
-    backbone = open_part(part, channels)
+    backbone = open_part(part, channels, device)
     side = int(TRIED / backbone.magnification)
-    image = torch.rand(1, channels, side, side).contiguous(memory_format=memory_format(backbone))
+    image = torch.rand(1, channels, side, side, device=device).contiguous(memory_format=memory_format(backbone))
     network = fused(backbone, image)
-    network(image)  # the first time takes longer
+    network(image)[-1].cpu()  # the first time takes longer
     start = time.monotonic()
-    network(image)
+    network(image)[-1].cpu()  # which waits for an accelerator
     return (time.monotonic() - start) / side**2
 
 

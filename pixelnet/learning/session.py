@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from pixelnet.config import as_list
+from pixelnet.devices import find_device
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.learning.assemble import assemble, joined, put, toward
@@ -94,6 +95,7 @@ class Session:
             among the labels; or all "equal". See `pixelnet.fit`.
         memory: bytes of maps of images that are kept; those that were not asked for the longest are made again.
         features: what describes a pixel, in place of what is best on average; as for `pixelnet.fit`.
+        device: where networks see images, as for `pixelnet.load`; all else is on the processor.
 
     Raises:
         InputError: no image, one that cannot be read, names of classes that are not two different ones, features that
@@ -108,13 +110,14 @@ class Session:
         priors: Priors = "estimated",
         memory: int = MOST_BYTES,
         features: str | Sequence[str] | None = None,
+        device: str = "cpu",
     ) -> None:
         self.class_names = _checked_names(class_names)
         if priors not in get_args(Priors):
             raise InputError(f"priors are {priors!r}; give estimated, labels or equal")
         self.images, self.priors = Images(images), priors
         own = self.images
-        self.maps = Maps(own.read, own.sizes.__getitem__, len(own.channels), own.ranges, memory)
+        self.maps = Maps(own.read, own.sizes.__getitem__, len(own.channels), own.ranges, memory, find_device(device))
         self.strokes = Strokes(self.images, self.maps, self.class_names)
         self._choice = Choice(tuple(given_members(features, None) or default()))
         self._tried: list[tuple[Parts, Sequence[float]]] = []  # what was chosen from

@@ -17,7 +17,7 @@ from pixelnet.runs.lock import only_writer
 OWN = "studio"
 
 
-def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471) -> None:
+def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device: str = "auto") -> None:
     """Serve the page of a folder of images until Ctrl-C; at a terminal, a browser opens it.
 
     Args:
@@ -26,21 +26,25 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471) -> Non
         host: the address to be reached at; of this machine alone, unless another one is given. The address that is
             printed has a token then, without which nobody is let in.
         port: where to listen; 0 for any that is free.
+        device: where networks see images, and learn: auto for an accelerator where there is one, cpu, cuda and so on.
 
     Raises:
-        InputError: no images, a port that is taken, packages that are not there, another studio at work in the folder.
+        InputError: no images, no such device, a port that is taken, packages that are not there, another studio at work
+            in the folder.
     """
     try:
+        from pixelnet.devices import find_device  # here, and not for --help, since they bring torch
         from pixelnet.studio.app import Server, Studio
     except ImportError as error:
         raise InputError(f"the studio needs {error.name}: pip install 'pixelnet[studio]'") from error
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give one of images")
+    find_device(device)
     listening = _listening(host, port)
     token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
     with listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
-        server = Server(Studio(folder), host, token)
+        server = Server(Studio(folder, device=device), host, token)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
         print(f"the studio of {folder} is at {address}\nCtrl-C ends it; labels are saved as you make them", flush=True)

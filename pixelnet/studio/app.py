@@ -70,10 +70,10 @@ Part = Annotated[Box, Depends(named_part)]
 class Studio:
     """A project, its learner and its pages."""
 
-    def __init__(self, folder: Path, networks: bool = True) -> None:
+    def __init__(self, folder: Path, networks: bool = True, device: str = "cpu") -> None:
         self.events = Events()
         self.project = Project(folder)
-        self.learner = Learner(self.project, self.events.tell, networks)
+        self.learner = Learner(self.project, self.events.tell, networks, device)
         given = self.project, self.learner, self.events.tell
         self.exporter = Exporter(*given, folder="", command="")
         self.finetuner, self.surveyor = Finetuner(*given), Surveyor(*given, folder="")

@@ -16,9 +16,11 @@ class Studio:
     """Where to be reached; elsewhere than on this machine with a token in the address."""
     port: int = 8471
     """Where to listen; 0 for any port that is free."""
+    device: str = "auto"
+    """Where networks see images, and learn: auto for an accelerator where there is one, cpu, cuda, cuda:1, mps."""
 
     def __call__(self) -> int:
         from pixelnet.studio import studio
 
-        studio(self.folder, self.host, self.port)
+        studio(self.folder, self.host, self.port, self.device)
         return 0

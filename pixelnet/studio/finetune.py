@@ -25,6 +25,7 @@ from pixelnet.config import read_json
 from pixelnet.errors import InputError
 from pixelnet.files import read_text, write_json
 from pixelnet.learning.session import LABELS
+from pixelnet.model import PixelNet
 from pixelnet.nn.head import FITTED
 from pixelnet.report.plots import read_metrics
 from pixelnet.runs.hub import load
@@ -82,7 +83,12 @@ class Finetuner(Work):
                 kept = read_json(folder / KEPT)
                 if self.learner.refined is None and kept["ids"] == self.project.classes.ids:
                     ids, run = np.array(kept["ids"], np.uint8), folder / "run"
-                    self.learner.refine(Refined(load(run), ids, run, kept["command"], kept["words"]), by_network=False)
+                    self.learner.refine(
+                        Refined(self._load(run), ids, run, kept["command"], kept["words"]), by_network=False
+                    )
+
+    def _load(self, run: Path) -> PixelNet:
+        return load(run, device=self.learner.device)
 
     def _finetune(self, minutes: float) -> None:
         self._cancelled.clear()
@@ -102,14 +108,18 @@ class Finetuner(Work):
         session.save(fitted)
         options = ["--task", "segmentation", "--data", str(data), "--init-from", str(fitted)]
         options += ["--val-share", str(HELD_BACK), *self.options]
-        ended = self._train([*options, "--minutes", f"{minutes:g}", "--out", str(run)], folder / "told.txt", run)
+        ended = self._train(
+            [*options, "--device", self.learner.device, "--minutes", f"{minutes:g}", "--out", str(run)],
+            folder / "told.txt",
+            run,
+        )
         if self._cancelled.is_set():
             return "stopped; all is as it was", False
         lines = read_text(folder / "told.txt").replace("\r", "\n").strip().splitlines() or ["it has ended"]
         if ended:
             return f"the network could not learn: {lines[-1].removeprefix('pixelnet: ')}", False
         words = next((line for line in reversed(lines) if line.startswith("val ")), "nothing was held back")
-        model = load(run)
+        model = self._load(run)
         if model.config.head == FITTED or not words.startswith("val "):
             return f"all stays as it was: {words}", False
         if ids.tolist() != self.project.classes.ids:

@@ -52,10 +52,12 @@ class Refined(NamedTuple):
 
 
 class Learner:
-    """Begin to follow a project. told: is called with what has changed, from any thread."""
+    """Begin to follow a project. told: is called with what has changed, from any thread. device: of networks."""
 
-    def __init__(self, project: Project, told: Callable[[dict[str, Any]], None], networks: bool = True) -> None:
-        self.project, self.told, self.networks = project, told, networks
+    def __init__(
+        self, project: Project, told: Callable[[dict[str, Any]], None], networks: bool = True, device: str = "cpu"
+    ) -> None:
+        self.project, self.told, self.networks, self.device = project, told, networks, device
         self.words, self.busy, self.hint = "", False, False
         self.score: Score | None = None
         self.answers: dict[int, Answer] = {}
@@ -64,7 +66,8 @@ class Learner:
         large = any(map(project.pictures.is_large, range(len(project.paths))))
         # Of a scene nobody waits until all of it is seen, which alone tells how common its classes are.
         priors: Priors = "labels" if large else "estimated"
-        self._base = Session([project.folder / path for path in project.paths], ("a", "b"), priors=priors)
+        images = [project.folder / path for path in project.paths]
+        self._base = Session(images, ("a", "b"), priors=priors, device=device)
         self._quick: Following | None = None
         self._full: Following | None = None
         self._looked_at, self._window = 0, Box(0, 0, *project.images.sizes[0])
