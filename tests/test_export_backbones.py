@@ -13,10 +13,11 @@ from pixelnet.export.program import Signature, to_onnx, trace
 from pixelnet.export.running import run_onnx
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "mobilenetv3_small_050", "vgg16"])
 def test_maps_are_those_of_the_backbone(name: str) -> None:
     torch.manual_seed(0)
-    model = PixelNet("edges", backbone=name, pyramid=4, hidden=(8,)).eval()
+    model = PixelNet("edges", backbone=name, hidden=(8,)).eval()
     encoder, maps = Encoder(model), [f"map{tap}" for tap in range(len(model.backbone.channels))]
     signature = Signature({"pixels": ("N", "H", "W", None)}, ["zoom", *maps])
     program = trace(encoder, (torch.zeros(2, 75, 107, 3, dtype=torch.uint8),), signature, name)
