@@ -172,7 +172,7 @@ def test_an_image_of_several_tiles_is_read_once(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_seconds_grow_with_what_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixelnet.learning.parts.pace", lambda part, channels: 1e-6)
+    monkeypatch.setattr("pixelnet.learning.parts.pace", lambda part, channels, device: 1e-6)
     sizes = [(1000, 1000), (1000, 1500), (6000, 4000)]
     maps = Maps(lambda _: np.zeros(0), sizes.__getitem__, 3)
     small, more, large = (maps.seconds(k, "edges@2") for k in range(3))
