@@ -138,7 +138,9 @@ def test_what_no_time_was_for_is_named_with_the_command_that_tries_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "candidates", lambda: [("filters",), ("edges@2", "filters"), ("edges",)])
-    monkeypatch.setattr("pixelnet.learning.parts.pace", lambda part, channels, device: 1.0 if part == "edges@2" else 1e-9)
+    monkeypatch.setattr(
+        "pixelnet.learning.parts.pace", lambda part, channels, device: 1.0 if part == "edges@2" else 1e-9
+    )
     fitted = fit_noted(folder, seconds=1000)
     assert fitted.choice.left == (("edges@2", "filters"),)
     (line,) = [line for line in told(fitted, {**OPTIONS, "seconds": 1000.0}).splitlines() if "left out" in line]
