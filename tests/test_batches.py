@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pixelnet import PixelNet
+from pixelnet.data.arrays import Arrays
 from pixelnet.data.batches import Batch, Batches, collate, stream
 from pixelnet.data.dataset import Dataset, Window
 from pixelnet.data.transforms import Augmentation, View, move_onto
@@ -335,3 +336,18 @@ def test_processes_share_the_second_draw() -> None:
         own = part[2]
         rows = slice(rank, None, 2)
         assert torch.equal(part.narrow(2, own, measure[rows, : own.points.shape[1]]).weights, narrowed[rows])
+
+
+def test_views_are_padded_alike_on_one_process_and_on_several() -> None:
+    data = Arrays(
+        [
+            (np.full((20 + 7 * k, 50 - 5 * k, 3), 9 * k, np.uint8), np.zeros((20 + 7 * k, 50 - 5 * k), np.uint8))
+            for k in range(4)
+        ],
+        "segmentation",
+        ("a", "b"),
+    )
+    given = (data, make_task("segmentation", 2), make_sampler("uniform", 5), Augmentation(crop=None), 4, 0)
+    whole = Batches(*given)[1].images
+    for rank in range(2):
+        torch.testing.assert_close(Batches(*given, rank=rank, world=2)[1].images, whole[rank::2], rtol=0, atol=0)

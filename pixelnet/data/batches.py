@@ -82,18 +82,24 @@ class Batches(TorchDataset):
         self._order = lru_cache(maxsize=2)(self._shuffle)
 
     def __getitem__(self, step: int) -> Batch:
-        places = range(step * self.images + self.rank, (step + 1) * self.images, self.world)
-        return collate([self.example(place) for place in places], self.task)
+        every = range(step * self.images, (step + 1) * self.images)
+        # What a view is padded to is seen by convolutions: on several processes as large as on one.
+        least = np.max([self._view(place)[1].size for place in every], axis=0) if self.world > 1 else (0, 0)
+        return collate([self.example(place) for place in every[self.rank :: self.world]], self.task, tuple(least))
+
+    def _view(self, place: int) -> tuple[int, View, np.random.Generator]:
+        """Which image is seen at a place of the run's endless list, the view, and the chances behind it."""
+        epoch, position = divmod(place, len(self.dataset))
+        index = int(self._order(epoch)[position])
+        rng = np.random.default_rng((self.seed, 1, place))
+        return index, draw_view(self.dataset.size(index), self.augmentation, rng), rng
 
     def example(self, place: int) -> tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]:
         """The view at a place of the run's endless list of images: image, points, labels, weights.
 
         A view that would hold no label is moved onto one of the image's labelled pixels, if it has any.
         """
-        epoch, position = divmod(place, len(self.dataset))
-        index = int(self._order(epoch)[position])
-        rng = np.random.default_rng((self.seed, 1, place))
-        view = draw_view(self.dataset.size(index), self.augmentation, rng)
+        index, view, rng = self._view(place)
         labels = self.dataset.labels(index, (view.rows, view.columns))
         known = view.shows(self.task.labelled(labels))
         if not known.any():
@@ -139,10 +145,12 @@ class Batches(TorchDataset):
         return np.random.default_rng((self.seed, 0, epoch)).permutation(len(self.dataset))
 
 
-def collate(examples: list[tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]], task: Task) -> Batch:
-    """Views of any size and any number of points -> one batch."""
-    height = max(image.shape[-2] for image, *_ in examples)
-    width = max(image.shape[-1] for image, *_ in examples)
+def collate(
+    examples: list[tuple[Tensor, np.ndarray, np.ndarray, np.ndarray]], task: Task, least: tuple[int, int] = (0, 0)
+) -> Batch:
+    """Views of any size and any number of points -> one batch, whose views have a least (height, width)."""
+    height = max(least[0], *(image.shape[-2] for image, *_ in examples))
+    width = max(least[1], *(image.shape[-1] for image, *_ in examples))
     count = max(len(points) for _, points, _, _ in examples)
     images = torch.stack([_pad_image(image, height, width) for image, *_ in examples])
     points = torch.stack([_pad_points(points, count, 0.0) for _, points, _, _ in examples])
