@@ -1,7 +1,7 @@
 """python -m benchmarks learner sets | few | dense | session | report: how well a learner learns, beside peers.
 
     sets     which images each development set has for learning and for scoring
-    few      from 4 images with 10, 100 and 1,000 labelled pixels of each class; pixelnet, forest, convpaint
+    few      from 4 images with 10, 100 and 1,000 labelled pixels of each class; pixelnet, refined, forest, convpaint
     dense    from all labels in a given number of processor seconds; pixelnet, smp's Unet
     session  how long a stroke takes: a fit again, and an answer
     report   the tables of what was measured -> docs/results/learner_*.json
