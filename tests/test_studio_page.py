@@ -160,6 +160,27 @@ def refined_or_not(person: Person) -> None:
     person.until("state.number === 1 && answer() && answer().image === 1 && answer().step === 1")
 
 
+def test_a_name_that_is_half_written_stays_when_the_last_one_is_answered(browser: Any, served: Served) -> None:
+    person = Person(browser, served.address)
+    held: list[Any] = []
+    person.page.route("**/api/classes", lambda route: held.append(route))
+    person.page.fill("#class-name", "dark")
+    person.page.press("#class-name", "Enter")
+    person.page.wait_for_timeout(200)
+    person.page.fill("#class-name", "lig")
+    held[0].continue_()
+    person.until("state.classes.length === 1 && state.chosen === 0")
+    person.page.wait_for_timeout(200)
+    assert person.page.input_value("#class-name") == "lig"
+    person.page.fill("#class-name", "dark")
+    person.page.press("#class-name", "Enter")
+    person.page.wait_for_timeout(200)
+    held[1].continue_()
+    person.page.wait_for_selector("#toast:not([hidden])")
+    assert person.page.input_value("#class-name") == "dark"
+    assert person.faults == []
+
+
 def test_a_survey_is_answered_by_keys(browser: Any, served: Served) -> None:
     person = Person(browser, served.address)
     person.two_classes()

@@ -21,12 +21,14 @@ function makeClasses() {
     event.preventDefault();
     const field = get("class-name"), name = field.value.trim();
     if (!name) return;
+    field.value = ""; // at once: by the time the server answers, the next name may be half written
     try {
       const answer = await operate("/api/classes", { name });
-      field.value = "";
       const added = answer.classes?.at(-1);
       if (added) set({ classes: answer.classes, chosen: added.id });
-    } catch { field.select(); }
+    } catch {
+      if (!field.value) { field.value = name; field.select(); }
+    }
   };
   get("class-dialog").querySelector("form").onsubmit = keepClass;
   showClasses();
