@@ -21,11 +21,12 @@ import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.cli import main
 from pixelnet.data import open_dataset
-from pixelnet.data.arrays import Arrays
 from pixelnet.data.transforms import bring_to
 from pixelnet.export import Exported, export, writing
 from pixelnet.export.graph import Encoder, resized_along_x
-from pixelnet.learning.fit import fit
+from pixelnet.nn import filters
+from pixelnet.nn.backbone import ModuleBackbone
+from pixelnet.nn.networks import Joined
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -210,13 +211,20 @@ def test_what_cannot_be_traced_is_refused_by_name(monkeypatch: pytest.MonkeyPatc
     assert not list(tmp_path.iterdir())
 
 
-def test_a_fitted_model_is_refused_before_it_is_traced(tmp_path: Path) -> None:
-    labels = np.repeat(np.array([[0], [1]], np.uint8), 20, axis=0).repeat(30, axis=1)
-    data = Arrays([(picture(k, 40, 30), labels) for k in range(3)], "segmentation", ("top", "bottom"))
-    fitted = fit(data, features="filters", strength=0.01)
-    with pytest.raises(InputError, match="fit are not exported"):
-        export(fitted, tmp_path / "fitted.onnx")
-    assert not list(tmp_path.iterdir())
+def test_a_fitted_model_is_exported_as_any_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(filters, "SCALES", {1: (0.7,)})  # of many scales the tracer takes a minute
+    torch.manual_seed(0)
+    several = Joined([ModuleBackbone(Tiny(), None, 3).magnified(2), filters.Filters(3)], 3)
+    model = PixelNet("segmentation", backbone=several, head="fitted", class_names=CLASSES).eval()
+    model.norms.mean.normal_()
+    model.norms.deviation.uniform_(0.5, 2)
+    done = export(model, tmp_path / "fitted.onnx")
+    assert (done.images, done.difference < 1e-4) == (6, True)
+    session = onnxruntime.InferenceSession(str(tmp_path / "fitted.onnx"))
+    for height, width in [(1, 2), (33, 58)]:
+        image = picture(0, height, width)
+        (found,) = session.run(["segmentation_probabilities"], {"pixels": image[None]})
+        np.testing.assert_allclose(found[0], model.predict(image, probabilities=True), atol=1e-4)
 
 
 def test_a_missing_library_is_one_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from torch._higher_order_ops.scan import scan
 
 from pixelnet.data.transforms import to_unit
 from pixelnet.model import PixelNet
+from pixelnet.nn.backbone import places
 from pixelnet.nn.fuse import TRIED, evenly_padded, fused
 from pixelnet.nn.head import Norms
 from pixelnet.nn.projection import around
@@ -44,13 +45,10 @@ class Encoder(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(N, H, W, C) -> the factor, a number, and the maps."""
         # N, too, is a number that nothing is known of: the tracer of loops would take it for two or more.
-        planes = pixels.permute(0, 3, 1, 2).index_select(0, _padded(pixels.shape[0], 1))
+        planes = pixels.permute(0, 3, 1, 2).index_select(0, places(pixels.shape[0], 1))
         zoom = torch.ones(())
         if self.size is None:
-            for _ in range(2):
-                seen = _padded(planes.shape[-1], self.backbone.multiple)
-                planes = planes.index_select(3, seen.clamp(max=planes.shape[-1] - 1)).transpose(2, 3)
-            planes = to_unit(planes, self.ranges)
+            planes = to_unit(self.backbone.padded(planes), self.ranges)
         else:
             longer = torch.sym_max(*planes.shape[-2:])
             zoom = self.size / torch.full((), longer, dtype=torch.float32)
@@ -60,14 +58,6 @@ class Encoder(nn.Module):
             planes = to_unit(planes)
         maps = self.backbone(planes)
         return zoom, [features.permute(0, 2, 3, 1) for features in maps]
-
-
-def _padded(length: Any, multiple: int) -> Tensor:
-    """The places of so many pixels, and of what is added behind them up to a multiple."""
-    # As a number that nothing is known of: what a network makes of it stays short, and the tracer quick.
-    steps = torch.full((), (length + multiple - 1) // multiple, dtype=torch.int64).item()
-    torch._check(steps >= 1)
-    return torch.arange(steps * multiple)
 
 
 def resized_along_x(planes: Tensor, size: int, longer: Any, multiple: int) -> Tensor:
@@ -84,7 +74,7 @@ def resized_along_x(planes: Tensor, size: int, longer: Any, multiple: int) -> Te
     width = torch.full((), count * longer, dtype=torch.float64) / size
     step = width.float().double() / count
     support = step.clamp(min=1)
-    centers = (_padded(count, multiple).clamp(max=count - 1).double() + 0.5) * step
+    centers = (places(count, multiple).clamp(max=count - 1).double() + 0.5) * step
     sources = (centers - support + 0.5).floor()[:, None] + torch.arange(taps)
     weights = (1 - ((sources - centers[:, None] + 0.5) * (1 / support)).abs()).clamp(min=0)
     weights = weights * ((sources >= 0) & (sources < end))
@@ -161,22 +151,29 @@ class Dense(nn.Module):
         height, width = pixels.shape[1:3]
         zoom, maps = self.encoder(pixels)
         tables, weights = self._tables(maps)
-        columns, shares = [], []
-        for table, stride in zip(tables, self.reader.strides, strict=True):
-            cells, share = around(_places(width, stride, zoom), 0, table.shape[2] - 1)
-            columns.append(cells)
-            shares.append(share)
-        bands = (height + ROWS - 1) // ROWS
-        rows = torch.arange(bands * ROWS).view(bands, ROWS)
+        columns = [
+            around(_places(width, stride, zoom), 0, table.shape[2] - 1)
+            for table, stride in zip(tables, self.reader.strides, strict=True)
+        ]
 
-        def answer(carry: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        def read(rows: Tensor) -> Tensor:
+            """What the head's first layer gives in some rows: (N R W, D)."""
             total = self.reader.bias
             for tap, (table, weight) in enumerate(zip(tables, weights, strict=True)):
                 cells, share = around(_at(rows, self.reader.strides[tap], zoom), 0, table.shape[1] - 1)
                 values = _between(table, cells, share, 1)
-                values = _between(values, columns[tap], shares[tap], 2).flatten(0, 2)
+                values = _between(values, *columns[tap], 2).flatten(0, 2)
                 total = total + (values if weight is None else values @ weight)
-            return carry.clone(), self.reader.rest(total).view(-1, ROWS, width, self.reader.outputs)
+            return total
+
+        if not self.reader.rest:  # a linear head: what is read are few channels, the answers themselves
+            logits = read(torch.arange(height)).view(-1, height, width, self.reader.outputs)
+            return cast(dict[str, Tensor], self.decoder(logits))
+        bands = (height + ROWS - 1) // ROWS
+        rows = torch.arange(bands * ROWS).view(bands, ROWS)
+
+        def answer(carry: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            return carry.clone(), self.reader.rest(read(rows)).view(-1, ROWS, width, self.reader.outputs)
 
         _, logits = scan(answer, torch.zeros(()), rows)
         return cast(dict[str, Tensor], self.decoder(logits.transpose(0, 1).flatten(1, 2)[:, :height]))

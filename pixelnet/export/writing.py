@@ -15,7 +15,6 @@ from pixelnet.errors import InputError
 from pixelnet.export.graph import AtPoints, Dense, Encoder
 from pixelnet.files import require_writable, write_atomic
 from pixelnet.model import PixelNet
-from pixelnet.nn.head import FITTED
 from pixelnet.runs.hub import card, load
 
 if TYPE_CHECKING:
@@ -56,17 +55,12 @@ def export(model: PixelNet | str | Path, out: str | Path, to: Format = "onnx", p
             takes these and `points` (N, P, 2), (x, y) in pixels, and gives the answers there.
 
     Raises:
-        InputError: a model of `fit`; a network that cannot be exported, or whose export differs from it by more than a
+        InputError: a network that cannot be exported, or whose export differs from it by more than a
             thousandth of the largest logit: no file is left then. onnx or onnxruntime is not there.
     """
     require_writable(out)
     require_libraries()
     loaded = load(model) if isinstance(model, str | Path) else model
-    if loaded.config.head == FITTED:
-        raise InputError(
-            "models of pixelnet fit are not exported: let one teach a network (pixelnet train --init-from MODEL ...), "
-            "and export that"
-        )
     files, runs = _made(loaded, to, points, Path(out))
     difference, tried = compare(loaded, runs, points)
     if not difference <= CLOSE:

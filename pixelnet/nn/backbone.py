@@ -33,6 +33,14 @@ def check_magnification(factor: float) -> float:
     return factor
 
 
+def places(length: Any, multiple: int) -> Tensor:
+    """The places of so many pixels, and of what is added behind them up to a multiple: 0, 1, ...; for an export."""
+    # As a number that nothing is known of: what a network makes of it stays short, and the tracer quick.
+    steps = torch.full((), (length + multiple - 1) // multiple, dtype=torch.int64).item()
+    torch._check(steps >= 1)
+    return torch.arange(steps * multiple)
+
+
 class Backbone(nn.Module):
     """What every backbone has. `mean` and `std` are saved with the weights: they belong to them."""
 
@@ -54,11 +62,14 @@ class Backbone(nn.Module):
 
     def padded(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) of any size, padded right and below to what `forward` takes."""
-        below, right = (-length % self.multiple for length in images.shape[-2:])
-        if not torch.compiler.is_exporting() and not right and not below:  # an export is for any size
-            return images
         # The last row and column are repeated: zeros would draw an edge where there is none.
-        return F.pad(images, (0, right, 0, below), mode="replicate")
+        if torch.compiler.is_exporting():
+            for axis in (-2, -1):
+                length = images.shape[axis]
+                images = images.index_select(axis, places(length, self.multiple).clamp(max=length - 1))
+            return images
+        below, right = (-length % self.multiple for length in images.shape[-2:])
+        return images if not right and not below else F.pad(images, (0, right, 0, below), mode="replicate")
 
     def magnified(self, factor: float) -> "Backbone":
         """Itself, made to see images magnified by a power of two; strides stay in pixels of the images as they come.

@@ -35,12 +35,17 @@ class Filters(Backbone):
         self.channels = tuple(channels * ((stride == 1) + len(scales) * KINDS) for stride, scales in SCALES.items())
 
     def maps(self, images: Tensor) -> list[Tensor]:
+        if torch.compiler.is_exporting():  # all channels as images: a graph then is a third as long
+            return [
+                own.unflatten(0, images.shape[:2]).flatten(1, 2)
+                for own in self._of_channel(images.flatten(0, 1).unsqueeze(1))
+            ]
         # One channel after the other: what is made of it then stays near the processor.
         each = [self._of_channel(plane) for plane in images.split(1, dim=1)]
-        return [torch.cat([part for parts in own for part in parts], dim=1) for own in zip(*each, strict=True)]
+        return [torch.cat(own, dim=1) for own in zip(*each, strict=True)]
 
-    def _of_channel(self, plane: Tensor) -> list[list[Tensor]]:
-        """What is made of a channel (N, 1, H, W): for each map its parts."""
+    def _of_channel(self, plane: Tensor) -> list[Tensor]:
+        """What is made of a channel (N, 1, H, W): its share of each map."""
         found = []
         for stride, scales in SCALES.items():
             # The mean of s x s pixels lies where a map of stride s has its cell; it is a blur of variance (s^2 - 1)/12.
@@ -48,7 +53,7 @@ class Filters(Backbone):
             parts = [plane] if stride == 1 else []
             for scale in scales:
                 parts += _at_scale(level, math.sqrt(scale**2 - (stride**2 - 1) / 12) / stride)
-            found.append(parts)
+            found.append(torch.cat(parts, dim=1))
         return found
 
 
@@ -58,10 +63,16 @@ def _at_scale(level: Tensor, scale: float) -> list[Tensor]:
     (xx, xy), (_, yy) = _gradient(across), _gradient(down)
     hessian = _eigenvalues(*(second * scale**2 for second in (xx, xy, yy)))
     products = [first * second * scale**2 for first, second in ((across, across), (across, down), (down, down))]
-    tensor = _eigenvalues(*(_blur(product, scale) for product in products))
+    tensor = _eigenvalues(*_blurred(products, scale))
     # A root has no gradient at 0, where an image is flat.
     lengths = [value.clamp(min=1e-12).sqrt() for value in (products[0] + products[2], *tensor)]
     return [smooth, *hessian, *lengths]
+
+
+def _blurred(several: list[Tensor], scale: float) -> list[Tensor]:
+    if torch.compiler.is_exporting():
+        return list(_blur(torch.cat(several, dim=1), scale).split(1, dim=1))
+    return [_blur(maps, scale) for maps in several]
 
 
 def _blur(maps: Tensor, scale: float) -> Tensor:
@@ -70,6 +81,10 @@ def _blur(maps: Tensor, scale: float) -> Tensor:
     kernel = [math.exp(-(at**2) / (2 * scale**2)) for at in range(-reach, reach + 1)]
     for axis, pad in ((-1, (reach, reach, 0, 0)), (-2, (0, 0, reach, reach))):
         padded, length = F.pad(maps, pad, mode="replicate"), maps.shape[axis]
+        if torch.compiler.is_exporting():  # which would write down every shift
+            gaussian = torch.tensor(kernel).div(sum(kernel)).view(1, 1, *((1, -1) if axis == -1 else (-1, 1)))
+            maps = F.conv2d(padded, gaussian.repeat(maps.shape[1], 1, 1, 1), groups=maps.shape[1])
+            continue
         # Shifted and added, which is quicker than a convolution of one channel.
         maps = padded.narrow(axis, 0, length) * (kernel[0] / sum(kernel))
         for shift, weight in enumerate(kernel[1:], start=1):
