@@ -2,7 +2,7 @@
 
 A draw is a function of its seed alone, and the pixels of a small n are among those of a larger one. The score is the
 mean IoU of the counts summed over eight scoring images, evenly spread, all pixels, or fewer where these would be more
-than four megapixels; the classes are those that these hold. Differences between arms are paired over draws, with
+than two megapixels; the classes are those that these hold. Differences between arms are paired over draws, with
 intervals by Student's t.
 """
 
@@ -26,7 +26,7 @@ Arm = Callable[[list[np.ndarray], list[np.ndarray], int], Answer]
 ArmName = Literal["pixelnet", "refined", "forest", "convpaint"]
 IMAGES = 4
 UNLABELLED_IMAGES = 20  # at most, of which what is refined learns, too
-SCORED, PIXELS = 8, 4 << 20  # images to score, and pixels of these, at most
+SCORED, PIXELS = 8, 2 << 20  # images to score, and pixels of these, at most
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ THIN = ("Pole", "SignSymbol", "Fence", "Pedestrian", "Bicyclist")  # of CamVid's
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 FEW = (
     "Mean IoU learnt from 4 images with n labelled pixels of each class in all: means over draws with 95 % intervals "
-    "(Student's t), on at most 8 images and 4 megapixels kept aside, all pixels. Differences are paired by draw; of "
+    "(Student's t), on at most 8 images and 2 megapixels kept aside, all pixels. Differences are paired by draw; of "
     "all sets, what is compared is a draw's mean over them. Processor seconds."
 )
 DENSE = (
