@@ -10,7 +10,7 @@ an image to the working size is Pillow's `resize`, to the byte.
 Reading is `nn/projection.py`'s, a few rows at a time, so that no more than these rows' hypercolumns exist at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -26,9 +26,10 @@ from pixelnet.nn.projection import around
 
 # Rows of an image that are answered for at once: few enough that their hypercolumns stay near the processor.
 ROWS = 4
-# What reading one channel costs in onnxruntime, in multiplications of a matrix product; it decides, for each map,
-# whether it is read before the head's first layer or after it.
-READ_COST = 40
+# What reading one channel costs in onnxruntime, in multiplications of a matrix product; it decides how a map is read.
+READ_COST = 80
+WAYS = ("late", "early", "product")
+Between = tuple[Tensor, Tensor, Tensor]
 BITS = 22  # of the fractions that Pillow resizes bytes by
 
 
@@ -140,56 +141,72 @@ def _plain(layer: nn.Module) -> nn.Module:
 
 
 class Dense(nn.Module):
-    """Pixels -> answers at every pixel."""
+    """Pixels -> answers at every pixel.
+
+    Interpolation and the head's first layer are both linear, so their order is free; for each map costs decide:
+
+    late     channels are read at the pixels, and go through the layer there: of shallow maps, which have few channels
+    early    the layer comes first, and what it gives is read
+    product  as early, but a row is read as a matrix product, by the shares that each pixel has of the row's cells: of
+             deep maps, whose rows have few cells. How many is known where a model works at one size.
+    """
 
     def __init__(self, model: PixelNet):
         super().__init__()
         self.encoder, self.reader, self.decoder = Encoder(model), Reader(model), Decoder(model)
+        width, size = model.head.first.out_features, model.config.image_size
+        self.ways = []
+        for channels, stride in zip(model.backbone.channels, model.backbone.strides, strict=True):
+            layer = channels * width / stride**2
+            costs = {"late": (READ_COST + width) * channels, "early": layer + READ_COST * width}
+            costs |= {} if size is None else {"product": layer + size / stride * width}
+            self.ways.append(min(costs, key=lambda way: costs[way]))
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """(N, H, W, C) -> answers by name, (N, H, W) or (N, H, W, L) each."""
         height, width = pixels.shape[1:3]
         zoom, maps = self.encoder(pixels)
-        tables, weights = self._tables(maps)
-        columns = [
-            around(_places(width, stride, zoom), 0, table.shape[2] - 1)
-            for table, stride in zip(tables, self.reader.strides, strict=True)
-        ]
-
-        def read(rows: Tensor) -> Tensor:
-            """What the head's first layer gives in some rows: (N R W, D)."""
-            total = self.reader.bias
-            for tap, (table, weight) in enumerate(zip(tables, weights, strict=True)):
-                cells, share = around(_at(rows, self.reader.strides[tap], zoom), 0, table.shape[1] - 1)
-                values = _between(table, cells, share, 1)
-                values = _between(values, *columns[tap], 2).flatten(0, 2)
-                total = total + (values if weight is None else values @ weight)
-            return total
-
+        first = self._first_layer(zoom, maps, width)
         if not self.reader.rest:  # a linear head: what is read are few channels, the answers themselves
-            logits = read(torch.arange(height)).view(-1, height, width, self.reader.outputs)
+            logits = first(self._rows(torch.arange(height), zoom, maps)).view(-1, height, width, self.reader.outputs)
             return cast(dict[str, Tensor], self.decoder(logits))
         bands = (height + ROWS - 1) // ROWS
-        rows = torch.arange(bands * ROWS).view(bands, ROWS)
+        rows = self._rows(torch.arange(bands * ROWS).view(bands, ROWS), zoom, maps)
 
-        def answer(carry: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-            return carry.clone(), self.reader.rest(read(rows)).view(-1, ROWS, width, self.reader.outputs)
+        def answer(carry: Tensor, rows: list[Between]) -> tuple[Tensor, Tensor]:
+            return carry.clone(), self.reader.rest(first(rows)).view(-1, ROWS, width, self.reader.outputs)
 
         _, logits = scan(answer, torch.zeros(()), rows)
         return cast(dict[str, Tensor], self.decoder(logits.transpose(0, 1).flatten(1, 2)[:, :height]))
 
-    def _tables(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor | None]]:
-        """Maps as they are read, and what they are multiplied by afterwards; None for those that were before.
+    def _rows(self, rows: Tensor, zoom: Tensor, maps: Sequence[Tensor]) -> list[Between]:
+        """Between which rows of each map these rows of the image lie."""
+        strides = self.reader.strides
+        return [_between(_at(rows, s, zoom), own.shape[1]) for s, own in zip(strides, maps, strict=True)]
 
-        Interpolation and the layer are both linear, so the order is free, and costs decide.
-        """
-        tables, later = [], list[Tensor | None]()
-        for features, weight, stride in zip(maps, self.reader.weights, self.reader.strides, strict=True):
-            channels, width = weight.shape
-            first = channels * width / stride**2 + READ_COST * width < channels * width + READ_COST * channels
-            tables.append(features @ weight if first else features)
-            later.append(None if first else weight)
-        return tables, later
+    def _first_layer(self, zoom: Tensor, maps: Sequence[Tensor], width: Any) -> Callable[[Sequence[Between]], Tensor]:
+        """What gives, for R rows of an image, what the head's first layer gives there: (N R W, D)."""
+        weights, strides = self.reader.weights, self.reader.strides
+        late, early, product = ([k for k, own in enumerate(self.ways) if own == way] for way in WAYS)
+        tables = [own if k in late else own @ weights[k] for k, own in enumerate(maps)]
+        places = [_at(torch.arange(width), stride, zoom) for stride in strides]
+        columns = {k: _between(places[k], tables[k].shape[2]) for k in (*late, *early)}
+        shares = [torch.cat([_shares(places[k], tables[k].shape[2]) for k in product], dim=1)] if product else []
+        weight = [torch.cat([weights[k] for k in late])] if late else []
+
+        def first(rows: Sequence[Between]) -> Tensor:
+            total = self.reader.bias
+            for own in shares:
+                cells = torch.cat([_read(tables[k], rows[k], 1) for k in product], dim=2)
+                total = total + (own @ cells).flatten(0, 2)
+            for k in early:
+                total = total + _read(_read(tables[k], rows[k], 1), columns[k], 2).flatten(0, 2)
+            for own in weight:
+                values = torch.cat([_read(_read(tables[k], rows[k], 1), columns[k], 2) for k in late], dim=3)
+                total = total + values.flatten(0, 2) @ own
+            return total
+
+        return first
 
 
 class AtPoints(nn.Module):
@@ -218,16 +235,23 @@ class AtPoints(nn.Module):
         return cast(dict[str, Tensor], self.decoder(self.reader.rest(total).view(count, asked, self.reader.outputs)))
 
 
-def _places(length: Any, stride: float, zoom: Tensor) -> Tensor:
-    """Where the pixels of a row or column lie in a map, in cells."""
-    return _at(torch.arange(length), stride, zoom)
-
-
 def _at(pixels: Tensor, stride: float, zoom: Tensor) -> Tensor:
     return (pixels + 0.5) * (zoom / stride) - 0.5
 
 
-def _between(table: Tensor, cells: Tensor, shares: Tensor, axis: int) -> Tensor:
-    """Along an axis, what lies between the two cells (M, 2) of each of M places, by their shares."""
-    near, far = (table.index_select(axis, own) for own in cells.unbind(-1))
-    return near + (far - near) * shares[:, 1].view(-1, *[1] * (table.ndim - 1 - axis))
+def _between(places: Tensor, length: Any) -> Between:
+    """Between which of so many cells M places lie: (M,) each, the near cell, the far one, and the share of that."""
+    cells, shares = around(places, 0, length - 1)
+    near, far = (own.clone() for own in cells.unbind(-1))  # a loop takes no two views of one
+    return near, far, shares[..., 1]
+
+
+def _read(table: Tensor, between: Between, axis: int) -> Tensor:
+    """What lies between cells of a table, along an axis."""
+    near, far = (table.index_select(axis, own) for own in between[:2])
+    return near + (far - near) * between[2].view(-1, *[1] * (table.ndim - 1 - axis))
+
+
+def _shares(places: Tensor, length: Any) -> Tensor:
+    """The share that each of M places has of each of so many cells: (M, length)."""
+    return (1 - (places.clamp(0, length - 1)[:, None] - torch.arange(length)).abs()).clamp(min=0)
