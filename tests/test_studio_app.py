@@ -114,13 +114,13 @@ def test_an_operation_that_is_sent_again_is_done_once(page: Page) -> None:
 def test_what_is_predicted_may_be_accepted(page: Page) -> None:
     two_classes(page)
     head, labels = answered(page)
-    box = {"tool": "box", "version": head["version"], "x": 40, "y": 10, "width": 30, "height": 20, "id": key()}
+    box = {"tool": "box", "serial": head["serial"], "x": 40, "y": 10, "width": 30, "height": 20, "id": key()}
     page.post("images/0/accept", **box)
     np.testing.assert_array_equal(page.labels(0)[10:30, 40:70], labels[10:30, 40:70])
-    old = page.client.post("/api/images/0/accept", json=box | {"version": head["version"] - 1, "id": key()})
+    old = page.client.post("/api/images/0/accept", json=box | {"serial": head["serial"] + 1, "id": key()})
     assert "the answer has changed meanwhile" in old.json()["detail"]
     head, labels = answered(page)
-    region = {"tool": "fill", "version": head["version"], "x": 55, "y": 45, "id": key()}
+    region = {"tool": "fill", "serial": head["serial"], "x": 55, "y": 45, "id": key()}
     page.post("images/0/accept", **region)
     assert page.labels(0)[45, 55] == labels[45, 55]
     painted = page.labels(0) != 255

@@ -119,7 +119,7 @@ def test_what_is_on_screen_is_answered_and_can_be_accepted(tmp_path: Path) -> No
         suggested = page.get("suggestion")
         assert 200 <= suggested["x"] < 360
         assert 300 <= suggested["y"] < 400
-        box = {"tool": "box", "version": head["version"], "x": 210, "y": 310, "width": 30, "height": 20, "id": key()}
+        box = {"tool": "box", "serial": head["serial"], "x": 210, "y": 310, "width": 30, "height": 20, "id": key()}
         page.post("images/0/accept", **box)
         said = client.get("/api/images/0/labels", params={"x": 210, "y": 310, "width": 30, "height": 20}).content
         np.testing.assert_array_equal(np.frombuffer(said, np.uint8).reshape(20, 30), labels[10:30, 10:40])

@@ -66,7 +66,12 @@ class Finetuner(Work):
     def cancel(self) -> dict[str, Any]:
         """Stop; nothing of it stays, and the answers are as they were."""
         self._cancelled.set()
+        if self._state["running"]:
+            self._say(words="stopping")
         return self.status()
+
+    def _fresh(self) -> None:
+        self._cancelled.clear()
 
     def close(self) -> None:
         self.cancel()
@@ -91,7 +96,6 @@ class Finetuner(Work):
         return load(run, device=self.learner.device)
 
     def _finetune(self, minutes: float) -> None:
-        self._cancelled.clear()
         folder, kept = self.project.fresh("finetune"), False
         try:
             words, kept = self._learn(folder, minutes)

@@ -1,6 +1,8 @@
 """The images of a project: which there are, which cannot be read and why, and what a screen shows of them."""
 
+import hashlib
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +39,19 @@ class Listed:
     width: int = 0
     height: int = 0
     fault: str = ""
+
+
+def named(path: Path) -> str:
+    """A short name for a path on this machine."""
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+
+
+def stamp(path: Path) -> str:
+    """What a browser, which keeps pictures, knows those of a file by; of another file, or content, it is another."""
+    with suppress(OSError):
+        found = path.stat()
+        return f"{named(path)}-{found.st_mtime_ns:x}-{found.st_size:x}"
+    return named(path)
 
 
 def listed(folder: Path, passed: set[Path]) -> list[Listed]:

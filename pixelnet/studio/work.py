@@ -39,9 +39,14 @@ class Work:
             if self._state["running"]:
                 raise InputError(self.busy)
             self._state |= {"running": True, "words": words, "done": 0.0, **more}
+            self._fresh()
+            self.told(self.status())
         self._thread = Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
         return self.status()
+
+    def _fresh(self) -> None:
+        """Forget what was said to the last one."""
 
     def _step(self, **what: Any) -> None:
         """Tell of a step that begins. Raises InputError when no further one shall."""

@@ -1,5 +1,5 @@
 // What lies over the image: maps of class numbers as pictures.
-import { NONE, palette } from "./state.js";
+import { NONE, palette, state } from "./state.js";
 
 export function blank(width, height) {
   const canvas = document.createElement("canvas");
@@ -24,10 +24,12 @@ function painted(labels, width, height, alpha) {
   const pixels = new Uint32Array(picture.data.buffer);
   const colors = palette();
   const words = new Uint32Array(256);
+  const known = new Uint8Array(256); // of a class that is gone nothing is shown, until there is another answer
+  for (const own of state.classes) known[own.id] = 1;
   for (let id = 0; id < 255; id++) words[id] = colors[3 * id] | (colors[3 * id + 1] << 8) | (colors[3 * id + 2] << 16);
   for (let k = 0; k < pixels.length; k++) {
     const id = labels[k];
-    if (id !== NONE) pixels[k] = words[id] | (alpha(k, id) << 24);
+    if (id !== NONE && known[id]) pixels[k] = words[id] | (alpha(k, id) << 24);
   }
   context.putImageData(picture, 0, 0);
   return canvas;
