@@ -194,8 +194,8 @@ def test_a_key_that_is_early_is_no_answer_of_a_survey(person: Person, served: Se
     person.page.wait_for_selector("#survey-choices button:enabled")
     assert held.routes == []
     person.page.click("#survey-back")
-    held_answer = served.studio.surveyor.next()
-    assert (held_answer["number"], held_answer["done"]) == (1, 1)
+    following = served.studio.surveyor.next()
+    assert (following["number"], following["done"]) == (2, 1)
     held.let_go()
     person.page.wait_for_selector("#survey-place:has-text('0 of 6')")
 
