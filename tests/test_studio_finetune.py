@@ -136,7 +136,7 @@ def test_one_that_is_no_better_changes_nothing(tmp_path: Path) -> None:
         paint_all(page)
         page.post("finetune", minutes=1)
         told = ended(page)
-        assert told["finetune"]["words"].startswith("all stays as it was: val miou: 0.500")
+        assert told["finetune"]["words"].startswith("all stays as it was; mean IoU on images held back: 0.500")
         assert not told["learner"]["refined"]
         assert not list((folder / "studio").glob("finetune-*"))
         assert "no network has learnt" in client.post("/api/answer-by", json={"network": True}).json()["detail"]

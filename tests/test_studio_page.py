@@ -193,15 +193,56 @@ def test_strokes_wait_for_a_server_that_is_away(browser: Any, folder: Path) -> N
     again.close()
 
 
-@pytest.mark.parametrize(("size", "scheme"), [((390, 844), "light"), ((1280, 800), "dark"), ((2560, 1440), "light")])
-def test_every_control_has_a_name_and_contrast(browser: Any, served: Served, size: Any, scheme: Any) -> None:
+SIZES = [((390, 844), "dark"), ((1280, 800), "dark"), ((1280, 800), "light"), ((2560, 1440), "light")]
+
+
+@pytest.mark.parametrize(("size", "scheme"), SIZES)
+def test_every_control_has_a_name_and_contrast_in_every_state(
+    browser: Any, served: Served, size: Any, scheme: Any
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
-    person = Person(browser, served.address, color_scheme=scheme)
+    person = Person(browser, served.address, color_scheme=scheme, reduced_motion="reduce")
+    page, narrow = person.page, size[0] < 860
+
+    def check(state: str) -> None:
+        found = axe.Axe().run(page)
+        assert found.violations_count == 0, f"{state}: {found.generate_report()}"
+
+    check("nothing labelled")
     person.two_classes()
-    person.page.set_viewport_size({"width": size[0], "height": size[1]})
-    for state in ("", "#help-button"):
-        if state:
-            person.page.click(state)
-        found = axe.Axe().run(person.page)
-        assert found.violations_count == 0, found.generate_report()
+    person.answered()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    check("answered")
     assert person.ask("document.documentElement.scrollWidth <= innerWidth")
+    for drawer in ("images", "panel") if narrow else ():
+        page.click(f"#open-{drawer}")
+        check(drawer)
+    page.click("#classes .plain >> nth=0")
+    check("class")
+    page.click("#class-delete")
+    check("a class that is to be deleted")
+    person.press("Escape", "k", "o")
+    check("swipe")
+    person.press("k", "k")
+    for key, dialog in (("?", "help"), ("x", "export-dialog"), ("t", "finetune-dialog"), ("g", "measure-dialog")):
+        person.press(key)
+        page.wait_for_selector(f"#{dialog}[open]")
+        check(dialog)
+        person.press("Escape")
+    person.press("g")
+    page.fill("#measure-dialog [name=budget]", "4")
+    page.click("#measure-dialog .primary")
+    page.wait_for_selector("#survey-choices button:enabled", timeout=60_000)
+    check("survey")
+    for k in range(4):
+        page.wait_for_selector(f"#survey-place:has-text('{k} of 4')")
+        page.wait_for_selector("#survey-choices button:enabled")
+        person.press("1")
+    page.wait_for_selector("#survey-report:not([hidden])")
+    check("what a survey says")
+    person.press("Escape")
+    person.ask("(await import('./state.js')).emit('refused', 'This is not to be done.')")
+    served.close()
+    person.until("state.away")
+    check("away, and an error")
+    assert person.faults == []

@@ -41,6 +41,11 @@ class Listed:
     fault: str = ""
 
 
+def in_words(error: InputError, folder: Path) -> str:
+    """What is wrong, with paths from the project's folder on."""
+    return printable(str(error)).replace(f"{folder}/", "")
+
+
 def named(path: Path) -> str:
     """A short name for a path on this machine."""
     return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
@@ -79,7 +84,7 @@ def listed(folder: Path, passed: set[Path]) -> list[Listed]:
             found += [Listed(page, header.width, header.height) for page in pages]
             names[name], channels = own, count
         except InputError as error:
-            found.append(Listed(own, fault=printable(str(error))))
+            found.append(Listed(own, fault=in_words(error, folder)))
     if len(found) > MANY:
         raise InputError(f"{folder} holds {len(found)} images, and a project has up to {MANY}; open a part of it")
     return found
@@ -234,4 +239,4 @@ def _checked(folder: Path, own: Listed) -> Listed:
             to_array(file, read_header(file).channels, [(0.0, 1.0)] * 64, page)
         return own
     except InputError as error:
-        return Listed(own.path, fault=printable(str(error)))
+        return Listed(own.path, fault=in_words(error, folder))

@@ -19,12 +19,12 @@ from pixelnet.data.dataset import UNLABELLED
 from pixelnet.data.drawn.shapes import Patch
 from pixelnet.data.folder.form import FILE, ClassForm, Form, to_text
 from pixelnet.data.pages import file_and_page, name_of, page_in
-from pixelnet.errors import InputError, printable
+from pixelnet.errors import InputError
 from pixelnet.files import inside, write_atomic, write_png
 from pixelnet.learning.strokes import Images
 from pixelnet.studio.canvas import Box, Canvas, brushed, outlined, packed, unpacked
 from pixelnet.studio.classes import Class, Classes
-from pixelnet.studio.images import LARGE, OWN, Listed, Pictures, listed, named, readable, stamp
+from pixelnet.studio.images import LARGE, OWN, Listed, Pictures, in_words, listed, named, readable, stamp
 from pixelnet.studio.journal import Journal, Record
 
 Change = dict[str, Any]  # what is told to all that look on
@@ -163,7 +163,7 @@ class Project:
 
     def fault(self, number: int, error: InputError) -> None:
         """Note that an image cannot be read after all."""
-        self.faults[number] = printable(str(error)).replace(f"{self.folder}/", "")
+        self.faults[number] = in_words(error, self.folder)
         self.told({"type": "state", "image": number, "state": "broken", "fault": self.faults[number]})
 
     # ------------------------------------------------------------------------------------ what is done

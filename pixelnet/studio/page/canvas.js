@@ -7,6 +7,7 @@ const overlay = document.getElementById("overlay");
 const box = document.getElementById("view");
 const GRID_FROM = 12; // screen pixels a pixel, from which on the grid is drawn
 const MOST = 64;
+const RIM = [[1.5, 0], [-1.5, 0], [0, 1.5], [0, -1.5]]; // of labels, in pixels of the screen
 
 export const view = { zoom: 1, x: 0, y: 0, width: 0, height: 0, ratio: 1 };
 /** whole, detail: { bitmap, x, y, step } of the image; labels: { map, x, y, width, height, step }; below: an answer that
@@ -164,12 +165,14 @@ export function patchLabels(part, [x, y, width, height]) {
 /** Until the server says which pixels a stroke has, it is shown as a line. */
 export function provisional(stroke) {
   if (!layers.labelPicture) return;
-  const context = layers.labelPicture.getContext("2d");
-  context.save();
-  context.globalCompositeOperation = stroke.color ? "source-over" : "destination-out";
   const { x: left, y: top, step } = layers.labels;
-  trace(context, stroke, (x, y) => [(x + 0.5 - left) / step, (y + 0.5 - top) / step], stroke.radius / step, stroke.color || "#000");
-  context.restore();
+  for (const [name, color] of [["fill", stroke.color], ["rim", "#fff"]]) {
+    const context = layers.labelPicture[name].getContext("2d");
+    context.save();
+    context.globalCompositeOperation = stroke.color ? "source-over" : "destination-out";
+    trace(context, stroke, (x, y) => [(x + 0.5 - left) / step, (y + 0.5 - top) / step], stroke.radius / step, color || "#000");
+    context.restore();
+  }
   redraw();
 }
 
@@ -249,16 +252,20 @@ function drawPane(below, above, image, pane) {
   }
   for (const own of [layers.whole, layers.detail]) if (own) below.drawImage(own.bitmap, ...placed(own, own.bitmap));
   if (pane.answer && layers.answer && state.mode !== "hide") drawAnswer(above, pane);
-  if (layers.labelPicture && state.labelsShown) {
-    above.imageSmoothingEnabled = false;
-    above.drawImage(layers.labelPicture, ...placed(layers.labels, layers.labels));
-  }
+  if (layers.labelPicture && state.labelsShown) drawLabels(above);
   if (view.zoom >= GRID_FROM) drawGrid(above, image, pane);
   drawSuggestion(above);
   drawDraft(above);
   drawCursor(above);
   below.restore();
   above.restore();
+}
+
+function drawLabels(context) {
+  const [left, top, width, height] = placed(layers.labels, layers.labels);
+  context.imageSmoothingEnabled = view.zoom * layers.labels.step < 1; // so that a single pixel is seen from afar
+  for (const [dx, dy] of RIM) context.drawImage(layers.labelPicture.rim, left + dx, top + dy, width, height);
+  context.drawImage(layers.labelPicture.fill, left, top, width, height);
 }
 
 /** Where a picture of a part of the image lies on the screen: left, top, width, height. */

@@ -159,7 +159,10 @@ on("event", (event) => {
   else if (type === "learner") {
     set({ learner: event });
     if (!event.answers && answer()) setAnswer(null);
-  } else if (type === "export" || type === "finetune" || type === "survey") set({ [type]: event });
+  } else if (type === "export" || type === "finetune" || type === "survey") {
+    if (event.failed) toast(sentence(event.words));
+    set({ [type]: event });
+  }
   else if (type === "fault") toast(event.words);
 });
 
