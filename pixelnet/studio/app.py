@@ -38,7 +38,7 @@ from pixelnet.studio.finetune import Finetuner
 from pixelnet.studio.guard import Guard
 from pixelnet.studio.learner import Learner
 from pixelnet.studio.project import Project
-from pixelnet.studio.suggest import suggestion
+from pixelnet.studio.suggest import Suggester
 from pixelnet.studio.surveying import Surveyor
 
 PAGE = Path(__file__).with_name("page")
@@ -77,6 +77,7 @@ class Studio:
         given = self.project, self.learner, self.events.tell
         self.exporter = Exporter(*given, folder="", command="")
         self.finetuner, self.surveyor = Finetuner(*given), Surveyor(*given, folder="")
+        self.suggester = Suggester(self.project, self.learner)
         self.project.told = self._changed
         self._ended = Event()
         self._saver = Thread(target=self._save, daemon=True)
@@ -310,7 +311,7 @@ def _learning(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/suggestion", responses=REFUSED)
     def suggest() -> dict[str, Any]:
         """Where a label helps most: an image, and a place in it."""
-        return suggestion(studio.project, studio.learner)
+        return studio.suggester.next()
 
     @app.post("/api/export", status_code=202, responses=REFUSED)
     def export(body: Export) -> dict[str, Any]:

@@ -19,7 +19,14 @@ class Work:
     def __init__(self, project: Project, learner: Learner, told: Callable[[dict[str, Any]], None], **more: Any) -> None:
         self.project, self.learner, self.told = project, learner, told
         self._lock, self._thread, self._ended = Lock(), Thread(), Event()
-        self._state: dict[str, Any] = {"type": self.kind, "running": False, "words": "", "done": 0.0, "failed": False, **more}
+        self._state: dict[str, Any] = {
+            "type": self.kind,
+            "running": False,
+            "words": "",
+            "done": 0.0,
+            "failed": False,
+            **more,
+        }
 
     def status(self) -> dict[str, Any]:
         """For the page: whether it runs, how far it is (done, 0 to 1), in words, what came of it, or that it failed."""
