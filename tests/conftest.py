@@ -2,8 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,6 +22,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores have tests of their o
 # A busy machine is no failure, and fixtures here hold no state that an example changes.
 settings.register_profile("pixelnet", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("pixelnet")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, by Playwright."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("needs Chromium on the path")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,8 @@ ORDER = [
     {"learning"},
     {"training"},
     {"measure"},
-    {"demo", "export", "studio"},
+    {"export"},
+    {"demo", "studio"},
     {"cli"},
     {"__main__"},
 ]

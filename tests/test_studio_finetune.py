@@ -1,17 +1,22 @@
 """The network itself learns, in a process of its own: it answers only if it is better, and all is as it was if not."""
 
+import importlib
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from fastapi.testclient import TestClient
+from PIL import Image
 from studio_folder import QUICK, Page, make_folder
 
 import pixelnet
 from pixelnet.studio.app import Studio, make_app
+
+ONNX = all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
 
 
 def labelled(folder: Path) -> tuple[Studio, TestClient, Page]:
@@ -50,6 +55,16 @@ def stub(said: str, head: str) -> Any:
     return train
 
 
+def same_by_onnx(file: Path, image: Path, labels: np.ndarray) -> None:
+    """A file answers by another library as the page does."""
+    session = importlib.import_module("onnxruntime").InferenceSession(file)
+    pixels = np.repeat(np.asarray(Image.open(image))[..., None], 3, axis=2)
+    found = dict(
+        zip([own.name for own in session.get_outputs()], session.run(None, {"pixels": pixels[None]}), strict=True)
+    )
+    assert (found["segmentation"][0] == labels).mean() > 0.999
+
+
 def test_a_better_network_answers_until_a_stroke_and_is_what_is_taken_home(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "images")
     studio, client, page = labelled(folder)
@@ -66,16 +81,22 @@ def test_a_better_network_answers_until_a_stroke_and_is_what_is_taken_home(tmp_p
         while (found := studio.learner.answers.get(1)) is None or found.labels.shape != (60, 80):
             time.sleep(0.05)
         np.testing.assert_array_equal(found.labels, model.predict(folder / "image-1.png"))
-        page.post("export", predictions=False)
+        assert "export, then open the report" in client.get("/api/export/report").json()["detail"]
+        page.post("export", predictions=False, onnx=ONNX)
         while page.get("project")["export"]["running"]:
             time.sleep(0.1)
         again = page.get("project")["export"]["command"]
         taken = folder / "studio" / "export-1" / "model"
         assert taken.joinpath("model.safetensors").read_bytes() == run.joinpath("model.safetensors").read_bytes()
         assert "--max-steps 7" in again
+        assert client.get("/api/export/report").text == (folder / "studio/export-1/report.html").read_text()
+        if ONNX:
+            same_by_onnx(folder / "studio" / "export-1" / "model.onnx", folder / "image-1.png", found.labels)
         page.paint(0, 0, [[2, 2]])
         told = page.get("project")["learner"]
         assert (told["refined"], told["by_network"]) == (True, False)
+        refused = client.post("/api/export", json={"onnx": True}).json()["detail"]
+        assert ("let the network itself learn first" if ONNX else "pip install") in refused
         assert page.post("answer-by", network=True)["by_network"]
         data = pixelnet.open_dataset(str(folder / "studio/finetune-1/dataset.json"), "segmentation", "train")
         assert (data.names, data.class_names) == ([f"image-{k}" for k in range(3)], ("dark", "light"))
@@ -115,7 +136,7 @@ def test_one_that_is_no_better_changes_nothing(tmp_path: Path) -> None:
         paint_all(page)
         page.post("finetune", minutes=1)
         told = ended(page)
-        assert told["finetune"]["words"].startswith("all stays as it was: val miou: 0.500")
+        assert told["finetune"]["words"].startswith("all stays as it was; mean IoU on images held back: 0.500")
         assert not told["learner"]["refined"]
         assert not list((folder / "studio").glob("finetune-*"))
         assert "no network has learnt" in client.post("/api/answer-by", json={"network": True}).json()["detail"]

@@ -1,7 +1,5 @@
 """The studio's page in a real browser: from an empty project to a model that answers as the page does."""
 
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,21 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from studio_browser import Person
 from studio_folder import HEIGHT, WIDTH, Served, make_folder, striped
 
 from pixelnet.cli import main
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the path")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -36,63 +23,6 @@ def served(folder: Path) -> Iterator[Served]:
     served = Served(folder)
     yield served
     served.close()
-
-
-class Person:
-    """Somebody in front of a page, which must never stumble."""
-
-    def __init__(self, browser: Any, address: str, **options: Any) -> None:
-        self.page = browser.new_page(viewport={"width": 1280, "height": 800}, **options)
-        self.faults: list[str] = []
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.goto(address)
-        self.page.wait_for_selector("#image-list [aria-current=true]")
-        self.until("state.images.length > 0 && view.zoom > 2")
-
-    def ask(self, expression: str) -> Any:
-        """What an expression comes to, among the page's modules."""
-        return self.page.evaluate(
-            "async () => { const { state } = await import('./state.js'); const canvas = await import('./canvas.js');"
-            f" const {{ view, answer, readPixel, toScreen }} = canvas; return {expression}; }}"
-        )
-
-    def until(self, expression: str, seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while not self.ask(expression):
-            assert time.monotonic() < end, f"not within {seconds} s: {expression}"
-            time.sleep(0.05)
-
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        box, at = self.page.locator("#overlay").bounding_box(), self.ask(f"toScreen({x}, {y})")
-        return box["x"] + at["x"], box["y"] + at["y"]
-
-    def paint(self, *points: tuple[float, float]) -> None:
-        self.page.mouse.move(*self.place(*points[0]))
-        self.page.mouse.down()
-        for point in points[1:]:
-            self.page.mouse.move(*self.place(*point), steps=3)
-        self.page.mouse.up()
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def two_classes(self) -> None:
-        for k, name in enumerate(("dark", "light")):
-            self.page.fill("#class-name", name)
-            self.page.press("#class-name", "Enter")
-            self.until(f"state.classes.length === {k + 1} && state.chosen === {k}")
-        self.page.locator("#overlay").focus()
-        for k in range(4):
-            self.press(str(k % 2 + 1))
-            self.paint((10 * k + 4, 5), (10 * k + 4, 50))
-        self.until("state.undo === 4")
-
-    def answered(self) -> np.ndarray:
-        """The page's labels once they are by all that was painted, not by the strokes before the last."""
-        newest = "answer().version === (await (await fetch('/api/project')).json()).version"
-        self.until(f"answer() && answer().step === 1 && !state.learner.busy && {newest}")
-        return np.array(self.ask("[...answer().labels]"), np.uint8).reshape(HEIGHT, WIDTH)
 
 
 def test_from_two_classes_to_a_model_that_answers_as_the_page(
@@ -131,7 +61,7 @@ def test_from_two_classes_to_a_model_that_answers_as_the_page(
     person.answered()
     refined_or_not(person)
     person.press("x")
-    page.locator("#export-dialog button[value=go]").click()
+    page.locator("#export-dialog .primary").click()
     person.until("!state.export.running && state.export.command !== ''", 60)
     model = folder / "studio" / "export-1" / "model"
     assert main(["predict", str(model), str(folder / "image-1.png"), "--out", str(tmp_path / "said")]) == 0
@@ -144,13 +74,13 @@ def test_from_two_classes_to_a_model_that_answers_as_the_page(
 def refined_or_not(person: Person) -> None:
     """Let the network learn, on too few images first; whatever comes of it, what is shown is what is said."""
     person.press("t")
-    person.page.locator("#finetune-dialog button[value=go]").click()
+    person.page.locator("#finetune-dialog .primary").click()
     person.until("document.getElementById('toast').innerText.includes('label something in 3 or more')")
     person.press("PageDown", "1")
     person.paint((4, 5), (4, 50))
     person.until("state.number === 2 && state.undo === 1")
     person.press("t")
-    person.page.locator("#finetune-dialog button[value=go]").click()
+    person.page.locator("#finetune-dialog .primary").click()
     person.until("state.finetune.running")
     person.until("!state.finetune.running", 120)
     words = person.page.locator("#finetune-words").inner_text()
@@ -160,37 +90,17 @@ def refined_or_not(person: Person) -> None:
     person.until("state.number === 1 && answer() && answer().image === 1 && answer().step === 1")
 
 
-def test_a_name_that_is_half_written_stays_when_the_last_one_is_answered(browser: Any, served: Served) -> None:
-    person = Person(browser, served.address)
-    held: list[Any] = []
-    person.page.route("**/api/classes", lambda route: held.append(route))
-    person.page.fill("#class-name", "dark")
-    person.page.press("#class-name", "Enter")
-    person.page.wait_for_timeout(200)
-    person.page.fill("#class-name", "lig")
-    held[0].continue_()
-    person.until("state.classes.length === 1 && state.chosen === 0")
-    person.page.wait_for_timeout(200)
-    assert person.page.input_value("#class-name") == "lig"
-    person.page.fill("#class-name", "dark")
-    person.page.press("#class-name", "Enter")
-    person.page.wait_for_timeout(200)
-    held[1].continue_()
-    person.page.wait_for_selector("#toast:not([hidden])")
-    assert person.page.input_value("#class-name") == "dark"
-    assert person.faults == []
-
-
 def test_a_survey_is_answered_by_keys(browser: Any, served: Served) -> None:
     person = Person(browser, served.address)
     person.two_classes()
     person.answered()
     person.press("g")
     person.page.fill("#measure-dialog [name=budget]", "12")
-    person.page.locator("#measure-dialog button[value=go]").click()
+    person.page.locator("#measure-dialog .primary").click()
     person.page.wait_for_selector("#survey-dialog[open]", timeout=60_000)
     for k in range(12):
         person.page.wait_for_selector(f"#survey-place:has-text('{k} of 12')")
+        person.page.wait_for_selector("#survey-choices button:enabled")
         person.press("?" if k == 3 else str(k % 2 + 1))
     person.page.wait_for_selector("#survey-report:has-text('11 labelled pixels')")
     person.page.click("#survey-back")
@@ -283,15 +193,56 @@ def test_strokes_wait_for_a_server_that_is_away(browser: Any, folder: Path) -> N
     again.close()
 
 
-@pytest.mark.parametrize(("size", "scheme"), [((390, 844), "light"), ((1280, 800), "dark"), ((2560, 1440), "light")])
-def test_every_control_has_a_name_and_contrast(browser: Any, served: Served, size: Any, scheme: Any) -> None:
+SIZES = [((390, 844), "dark"), ((1280, 800), "dark"), ((1280, 800), "light"), ((2560, 1440), "light")]
+
+
+@pytest.mark.parametrize(("size", "scheme"), SIZES)
+def test_every_control_has_a_name_and_contrast_in_every_state(
+    browser: Any, served: Served, size: Any, scheme: Any
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
-    person = Person(browser, served.address, color_scheme=scheme)
+    person = Person(browser, served.address, color_scheme=scheme, reduced_motion="reduce")
+    page, narrow = person.page, size[0] < 860
+
+    def check(state: str) -> None:
+        found = axe.Axe().run(page)
+        assert found.violations_count == 0, f"{state}: {found.generate_report()}"
+
+    check("nothing labelled")
     person.two_classes()
-    person.page.set_viewport_size({"width": size[0], "height": size[1]})
-    for state in ("", "#help-button"):
-        if state:
-            person.page.click(state)
-        found = axe.Axe().run(person.page)
-        assert found.violations_count == 0, found.generate_report()
+    person.answered()
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    check("answered")
     assert person.ask("document.documentElement.scrollWidth <= innerWidth")
+    for drawer in ("images", "panel") if narrow else ():
+        page.click(f"#open-{drawer}")
+        check(drawer)
+    page.click("#classes .plain >> nth=0")
+    check("class")
+    page.click("#class-delete")
+    check("a class that is to be deleted")
+    person.press("Escape", "k", "o")
+    check("swipe")
+    person.press("k", "k")
+    for key, dialog in (("?", "help"), ("x", "export-dialog"), ("t", "finetune-dialog"), ("g", "measure-dialog")):
+        person.press(key)
+        page.wait_for_selector(f"#{dialog}[open]")
+        check(dialog)
+        person.press("Escape")
+    person.press("g")
+    page.fill("#measure-dialog [name=budget]", "4")
+    page.click("#measure-dialog .primary")
+    page.wait_for_selector("#survey-choices button:enabled", timeout=60_000)
+    check("survey")
+    for k in range(4):
+        page.wait_for_selector(f"#survey-place:has-text('{k} of 4')")
+        page.wait_for_selector("#survey-choices button:enabled")
+        person.press("1")
+    page.wait_for_selector("#survey-report:not([hidden])")
+    check("what a survey says")
+    person.press("Escape")
+    person.ask("(await import('./state.js')).emit('refused', 'This is not to be done.')")
+    served.close()
+    person.until("state.away")
+    check("away, and an error")
+    assert person.faults == []

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.studio import person
+from benchmarks.studio import person, picture
 
 TRUTH = np.tile((np.arange(60) // 20 % 2).astype(np.uint8), (40, 1))
 
@@ -51,3 +51,17 @@ def test_strokes_begin_where_it_is_wrong_or_suggested() -> None:
     ]
     near = [24 <= row < 40 and 40 <= column < 56 for _, row, column in found]
     assert 0.5 < np.mean(near) < 1
+
+
+def test_a_policy_is_held_to_random_places_seed_by_seed() -> None:
+    def row(policy: str, seed: int, *scores: float) -> dict[str, Any]:
+        curve = [{"strokes": 5 * 2**k, "seconds": 1.0, "miou": own} for k, own in enumerate(scores)]
+        return {"set": "em", "learner": "pixelnet", "policy": policy, "seed": seed, "curve": curve}
+
+    rows = [row("suggest", 0, 0.5, 0.7), row("suggest", 1, 0.6, 0.7), row("suggest", 2, 0.9, 0.9)]
+    rows += [row("random", 0, 0.4, 0.7), row("random", 1, 0.4, 0.8)]
+    # Of two differences, .1 and .2, the interval is t(.975, 1) = 12.706 times .05; of 0 and -.1 the same.
+    assert (
+        picture.against_random(rows, "em", "pixelnet", "suggest") == "+0.150 ± 0.635 after 5, -0.050 ± 0.635 after 10"
+    )
+    assert picture.against_random(rows, "em", "forest", "suggest") == ""

@@ -4,6 +4,7 @@ import io
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_what_is_on_screen_is_answered_and_can_be_accepted(tmp_path: Path) -> No
         suggested = page.get("suggestion")
         assert 200 <= suggested["x"] < 360
         assert 300 <= suggested["y"] < 400
-        box = {"tool": "box", "version": head["version"], "x": 210, "y": 310, "width": 30, "height": 20, "id": key()}
+        box = {"tool": "box", "serial": head["serial"], "x": 210, "y": 310, "width": 30, "height": 20, "id": key()}
         page.post("images/0/accept", **box)
         said = client.get("/api/images/0/labels", params={"x": 210, "y": 310, "width": 30, "height": 20}).content
         np.testing.assert_array_equal(np.frombuffer(said, np.uint8).reshape(20, 30), labels[10:30, 10:40])
@@ -128,3 +129,42 @@ def test_what_is_on_screen_is_answered_and_can_be_accepted(tmp_path: Path) -> No
         assert shrunk[320 // 8 * 80 + 220 // 8] in (0, 1)
     written = np.asarray(Image.open(tmp_path / "studio" / "labels" / "scene.png"))
     np.testing.assert_array_equal(written[310:330, 210:240], labels[10:30, 10:40])
+
+
+@pytest.mark.parametrize(("ending", "options"), [
+    (".tif", {"driver": "GTiff", "tiled": True, "blockxsize": 128, "blockysize": 128}),
+    (".tif", {"driver": "GTiff", "tiled": True, "compress": "jpeg", "photometric": "ycbcr"}),
+    (".tif", {"driver": "GTiff", "interleave": "band", "compress": "deflate"}),
+    (".img", {"driver": "HFA"}),
+])  # fmt: skip
+def test_overviews_beside_a_file_are_used_as_those_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, options: dict[str, Any]
+) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="needs rasterio")
+    whole, scene = pixels(), tmp_path / f"scene{ending}"
+    with rasterio.open(scene, "w", width=SIDE, height=SIDE, count=3, dtype="uint8", **options) as file:
+        file.write(whole.transpose(2, 0, 1))
+    before = scene.read_bytes()
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(scene, "r+") as file:
+        file.build_overviews([2, 4], rasterio.enums.Resampling.nearest)
+    assert ending == ".img" or (scene.read_bytes() == before and Path(f"{scene}.ovr").is_file())
+    assert read_levels(scene) == [(SIDE, SIDE), (SIDE // 2, SIDE // 2), (SIDE // 4, SIDE // 4)]
+    monkeypatch.setattr(images, "AT_ONCE", 150_000)  # every few pixels of the whole: only of an overview
+    with client_of(tmp_path) as client:
+        assert [own["path"] for own in Page(client).get("project")["images"]] == [scene.name]
+        for step in (4, 8):
+            found = picture(client, x=0, y=0, width=SIDE, height=SIDE, step=step)
+            assert abs(found - whole[::step, ::step]).mean() < 6
+        assert client.get("/api/images/0/thumbnail").status_code == 200
+    assert not (tmp_path / "studio" / "overviews").exists()
+
+
+def test_overviews_of_another_image_are_none_of_this_one(tmp_path: Path) -> None:
+    write(tmp_path / "scene.tif", 0)
+    other = {"tile": (128, 128), "photometric": "rgb"}
+    for shape, kind in (((320, 200, 3), 1), ((320, 320, 3), 0), ((700, 700, 3), 1)):
+        with tifffile.TiffWriter(tmp_path / "scene.tif.ovr") as file:
+            file.write(np.zeros(shape, np.uint8), subfiletype=kind, **other)
+        assert read_levels(tmp_path / "scene.tif") == [(SIDE, SIDE)]
+    (tmp_path / "scene.tif.ovr").write_bytes(b"II*\0torn")
+    assert read_levels(tmp_path / "scene.tif") == [(SIDE, SIDE)]

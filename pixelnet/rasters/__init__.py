@@ -12,7 +12,7 @@ import numpy as np
 
 from pixelnet.errors import InputError
 from pixelnet.rasters.arrays import open_npy, open_zarr
-from pixelnet.rasters.gdal import DRIVERS, open_gdal
+from pixelnet.rasters.gdal import DRIVERS, gdal_levels, open_gdal
 from pixelnet.rasters.guard import MAX_PIXELS, VARIABLE, check_size, decoding, is_zarr, number_limit, reading
 from pixelnet.rasters.layout import Layout, Read, Window, check_axes, take, turn
 from pixelnet.rasters.pictures import Picture, read_numbers, read_picture, read_picture_header
@@ -110,7 +110,7 @@ class Source(NamedTuple):
 
 @contextmanager
 def _open(path: str | Path, level: int = 0) -> Iterator[Source]:
-    """A file or Zarr folder, by the decoder that its first bytes call for. level: of a TIFF file's overviews."""
+    """A file or Zarr folder, by the decoder that its first bytes call for. level: of its overviews."""
     with reading(path), ExitStack() as stack:
         found = None
         if is_zarr(path):
@@ -121,7 +121,7 @@ def _open(path: str | Path, level: int = 0) -> Iterator[Source]:
             if head.startswith(MAGIC):
                 found = stack.enter_context(open_tiff(path, level))
             elif Path(path).suffix.lower() in DRIVERS:
-                found = stack.enter_context(open_gdal(path))
+                found = stack.enter_context(open_gdal(path, level))
             elif head.startswith(NUMPY) or Path(path).suffix.lower() == ".npy":
                 found = stack.enter_context(open_npy(path))
         if found is None:
@@ -164,13 +164,15 @@ def _header(source: Source, axes: str | None, path: str | Path) -> tuple[Layout,
 
 
 def read_levels(path: str | Path) -> list[tuple[int, int]]:
-    """(width, height) of an upright image, and of the smaller copies of it that its file has (overviews), if any."""
+    """(width, height) of an upright image, and of smaller copies of it (overviews) in its file or beside it, if any."""
     with reading(path):
         header = read_header(path)
         if not is_zarr(path) and header.orientation == 1:
             with Path(path).open("rb") as file:
                 if file.read(4) in MAGIC:
                     return levels_of(path)
+            if Path(path).suffix.lower() in DRIVERS:
+                return gdal_levels(path)
     return [(header.width, header.height)]
 
 

@@ -14,17 +14,34 @@ from pixelnet.rasters.layout import Layout, Read
 DRIVERS = {".vrt": "VRT", ".img": "HFA"}  # by ending; no other driver is asked
 
 
+def gdal_levels(path: str | Path) -> list[tuple[int, int]]:
+    """(width, height) of an image, and of each of its overviews, in the file or beside it."""
+    with _opened(path) as file:
+        sizes = [(file.width, file.height)]
+        return sizes + [(-(-file.width // factor), -(-file.height // factor)) for factor in file.overviews(1)]
+
+
 @contextmanager
-def open_gdal(path: str | Path) -> Iterator[tuple[Layout, Read]]:
-    """Bands (C, H, W), with their descriptions for names. Raises InputError without the package rasterio."""
+def _opened(path: str | Path, **options: Any) -> Iterator[Any]:
     try:
         import rasterio
-        from rasterio.windows import Window
     except ImportError as error:
         raise InputError(f"{path} needs the package rasterio; pip install pixelnet[geo], or save it as TIFF") from error
     # A mosaic names other files: those beside it may be read, none over a network.
     limits = rasterio.Env(GDAL_HTTP_MAX_RETRY=0, CPL_VSIL_CURL_ALLOWED_EXTENSIONS="none", GDAL_VRT_ENABLE_PYTHON="NO")
-    with limits, rasterio.open(path, driver=DRIVERS[Path(path).suffix.lower()]) as file:
+    with limits, rasterio.open(path, driver=DRIVERS[Path(path).suffix.lower()], **options) as file:
+        yield file
+
+
+@contextmanager
+def open_gdal(path: str | Path, level: int = 0) -> Iterator[tuple[Layout, Read]]:
+    """Bands (C, H, W), with their descriptions for names; level: of overviews, the first 1, 0 for the image itself.
+
+    Raises InputError without the package rasterio.
+    """
+    with _opened(path, **({"overview_level": level - 1} if level else {})) as file:
+        from rasterio.windows import Window
+
         kinds = set(file.dtypes)
         if len(kinds) > 1 or np.dtype(file.dtypes[0]).kind not in "uif":
             raise ValueError(f"bands of {', '.join(sorted(kinds))}")

@@ -8,7 +8,7 @@ import os
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +27,7 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 GRAY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 COLOR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 INKS = (PHOTOMETRIC.SEPARATED, PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB, PHOTOMETRIC.ITULAB)
+BESIDE = ".ovr"  # what GDAL adds to a file's name for one of its overviews
 REDUCED, MASK = 1, 4  # bits of NewSubfileType: a smaller copy, a mask of what is transparent
 RGB = ("red", "green", "blue")
 LARGEST = 2**31  # bytes of a file that is no BigTIFF; half of what it may have
@@ -36,11 +37,17 @@ LARGEST = 2**31  # bytes of a file that is no BigTIFF; half of what it may have
 def open_tiff(path: str | Path, level: int = 0) -> Iterator[tuple[Layout, Read] | None]:
     """What a TIFF file holds, and how a part of it is read; None of inks and the like, which Pillow converts.
 
-    level: of its overviews, the first 1; 0 for the image itself.
+    level: of its overviews, the first 1; 0 for the image itself. They are in the file, or beside it (GDAL's .ovr).
     """
-    with TiffFile(path) as file:
+    with ExitStack() as stack:
+        file = stack.enter_context(TiffFile(path))
         _require_end(file)
-        pages, shape, axes, offset = _images(file, path, level)
+        if level and len(file.series[0].levels) == 1:
+            beside = stack.enter_context(TiffFile(f"{path}{BESIDE}"))
+            page = _pages_beside(beside, file.series[0])[level - 1]
+            file, path, (pages, shape, axes, offset) = beside, f"{path}{BESIDE}", ([page], page.shape, page.axes, None)
+        else:
+            pages, shape, axes, offset = _images(file, path, level)
         key = pages[0].keyframe
         if key.photometric in INKS and key.bitspersample == 8 and len(file.pages) == 1:
             yield None
@@ -73,7 +80,27 @@ def levels_of(path: str | Path) -> list[tuple[int, int]]:
     """(width, height) of a TIFF file's image, and of each of its overviews, smaller and smaller."""
     with TiffFile(path) as file:
         _require_end(file)
-        return [(one.keyframe.imagewidth, one.keyframe.imagelength) for one in file.series[0].levels]
+        found = [(one.keyframe.imagewidth, one.keyframe.imagelength) for one in file.series[0].levels]
+        if len(found) == 1 and Path(f"{path}{BESIDE}").is_file():
+            with suppress(Exception), TiffFile(f"{path}{BESIDE}") as beside:  # the image itself is there without it
+                found += [(one.imagewidth, one.imagelength) for one in _pages_beside(beside, file.series[0])]
+        return found
+
+
+def _pages_beside(file: TiffFile, image: Any) -> list[Any]:
+    """The overviews in a file of them, as far as they are of an image: its channels and type, its form, but smaller."""
+    _require_end(file)
+    key = image.keyframe
+    found, width = [], key.imagewidth
+    for page in file.pages if len(image.pages) == 1 else ():
+        own = page.keyframe
+        factor = key.imagewidth / own.imagewidth
+        fits = own.imagewidth < width and abs(key.imagelength / factor - own.imagelength) <= 1
+        alike = (own.samplesperpixel, own.dtype) == (key.samplesperpixel, key.dtype)
+        if fits and alike and own.subfiletype & REDUCED and not own.subfiletype & MASK:
+            found.append(page)
+            width = own.imagewidth
+    return found
 
 
 def _images(file: TiffFile, path: str | Path, level: int) -> tuple[Any, tuple[int, ...], str, int | None]:

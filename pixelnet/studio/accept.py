@@ -10,14 +10,14 @@ from pixelnet.studio.answers import Answer
 from pixelnet.studio.canvas import Box
 
 
-def accepted(answer: Answer | None, tool: str, version: int, box: Box) -> tuple[Patch, np.ndarray]:
+def accepted(answer: Answer | None, tool: str, serial: int, box: Box) -> tuple[Patch, np.ndarray]:
     """The pixels that are meant, and their classes.
 
-    tool: "box", or "fill" for the region of one class around the box's first pixel. version: of the answer that was
+    tool: "box", or "fill" for the region of one class around the box's first pixel. serial: of the answer that was
     seen. Of a large image a region ends where what is answered does. Raises InputError where there is no such answer of
     every pixel.
     """
-    if answer is None or answer.version != version:
+    if answer is None or answer.serial != serial:
         raise InputError("the answer has changed meanwhile; look at it again, and accept it then")
     x, y = box.x - answer.left, box.y - answer.top
     height, width = answer.labels.shape

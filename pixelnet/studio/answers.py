@@ -1,8 +1,9 @@
 """What the studio's learner says of images, as it goes to the page."""
 
+import itertools
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from pixelnet.studio.canvas import Box
 class Answer:
     """What was said of a window of an image.
 
-    version: of the labels that it was learnt from. left, top: of the window. step: every how many pixels. labels: class
-    ids (h, w) uint8. sure: the probability of each, uint8, 0 to 255. preview: by filters alone, until the networks have
-    seen the image.
+    version: of the labels that it was learnt from. serial: its own number, since several are learnt from the same
+    labels. left, top: of the window. step: every how many pixels. labels: class ids (h, w) uint8. sure: the probability
+    of each, uint8, 0 to 255. preview: by filters alone, until the networks have seen the image.
     """
 
     version: int
@@ -27,12 +28,13 @@ class Answer:
     labels: np.ndarray
     sure: np.ndarray
     preview: bool
+    serial: int = field(default_factory=itertools.count().__next__)
 
     def head(self) -> dict[str, Any]:
         height, width = self.labels.shape
         return {
             "version": self.version, "image": self.image, "left": self.left, "top": self.top, "step": self.step,
-            "width": width, "height": height, "preview": self.preview,
+            "width": width, "height": height, "preview": self.preview, "serial": self.serial,
         }  # fmt: skip
 
     def packed(self) -> bytes:

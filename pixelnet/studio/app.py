@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from pixelnet.errors import InputError, printable
@@ -38,7 +38,7 @@ from pixelnet.studio.finetune import Finetuner
 from pixelnet.studio.guard import Guard
 from pixelnet.studio.learner import Learner
 from pixelnet.studio.project import Project
-from pixelnet.studio.suggest import suggestion
+from pixelnet.studio.suggest import Suggester
 from pixelnet.studio.surveying import Surveyor
 
 PAGE = Path(__file__).with_name("page")
@@ -77,6 +77,7 @@ class Studio:
         given = self.project, self.learner, self.events.tell
         self.exporter = Exporter(*given, folder="", command="")
         self.finetuner, self.surveyor = Finetuner(*given), Surveyor(*given, folder="")
+        self.suggester = Suggester(self.project, self.learner)
         self.project.told = self._changed
         self._ended = Event()
         self._saver = Thread(target=self._save, daemon=True)
@@ -258,7 +259,7 @@ def _labelling(app: FastAPI, studio: Studio) -> None:
         """Take what the learner says for the truth, in a box or in a region."""
         project.canvas(number)
         found = studio.learner.answers.get(number)
-        patch, values = accepted(found, body.tool, body.version, Box(body.x, body.y, body.width, body.height))
+        patch, values = accepted(found, body.tool, body.serial, Box(body.x, body.y, body.width, body.height))
         return done(project.patch(number, body.tool, patch, values, body.id))
 
     def stepping(what: str) -> Callable[[int, Operation], dict[str, Any]]:
@@ -310,12 +311,17 @@ def _learning(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/suggestion", responses=REFUSED)
     def suggest() -> dict[str, Any]:
         """Where a label helps most: an image, and a place in it."""
-        return suggestion(studio.project, studio.learner)
+        return studio.suggester.next()
 
     @app.post("/api/export", status_code=202, responses=REFUSED)
     def export(body: Export) -> dict[str, Any]:
         """Begin to write the model, and what is wanted besides, into a folder of its own; events tell how far it is."""
-        return studio.exporter.start(Wanted(body.predictions, tuple(body.polygons), body.objects))
+        return studio.exporter.start(Wanted(body.predictions, tuple(body.polygons), body.objects, body.onnx))
+
+    @app.get("/api/export/report", response_class=HTMLResponse, responses=REFUSED)
+    def report() -> Response:
+        """The report page of the newest export."""
+        return HTMLResponse(studio.exporter.report(), headers={"cache-control": "no-store"})
 
     @app.post("/api/finetune", status_code=202, responses=REFUSED)
     def finetune(body: Finetune) -> dict[str, Any]:
@@ -362,3 +368,8 @@ def _surveying(app: FastAPI, surveyor: Surveyor) -> None:
     def report() -> dict[str, Any]:
         """What the answers come to."""
         return surveyor.report()
+
+    @app.get("/api/survey/page", response_class=HTMLResponse, responses=REFUSED)
+    def page() -> Response:
+        """The same as a page, with more of it."""
+        return HTMLResponse(surveyor.page(), headers={"cache-control": "no-store"})

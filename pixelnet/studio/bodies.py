@@ -36,7 +36,7 @@ class Accept(Operation):
     """Take the answer for the truth: in a box, or in the connected region around a pixel."""
 
     tool: Literal["box", "fill"]
-    version: Number = Field(description="Of the answer that was seen; another one is not accepted.")
+    serial: Number = Field(description="Of the answer that was seen; another one is not accepted.")
     x: Number
     y: Number
     width: Annotated[int, Field(ge=1, lt=2**31)] = 1
@@ -86,6 +86,7 @@ class Export(Asked):
     predictions: bool = True
     polygons: list[Literal["geojson", "coco", "labelme"]] = []
     objects: bool = False
+    onnx: bool = Field(False, description="The network that has learnt itself, as a file; a fit is none.")
 
 
 class NewSurvey(Asked):

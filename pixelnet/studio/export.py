@@ -2,7 +2,7 @@
 
 FOLDER/studio/export-N/model/                an ordinary model, labels.csv beside it
 FOLDER/studio/export-N/predictions/          as `pixelnet predict` writes them, polygons and objects with them
-FOLDER/studio/export-N/coco.json, labelme/   where they were asked for
+FOLDER/studio/export-N/coco.json, labelme/, model.onnx   where they were asked for
 FOLDER/studio/export-N/report.html
 """
 
@@ -16,7 +16,9 @@ from PIL import Image
 
 from pixelnet.data.pages import file_and_page, name_of
 from pixelnet.errors import InputError, printable
-from pixelnet.files import inside, write_atomic, write_json
+from pixelnet.export.writing import export as write_onnx
+from pixelnet.export.writing import require_libraries
+from pixelnet.files import inside, read_text, write_atomic, write_json
 from pixelnet.inference import polygons
 from pixelnet.inference.answerer import Answerer, Asked, Item
 from pixelnet.learning.session import LABELS
@@ -28,6 +30,7 @@ from pixelnet.runs.learnt import IMAGES
 from pixelnet.studio.learner import Learner
 from pixelnet.studio.work import Work
 
+REPORT = "report.html"
 SHOWN = 6  # images in the report
 SMALL = 640  # pixels, the longer side of pictures there
 Maps = list[tuple[str, np.ndarray]]
@@ -36,12 +39,13 @@ Maps = list[tuple[str, np.ndarray]]
 class Wanted(NamedTuple):
     """What is written beside the model. outlines: of "geojson", "coco" and "labelme"; objects: a table of them.
 
-    Of either, predictions are written as well.
+    Of either, predictions are written as well. onnx: the network that has learnt itself, as a file.
     """
 
     predictions: bool
     outlines: tuple[str, ...]
     objects: bool
+    onnx: bool = False
 
     @property
     def asks(self) -> bool:
@@ -56,8 +60,18 @@ class Exporter(Work):
     busy = "an export is being written; wait until it is done"
 
     def start(self, wanted: Wanted) -> dict[str, Any]:
-        """Begin; returns the status. Raises InputError as `Work`."""
+        """Begin; returns the status. Raises InputError as `Work`, and for what cannot be written."""
+        if wanted.onnx:
+            require_libraries()
+            if not self.learner.by_network:
+                raise InputError("a fit is not written as ONNX; let the network itself learn first, by Finetune")
         return self._begin(lambda: self._write(wanted), "fitting the model", folder="", command="")
+
+    def report(self) -> str:
+        """The page of what was written last. Raises InputError where nothing was."""
+        if not self._state["folder"]:
+            raise InputError("nothing was exported since the studio was started; export, then open the report")
+        return read_text(Path(self._state["folder"]) / REPORT)
 
     def _write(self, wanted: Wanted) -> None:
         self.project.save()
@@ -65,6 +79,9 @@ class Exporter(Work):
         command, score = write_model(self.learner, out / "model")
         self._step(words="the model is written", done=0.1, command=command)
         model = load(out / "model")
+        if wanted.onnx:
+            self._step(words="writing model.onnx, and comparing it with the model")
+            write_onnx(model, out / "model.onnx")
         maps: Maps = []
         pictures: list[list[page.Picture]] = []
         failures: list[str] = []
@@ -81,7 +98,7 @@ class Exporter(Work):
         for path, labels in maps if "labelme" in wanted.outlines else ():
             place = inside(out, "labelme", f"{name_of(path)}.json")
             write_json(place, polygons.labelme(path, labels, names))
-        write_atomic(out / "report.html", self._report(names, score, command, pictures, failures).encode())
+        write_atomic(out / REPORT, self._report(names, score, command, pictures, failures).encode())
         words = f"written: {out.relative_to(self.project.folder.parent)}"
         if failures:
             images = "1 image" if len(failures) == 1 else f"{len(failures)} images"

@@ -34,6 +34,7 @@ from pixelnet.studio.learner import Refined
 from pixelnet.studio.work import Work
 
 KEPT = "kept.json"
+COMPARED = "val miou: "  # what the run's line that compares the two begins with
 FEWEST = 3  # labelled images, of which one at least is held back
 HELD_BACK = 0.25  # of them
 EVERY = 0.5  # seconds between looks at how far it is
@@ -66,7 +67,12 @@ class Finetuner(Work):
     def cancel(self) -> dict[str, Any]:
         """Stop; nothing of it stays, and the answers are as they were."""
         self._cancelled.set()
+        if self._state["running"]:
+            self._say(words="stopping")
         return self.status()
+
+    def _fresh(self) -> None:
+        self._cancelled.clear()
 
     def close(self) -> None:
         self.cancel()
@@ -91,7 +97,6 @@ class Finetuner(Work):
         return load(run, device=self.learner.device)
 
     def _finetune(self, minutes: float) -> None:
-        self._cancelled.clear()
         folder, kept = self.project.fresh("finetune"), False
         try:
             words, kept = self._learn(folder, minutes)
@@ -118,10 +123,12 @@ class Finetuner(Work):
         lines = read_text(folder / "told.txt").replace("\r", "\n").strip().splitlines() or ["it has ended"]
         if ended:
             return f"the network could not learn: {lines[-1].removeprefix('pixelnet: ')}", False
-        words = next((line for line in reversed(lines) if line.startswith("val ")), "nothing was held back")
+        words = next((line for line in reversed(lines) if line.startswith(COMPARED)), "nothing was held back")
         model = self._load(run)
-        if model.config.head == FITTED or not words.startswith("val "):
-            return f"all stays as it was: {words}", False
+        better = model.config.head != FITTED and words.startswith(COMPARED)
+        words = words.replace(COMPARED, "mean IoU on images held back: ")
+        if not better:
+            return f"all stays as it was; {words}", False
         if ids.tolist() != self.project.classes.ids:
             return "the classes have changed meanwhile, so this network is of no use; begin anew", False
         shutil.copyfile(fitted / LABELS, run / LABELS)

@@ -1,6 +1,8 @@
 """The images of a project: which there are, which cannot be read and why, and what a screen shows of them."""
 
+import hashlib
 import io
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +41,24 @@ class Listed:
     fault: str = ""
 
 
+def in_words(error: InputError, folder: Path) -> str:
+    """What is wrong, with paths from the project's folder on."""
+    return printable(str(error)).replace(f"{folder}/", "")
+
+
+def named(path: Path) -> str:
+    """A short name for a path on this machine."""
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+
+
+def stamp(path: Path) -> str:
+    """What a browser, which keeps pictures, knows those of a file by; of another file, or content, it is another."""
+    with suppress(OSError):
+        found = path.stat()
+        return f"{named(path)}-{found.st_mtime_ns:x}-{found.st_size:x}"
+    return named(path)
+
+
 def listed(folder: Path, passed: set[Path]) -> list[Listed]:
     """All images in a folder but for the studio's own files and those `passed` over. Raises InputError for none."""
     paths = [path for path in images_in(folder) if path not in passed and OWN not in path.relative_to(folder).parts[:1]]
@@ -64,7 +84,7 @@ def listed(folder: Path, passed: set[Path]) -> list[Listed]:
             found += [Listed(page, header.width, header.height) for page in pages]
             names[name], channels = own, count
         except InputError as error:
-            found.append(Listed(own, fault=printable(str(error))))
+            found.append(Listed(own, fault=in_words(error, folder)))
     if len(found) > MANY:
         raise InputError(f"{folder} holds {len(found)} images, and a project has up to {MANY}; open a part of it")
     return found
@@ -219,4 +239,4 @@ def _checked(folder: Path, own: Listed) -> Listed:
             to_array(file, read_header(file).channels, [(0.0, 1.0)] * 64, page)
         return own
     except InputError as error:
-        return Listed(own.path, fault=printable(str(error)))
+        return Listed(own.path, fault=in_words(error, folder))

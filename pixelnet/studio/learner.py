@@ -61,6 +61,7 @@ class Learner:
         self.words, self.busy, self.hint = "", False, False
         self.score: Score | None = None
         self.answers: dict[int, Answer] = {}
+        self._who, self._by = 0, dict[int, int]()  # who is to answer, by number, and who has, of each image
         self.refined: Refined | None = None
         self.by_network = False
         large = any(map(project.pictures.is_large, range(len(project.paths))))
@@ -100,7 +101,7 @@ class Learner:
     def refine(self, refined: "Refined | None", by_network: bool = True) -> None:
         """Answer by a network that has learnt itself, or by the fit, which follows the strokes."""
         self.refined, self.by_network = refined, refined is not None and by_network
-        self.answers.clear()
+        self._who += 1
         self.wake()
 
     def look(self, image: int, window: Box) -> None:
@@ -243,6 +244,7 @@ class Learner:
         fine = window.width * window.height <= LARGE
         return (
             answer is not None
+            and self._by.get(image) == self._who
             and answer.version == version
             and (answer.step == 1 or (self._is_heavy(image) and not fine))
             and answer.covers(wanted)
@@ -251,23 +253,28 @@ class Learner:
 
     def _answer_refined(self, refined: Refined, image: int) -> None:
         """Answer by the network that has learnt itself, whatever was painted since."""
+        who = self._who
         self._say("the network looks at this image", busy=True)
         chances = refined.model.predict(self.project.images.read(image), probabilities=True)
         labels, sure = chances.argmax(axis=2).astype(np.uint8), (chances.max(axis=2) * 255).astype(np.uint8)
         answer = Answer(self.project.version, image, 0, 0, 1, refined.ids[labels], sure, False)
-        self.answers[image] = answer
-        self.told({"type": "answer"} | answer.head())
+        self._keep(answer, who)
         self._say("ready")
 
     def _answer(self, own: Following, image: int, window: Box, step: int) -> None:
         rows = slice(window.y, window.y + window.height, step)
         columns = slice(window.x, window.x + window.width, step)
         with self._working:
+            who = self._who
             labels, chances = own.session.predict(image, (rows, columns))
         sure = (chances * 255).astype(np.uint8)
         preview = own is not self._full
         answer = Answer(own.version, image, window.x, window.y, step, own.ids[labels], sure, preview)
-        self.answers[image] = answer
+        self._keep(answer, who)
+
+    def _keep(self, answer: Answer, who: int) -> None:
+        """An answer of those before stays on screen until there is one of who is to answer now."""
+        self.answers[answer.image], self._by[answer.image] = answer, who
         self.told({"type": "answer"} | answer.head())
 
     def _following(self) -> tuple[Following, Following] | None:
@@ -345,7 +352,7 @@ class Learner:
             self._scored = fork.version
             if self._full is full and full.version == fork.version and score.folds:
                 self._full = fork  # whose confidence is that of the folds
-                self.answers.clear()
+                self._who += 1
         self.score = score
         self.told(self.status())
         self.wake()

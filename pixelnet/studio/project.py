@@ -19,12 +19,12 @@ from pixelnet.data.dataset import UNLABELLED
 from pixelnet.data.drawn.shapes import Patch
 from pixelnet.data.folder.form import FILE, ClassForm, Form, to_text
 from pixelnet.data.pages import file_and_page, name_of, page_in
-from pixelnet.errors import InputError, printable
+from pixelnet.errors import InputError
 from pixelnet.files import inside, write_atomic, write_png
 from pixelnet.learning.strokes import Images
 from pixelnet.studio.canvas import Box, Canvas, brushed, outlined, packed, unpacked
 from pixelnet.studio.classes import Class, Classes
-from pixelnet.studio.images import LARGE, OWN, Listed, Pictures, listed, readable
+from pixelnet.studio.images import LARGE, OWN, Listed, Pictures, in_words, listed, named, readable, stamp
 from pixelnet.studio.journal import Journal, Record
 
 Change = dict[str, Any]  # what is told to all that look on
@@ -53,6 +53,8 @@ class Project:
         self.images, self.listed = readable(folder, listed(folder, passed))
         self.paths = [own.path for own in self.listed if not own.fault]
         self._numbers = {path: number for number, path in enumerate(self.paths)}
+        self.key = named(folder)  # by which a page knows that it is another folder's
+        self._stamps = {own.path: stamp(file_and_page(folder / own.path)[0]) for own in self.listed}
         self.pictures = Pictures(self.images, self.own / "overviews")
         self.classes, self.version = Classes(), 0
         self.canvases: dict[int, Canvas] = {}
@@ -134,6 +136,7 @@ class Project:
         """All that a page needs to begin with."""
         with self.lock:
             return {
+                "project": self.key,
                 "folder": self.folder.name,
                 "version": self.version,
                 "images": [self._entry(own) for own in self.listed],
@@ -146,6 +149,7 @@ class Project:
         number = self._numbers.get(own.path)
         told: dict[str, Any] = {"path": own.path, "number": number, "width": own.width, "height": own.height}
         fault = own.fault if number is None else self.faults.get(number, "")
+        told["stamp"] = self._stamps[own.path]
         told["large"] = number is not None and self.pictures.is_large(number)
         return told | {"fault": fault, "state": "broken" if number is None else self.state(number)}
 
@@ -159,7 +163,7 @@ class Project:
 
     def fault(self, number: int, error: InputError) -> None:
         """Note that an image cannot be read after all."""
-        self.faults[number] = printable(str(error)).replace(f"{self.folder}/", "")
+        self.faults[number] = in_words(error, self.folder)
         self.told({"type": "state", "image": number, "state": "broken", "fault": self.faults[number]})
 
     # ------------------------------------------------------------------------------------ what is done

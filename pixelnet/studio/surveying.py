@@ -9,12 +9,15 @@ from typing import Any
 
 from pixelnet.data.pages import file_and_page
 from pixelnet.errors import InputError
+from pixelnet.files import read_text
 from pixelnet.measure import label, next_sample, plan, report
 from pixelnet.measure.labelling import Asked
 from pixelnet.measure.page import told
 from pixelnet.measure.survey import is_survey
 from pixelnet.studio.export import write_model
 from pixelnet.studio.work import Work
+
+PAGE = "report.html"
 
 
 class Surveyor(Work):
@@ -34,7 +37,7 @@ class Surveyor(Work):
         paths, faults = self.project.paths, self.project.faults
         readable = [file_and_page(self.project.folder / path)[0] for k, path in enumerate(paths) if k not in faults]
         plan(list(dict.fromkeys(readable)), folder, model=folder / "model", budget=budget)
-        self._say(words="", done=1.0, folder=folder.name)
+        self._say(words="the pixels are drawn, and Measure asks for them", done=1.0, folder=folder.name)
 
     def folder(self) -> Path:
         """Of the newest survey. Raises InputError where there is none."""
@@ -62,8 +65,11 @@ class Surveyor(Work):
     def report(self) -> dict[str, Any]:
         """What the answers come to, in words, and the page that has it all. Raises InputError for too few answers."""
         folder = self.folder()
-        page = folder / "report.html"
-        return {"words": told(report(folder, report=page)), "page": str(page)}
+        return {"words": told(report(folder, report=folder / PAGE))}
+
+    def page(self) -> str:
+        """The same as HTML. Raises InputError where nobody has asked for it yet."""
+        return read_text(self.folder() / PAGE)
 
 
 def _told(one: Asked) -> dict[str, Any]:

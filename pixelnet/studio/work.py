@@ -19,10 +19,17 @@ class Work:
     def __init__(self, project: Project, learner: Learner, told: Callable[[dict[str, Any]], None], **more: Any) -> None:
         self.project, self.learner, self.told = project, learner, told
         self._lock, self._thread, self._ended = Lock(), Thread(), Event()
-        self._state: dict[str, Any] = {"type": self.kind, "running": False, "words": "", "done": 0.0, **more}
+        self._state: dict[str, Any] = {
+            "type": self.kind,
+            "running": False,
+            "words": "",
+            "done": 0.0,
+            "failed": False,
+            **more,
+        }
 
     def status(self) -> dict[str, Any]:
-        """For the page: whether it runs, how far it is (done, 0 to 1), in words, and what came of it."""
+        """For the page: whether it runs, how far it is (done, 0 to 1), in words, what came of it, or that it failed."""
         return dict(self._state)
 
     def close(self) -> None:
@@ -38,10 +45,15 @@ class Work:
         with self._lock:
             if self._state["running"]:
                 raise InputError(self.busy)
-            self._state |= {"running": True, "words": words, "done": 0.0, **more}
+            self._state |= {"running": True, "words": words, "done": 0.0, "failed": False, **more}
+            self._fresh()
+            self.told(self.status())
         self._thread = Thread(target=self._run, args=(work,), daemon=True)
         self._thread.start()
         return self.status()
+
+    def _fresh(self) -> None:
+        """Forget what was said to the last one."""
 
     def _step(self, **what: Any) -> None:
         """Tell of a step that begins. Raises InputError when no further one shall."""
@@ -63,4 +75,4 @@ class Work:
         except Exception:  # the page goes on, and says so
             traceback.print_exc()
             words = "this has failed; its message is where the studio was started"
-        self._say(running=False, **({"words": words, "done": 0.0} if words else {}))
+        self._say(running=False, **({"words": words, "done": 0.0, "failed": True} if words else {}))

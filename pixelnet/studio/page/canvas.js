@@ -7,10 +7,12 @@ const overlay = document.getElementById("overlay");
 const box = document.getElementById("view");
 const GRID_FROM = 12; // screen pixels a pixel, from which on the grid is drawn
 const MOST = 64;
+const RIM = [[1.5, 0], [-1.5, 0], [0, 1.5], [0, -1.5]]; // of labels, in pixels of the screen
 
 export const view = { zoom: 1, x: 0, y: 0, width: 0, height: 0, ratio: 1 };
-/** whole, detail: { bitmap, x, y, step } of the image; labels: { map, x, y, width, height, step }. */
-const layers = { whole: null, detail: null, answer: null, answerPicture: null, labels: null, labelPicture: null };
+/** whole, detail: { bitmap, x, y, step } of the image; labels: { map, x, y, width, height, step }; below: an answer that
+ *  says something of more than the newest one does, until that is there of all, too. */
+const layers = { whole: null, detail: null, answer: null, below: null, labels: null, labelPicture: null };
 let pending = false;
 /** What is being drawn, in pixels of the image: { points, radius, color, kind }. */
 export let draft = null;
@@ -116,7 +118,7 @@ export function detailed() {
 /** Whether an answer says something of all that is on screen. */
 export function covers(own) {
   const seen = visible();
-  return own.left <= seen.x && own.top <= seen.y && own.left + own.width * own.step >= seen.x + seen.width && own.top + own.height * own.step >= seen.y + seen.height;
+  return within({ left: seen.x, top: seen.y, width: seen.width, height: seen.height, step: 1 }, own);
 }
 
 /** Say what is not the last word: an answer of filters alone, and what leaves pixels out. */
@@ -131,9 +133,15 @@ function showPreview() {
 
 export const answer = () => layers.answer;
 
+export const isBlank = () => !layers.whole;
+
+const right = (own) => own.left + own.width * own.step, bottom = (own) => own.top + own.height * own.step;
+const within = (one, other) => other.left <= one.left && other.top <= one.top && right(other) >= right(one) && bottom(other) >= bottom(one);
+
 export function setAnswer(found) {
+  layers.below = (found && [layers.answer, layers.below].find((own) => own && !within(own, found))) || null;
   layers.answer = found;
-  layers.answerPicture = found && answerPicture(found, state.mode, state.confidence);
+  if (found) found.picture = answerPicture(found, state.mode, state.confidence);
   showPreview();
   redraw();
   if (found) requestAnimationFrame(() => emit("answered", found));
@@ -157,12 +165,14 @@ export function patchLabels(part, [x, y, width, height]) {
 /** Until the server says which pixels a stroke has, it is shown as a line. */
 export function provisional(stroke) {
   if (!layers.labelPicture) return;
-  const context = layers.labelPicture.getContext("2d");
-  context.save();
-  context.globalCompositeOperation = stroke.color ? "source-over" : "destination-out";
   const { x: left, y: top, step } = layers.labels;
-  trace(context, stroke, (x, y) => [(x + 0.5 - left) / step, (y + 0.5 - top) / step], stroke.radius / step, stroke.color || "#000");
-  context.restore();
+  for (const [name, color] of [["fill", stroke.color], ["rim", "#fff"]]) {
+    const context = layers.labelPicture[name].getContext("2d");
+    context.save();
+    context.globalCompositeOperation = stroke.color ? "source-over" : "destination-out";
+    trace(context, stroke, (x, y) => [(x + 0.5 - left) / step, (y + 0.5 - top) / step], stroke.radius / step, color || "#000");
+    context.restore();
+  }
   redraw();
 }
 
@@ -171,16 +181,12 @@ export function readPixel(x, y) {
   const image = shown();
   if (!image || x < 0 || y < 0 || x >= image.width || y >= image.height) return null;
   const label = at(layers.labels, x, y);
-  const own = layers.answer;
-  let said = null, sure = 0;
-  if (own) {
-    const column = Math.floor((x - own.left) / own.step), row = Math.floor((y - own.top) / own.step);
-    if (column >= 0 && row >= 0 && column < own.width && row < own.height) {
-      said = classOf(own.labels[row * own.width + column]);
-      sure = own.sure[row * own.width + column] / 255;
-    }
+  for (const own of [layers.answer, layers.below]) {
+    if (!own || x < own.left || y < own.top || x >= right(own) || y >= bottom(own)) continue;
+    const place = Math.floor((y - own.top) / own.step) * own.width + Math.floor((x - own.left) / own.step);
+    return { label: classOf(label), said: classOf(own.labels[place]), sure: own.sure[place] / 255 };
   }
-  return { label: classOf(label), said, sure };
+  return { label: classOf(label), said: null, sure: 0 };
 }
 
 function at(own, x, y) {
@@ -190,7 +196,7 @@ function at(own, x, y) {
 }
 
 function restyle() {
-  if (layers.answer) layers.answerPicture = answerPicture(layers.answer, state.mode, state.confidence);
+  for (const own of [layers.answer, layers.below]) if (own) own.picture = answerPicture(own, state.mode, state.confidence);
   if (layers.labels) layers.labelPicture = labelPicture(layers.labels.map, layers.labels.width, layers.labels.height);
   redraw();
 }
@@ -245,17 +251,21 @@ function drawPane(below, above, image, pane) {
     context.imageSmoothingQuality = "high";
   }
   for (const own of [layers.whole, layers.detail]) if (own) below.drawImage(own.bitmap, ...placed(own, own.bitmap));
-  if (pane.answer && layers.answerPicture && state.mode !== "hide") drawAnswer(above, pane);
-  if (layers.labelPicture && state.labelsShown) {
-    above.imageSmoothingEnabled = false;
-    above.drawImage(layers.labelPicture, ...placed(layers.labels, layers.labels));
-  }
+  if (pane.answer && layers.answer && state.mode !== "hide") drawAnswer(above, pane);
+  if (layers.labelPicture && state.labelsShown) drawLabels(above);
   if (view.zoom >= GRID_FROM) drawGrid(above, image, pane);
   drawSuggestion(above);
   drawDraft(above);
   drawCursor(above);
   below.restore();
   above.restore();
+}
+
+function drawLabels(context) {
+  const [left, top, width, height] = placed(layers.labels, layers.labels);
+  context.imageSmoothingEnabled = view.zoom * layers.labels.step < 1; // so that a single pixel is seen from afar
+  for (const [dx, dy] of RIM) context.drawImage(layers.labelPicture.rim, left + dx, top + dy, width, height);
+  context.drawImage(layers.labelPicture.fill, left, top, width, height);
 }
 
 /** Where a picture of a part of the image lies on the screen: left, top, width, height. */
@@ -265,7 +275,11 @@ function placed(own, { width, height }) {
 }
 
 function drawAnswer(context, pane) {
-  const own = layers.answer, size = view.zoom * own.step;
+  const place = (own) => [view.x + own.left * view.zoom, view.y + own.top * view.zoom, own.width * own.step * view.zoom, own.height * own.step * view.zoom];
+  const paint = (own) => {
+    context.imageSmoothingEnabled = view.zoom < 1 && own.step === 1;
+    context.drawImage(own.picture, ...place(own));
+  };
   context.save();
   if (state.compare === "swipe") {
     context.beginPath();
@@ -273,8 +287,16 @@ function drawAnswer(context, pane) {
     context.clip();
   }
   context.globalAlpha = state.mode === "outline" ? 1 : state.opacity;
-  context.imageSmoothingEnabled = view.zoom < 1 && own.step === 1;
-  context.drawImage(layers.answerPicture, view.x + own.left * view.zoom, view.y + own.top * view.zoom, own.width * size, own.height * size);
+  if (layers.below) {
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, pane.width, view.height);
+    context.rect(...place(layers.answer));
+    context.clip("evenodd");
+    paint(layers.below);
+    context.restore();
+  }
+  paint(layers.answer);
   context.restore();
 }
 

@@ -24,7 +24,7 @@ export function table(on) {
     Images: [
       [["PageDown", "n"], "Next image", () => on.turn(1)],
       [["PageUp", "m"], "Previous image", () => on.turn(-1)],
-      [["s"], "Go where a label helps most", on.suggest],
+      [["s"], "Go where the answer is in doubt", on.suggest],
       [["d"], "This image is done", on.done],
     ],
     Model: [

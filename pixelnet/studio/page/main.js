@@ -1,12 +1,12 @@
 // The page: begins with what the server has, listens to what changes, and brings the parts together.
-import { ask, json, listen, operate, waiting } from "./api.js";
-import { center, clear, fit, patchLabels, setAnswer, setImage, setLabels, answer, covers, readPixel, visible, zoomAt, view } from "./canvas.js";
-import { makeImages } from "./images.js";
+import { ask, complain, json, listen, open as openQueue, operate, sentence, waiting } from "./api.js";
+import { answer, center, clear, covers, fit, isBlank, patchLabels, provisional, readPixel, setAnswer, setImage, setLabels, view, visible, zoomAt } from "./canvas.js";
+import { isListed, makeImages } from "./images.js";
 import { makeSurvey, openMeasure } from "./survey.js";
 import { makeFinetune, openFinetune } from "./finetune.js";
 import { bind, sheet, table } from "./keys.js";
-import { done, makePanel, openExport, suggest } from "./panel.js";
-import { emit, on, readable, set, shown, state } from "./state.js";
+import { choose, done, makePanel, openExport, suggest } from "./panel.js";
+import { classOf, emit, on, readable, set, setClasses, shown, state } from "./state.js";
 import { cancel, close, held, press, step } from "./strokes.js";
 import { makeTools } from "./tools.js";
 import { unpack } from "./layers.js";
@@ -17,29 +17,39 @@ let asking = false, newer = false;
 
 async function begin() {
   const whole = await json("/api/project");
-  const first = !state.folder;
-  const chosen = whole.classes.some((own) => own.id === state.chosen) ? state.chosen : whole.classes[0]?.id ?? null;
-  if (first) {
-    const linked = Number(location.hash.slice(1)) - 1, sound = whole.images.filter((own) => own.number !== null && own.state !== "broken");
-    state.number = (sound.find((own) => own.number === linked) || sound[0])?.number ?? 0;
+  if (state.project && state.project !== whole.project) { // another folder at the same address
+    location.reload();
+    return;
   }
-  set({ folder: whole.folder, images: whole.images, channels: whole.channels, classes: whole.classes, counts: whole.counts, chosen, learner: whole.learner, export: whole.export, finetune: whole.finetune, survey: whole.survey });
+  openQueue(whole.project);
+  const before = shown(), find = (call) => whole.images.find((own) => own.number !== null && own.state !== "broken" && call(own));
+  const linked = Number(location.hash.slice(1)) - 1;
+  const now = (before ? find((own) => own.path === before.path) : find((own) => own.number === linked)) || find(() => true);
+  set({ project: whole.project, folder: whole.folder, images: whole.images, channels: whole.channels, counts: whole.counts, classesAt: 0, learner: whole.learner, export: whole.export, finetune: whole.finetune, survey: whole.survey });
+  setClasses(whole.classes, whole.version, state.chosen ?? whole.classes[0]?.id);
   get("folder").textContent = whole.folder;
-  if (first) await open(state.number);
-  else { refreshLabels(); refreshAnswer(); }
+  if (!now) return;
+  if (!before || now.number !== state.number || now.stamp !== before.stamp) open(now.number);
+  else {
+    look();
+    refreshLabels();
+    refreshAnswer();
+    if (isBlank()) refreshImage();
+  }
 }
 
-async function open(number, place = null) {
+function open(number, place = null) {
   clear();
   cancel();
-  set({ number });
+  set({ number, undo: 0, redo: 0 });
+  emit("hover", null);
   history.replaceState(null, "", `#${number + 1}`);
   if (place) center(place.x, place.y, Math.max(view.zoom, 3));
   else fit();
   look();
   refreshLabels();
   refreshAnswer();
-  await refreshImage();
+  refreshImage();
 }
 
 /** Of a large image the whole, coarsely, and what is on screen as finely as the screen shows it; else all of it. */
@@ -48,7 +58,7 @@ async function refreshImage() {
   if (!image) return;
   if (!image.large) return refreshPart({ x: 0, y: 0, width: image.width, height: image.height, step: 1 }, "whole");
   await refreshPart({ x: 0, y: 0, width: image.width, height: image.height, step: coarse(image) }, "whole");
-  await refreshDetail();
+  if (image.number === state.number) await refreshDetail();
 }
 
 const coarse = (image) => Math.ceil(Math.max(image.width, image.height) / 1024);
@@ -63,17 +73,23 @@ function part() {
 
 async function refreshDetail() {
   const image = shown(), own = part();
-  if (own.step < coarse(image)) await refreshPart(own, "detail");
-  else setImage(null, null, "detail");
+  if (own.step < coarse(image)) return refreshPart(own, "detail");
+  come.detail = ++asked.detail;
+  setImage(null, null, "detail");
 }
 
+const asked = { whole: 0, detail: 0 }, come = { whole: 0, detail: 0 };
+
+/** What was asked for later is shown, whichever comes first. */
 async function refreshPart(own, what) {
-  const { number, channel } = state;
+  const { number, channel } = state, turn = ++asked[what], { stamp } = shown();
   try {
-    const blob = await (await ask(`/api/images/${number}/pixels?${query(own)}${channel === "" ? "" : `&channels=${channel}`}`)).blob();
+    const blob = await (await ask(`/api/images/${number}/pixels?${query(own)}&of=${stamp}${channel === "" ? "" : `&channels=${channel}`}`)).blob();
     const bitmap = await createImageBitmap(blob);
-    if (number === state.number && channel === state.channel) setImage(bitmap, own, what);
-  } catch (error) { emit("refused", error.message); }
+    if (number !== state.number || channel !== state.channel || turn < come[what]) return;
+    come[what] = turn;
+    setImage(bitmap, own, what);
+  } catch (error) { if (number === state.number) complain(error); }
 }
 
 const query = (own) => Object.entries(own).map(([name, value]) => `${name}=${value}`).join("&");
@@ -90,6 +106,7 @@ function refreshLabels(box = null) {
     if (number !== state.number) return;
     if (box && !image.large) patchLabels(found, box);
     else setLabels(found, own);
+    waiting().filter((one) => one.image === image.path && one.body.tool === "brush").forEach(({ body }) => provisional({ ...body, color: classOf(body.label)?.color }));
     set({ undo: Number(response.headers.get("x-undo")), redo: Number(response.headers.get("x-redo")) });
   }).catch(() => {});
 }
@@ -135,15 +152,17 @@ on("event", (event) => {
     recount();
   } else if (type === "state") changeImage(image, { state: event.state, fault: event.fault || "" });
   else if (type === "classes") {
-    const kept = event.classes.some((own) => own.id === state.chosen);
-    set({ classes: event.classes, chosen: kept ? state.chosen : event.classes.at(-1)?.id ?? null });
+    setClasses(event.classes, event.version);
     refreshLabels();
     recount();
   } else if (type === "answer" && image === state.number) refreshAnswer();
   else if (type === "learner") {
     set({ learner: event });
     if (!event.answers && answer()) setAnswer(null);
-  } else if (type === "export" || type === "finetune" || type === "survey") set({ [type]: event });
+  } else if (type === "export" || type === "finetune" || type === "survey") {
+    if (event.failed) toast(sentence(event.words));
+    set({ [type]: event });
+  }
   else if (type === "fault") toast(event.words);
 });
 
@@ -157,13 +176,23 @@ function changeImage(number, changes) {
 let counting = 0;
 function recount() {
   clearTimeout(counting);
-  counting = setTimeout(async () => { try { set({ counts: (await json("/api/project")).counts }); } catch { /* away */ } }, 250);
+  const mine = counting = setTimeout(async () => {
+    try {
+      const { counts } = await json("/api/project");
+      if (mine === counting) set({ counts });
+    } catch { /* said elsewhere: the server is away */ }
+  }, 250);
 }
 
-on("operated", (answered) => { if (answered.type === "nothing") refreshLabels(); away(); });
+on("operated", (answered) => {
+  if (answered.type === "nothing") refreshLabels();
+  if (answered.type === "labels" && answered.image === state.number) look(); // of several pages the one that is worked in is answered
+  away();
+});
+addEventListener("focus", look);
 on("refused", (words) => { toast(words); refreshLabels(); });
 on("channel", refreshImage);
-on("open", (found) => { set({ suggested: found }); open(found.image, found); });
+on("open", (found) => open(found.image, found));
 on("hover", (at) => {
   const own = at && readPixel(at.x, at.y);
   const said = own?.said ? ` · ${own.said.name} ${Math.round(100 * own.sure)} %` : "";
@@ -180,7 +209,7 @@ function toast(words) {
 }
 
 function away() {
-  const box = get("away"), count = waiting();
+  const box = get("away"), count = waiting().length;
   box.hidden = !state.away;
   const strokes = count === 1 ? "1 change waits" : `${count} changes wait`;
   box.textContent = `The studio does not answer. Start it again where it ran${count ? `; ${strokes} here, and will be sent then` : ""}.`;
@@ -189,12 +218,13 @@ on("away", away);
 
 // ------------------------------------------------------------------------------------------- what is asked
 
+/** The next of the images that are listed, which those are that the filter lets through. */
 const go = (by) => {
-  const all = readable(), here = all.findIndex((own) => own.number === state.number);
-  const next = here < 0 ? all[0] : all[here + by];
+  const all = readable().filter((own) => own.number === state.number || isListed(own));
+  const next = all[all.findIndex((own) => own.number === state.number) + by];
   if (next) open(next.number);
 };
-const back = (what) => operate(`/api/images/${state.number}/${what}`, {}).catch(() => {});
+const back = (what) => { if (shown()) operate(`/api/images/{image}/${what}`, {}, shown()).catch(() => {}); };
 const undo = () => back("undo"), redo = () => back("redo");
 
 function size(factor) {
@@ -202,7 +232,7 @@ function size(factor) {
 }
 
 const groups = table({
-  choose: (place) => { const own = state.classes[place]; if (own) set({ chosen: own.id }); },
+  choose: (place) => { const own = state.classes[place]; if (own) choose(own.id); },
   size, undo, redo, close, cancel, step, press, turn: go, suggest, done, zoom: zoomAt, fit,
   export: openExport, finetune: openFinetune, measure: openMeasure, help: () => get("help").showModal(),
 });
@@ -221,7 +251,7 @@ makeFinetune();
 makeSurvey();
 makeImages((image) => {
   drawer("images", false);
-  if (image.number === null || image.state === "broken") toast(`${image.fault[0].toUpperCase()}${image.fault.slice(1)}.`);
+  if (image.number === null || image.state === "broken") toast(sentence(image.fault));
   else open(image.number);
 });
 
@@ -245,5 +275,13 @@ for (const name of ["images", "panel"]) {
   };
 }
 get("view").addEventListener("pointerdown", () => { drawer("images", false); drawer("panel", false); });
+for (const name of ["images", "panel"]) {
+  get(name).addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !get(name).classList.contains("open")) return;
+    drawer(name, false);
+    get(`open-${name}`).focus();
+  });
+}
+for (const button of document.querySelectorAll("dialog .cancel")) button.onclick = () => button.closest("dialog").close();
 
 listen(begin);

@@ -1,7 +1,8 @@
 // The right side: classes, the learner, the view, taking it home.
-import { json, operate } from "./api.js";
-import { emit, on, set, shown, state } from "./state.js";
-import { element, icon, segments } from "./tools.js";
+import { complain, json, operate, sentence } from "./api.js";
+import { classOf, emit, on, set, setClasses, shown, state } from "./state.js";
+import { busy } from "./strokes.js";
+import { element, fill, icon, segments } from "./tools.js";
 
 const get = (id) => document.getElementById(id);
 
@@ -24,55 +25,94 @@ function makeClasses() {
     field.value = ""; // at once: by the time the server answers, the next name may be half written
     try {
       const answer = await operate("/api/classes", { name });
-      const added = answer.classes?.at(-1);
-      if (added) set({ classes: answer.classes, chosen: added.id });
+      if (answer.classes) setClasses(answer.classes, answer.version, answer.classes.at(-1).id);
     } catch {
       if (!field.value) { field.value = name; field.select(); }
     }
   };
-  get("class-dialog").querySelector("form").onsubmit = keepClass;
+  makeClassDialog();
   showClasses();
 }
 
+/** Choose what is painted; with a tool that does not paint, the brush, too. */
+export const choose = (id) => set({ chosen: id, ...(["brush", "point", "polygon"].includes(state.tool) ? {} : { tool: "brush" }) });
+
 function showClasses() {
-  get("classes").replaceChildren(...state.classes.map((own, k) => {
-    const swatch = element("i");
+  fill(get("classes"), state.classes, (own) => own.id, ({ id }) => element("li", {},
+    element("button", { className: "choose", onclick: () => choose(id) }, element("i"), element("span"), element("small"), element("kbd")),
+    element("button", { className: "plain", title: "Rename, recolor, merge, delete", onclick: () => openClass(classOf(id)) }, icon("more"))),
+  (item, own) => {
+    const [button, more] = item.children, [swatch, name, count, key] = button.children, place = state.classes.indexOf(own) + 1;
+    const labelled = state.counts[own.id] || 0;
     swatch.style.background = own.color;
-    const count = state.counts[own.id] || 0;
-    const label = `${own.name}, ${count} pixels labelled${k < 9 ? `, key ${k + 1}` : ""}`;
-    return element("li", {},
-      element("button", { className: "choose", "aria-pressed": own.id === state.chosen, "aria-label": label, title: k < 9 ? `Paint ${own.name} (${k + 1})` : `Paint ${own.name}`, onclick: () => set({ chosen: own.id, tool: state.tool === "pan" || state.tool === "eraser" ? "brush" : state.tool }) },
-        swatch, element("span", {}, own.name), element("small", {}, count.toLocaleString()), k < 9 ? element("kbd", {}, String(k + 1)) : null),
-      element("button", { className: "plain", "aria-label": `Change ${own.name}`, title: "Rename, recolor, merge, delete", onclick: () => openClass(own) }, icon("more")));
-  }));
+    name.textContent = own.name;
+    count.textContent = labelled.toLocaleString();
+    key.textContent = place;
+    key.hidden = place > 9;
+    button.title = place > 9 ? `Paint ${own.name}` : `Paint ${own.name} (${place})`;
+    button.setAttribute("aria-pressed", own.id === state.chosen);
+    button.setAttribute("aria-label", `${own.name}, ${labelled} pixels labelled${place > 9 ? "" : `, key ${place}`}`);
+    more.setAttribute("aria-label", `Change ${own.name}`);
+  });
 }
 
 /** Where there is no room for the panel, the classes are at hand below the image. */
 function showChips() {
-  get("chips").replaceChildren(...state.classes.map((own) => {
-    const swatch = element("i");
-    swatch.style.background = own.color;
-    return element("button", { "aria-pressed": own.id === state.chosen, onclick: () => set({ chosen: own.id }) }, swatch, own.name);
-  }));
+  fill(get("chips"), state.classes, (own) => own.id, ({ id }) => element("button", { onclick: () => choose(id) }, element("i"), element("span")), (button, own) => {
+    button.firstChild.style.background = own.color;
+    button.lastChild.textContent = own.name;
+    button.setAttribute("aria-pressed", own.id === state.chosen);
+  });
 }
 
+let opened = null; // the class as it was when its dialog was opened
+
 function openClass(own) {
-  const dialog = get("class-dialog"), form = dialog.querySelector("form");
-  form.dataset.id = own.id;
-  form.elements.name.value = own.name;
-  form.elements.color.value = own.color;
+  const dialog = get("class-dialog"), { elements } = dialog.querySelector("form");
+  opened = { ...own };
+  elements.name.value = own.name;
+  elements.color.value = own.color;
   const others = state.classes.filter((other) => other.id !== own.id);
-  form.elements.into.replaceChildren(element("option", { value: "" }, "no other class"), ...others.map((other) => element("option", { value: other.id }, other.name)));
-  get("class-note").textContent = `${(state.counts[own.id] || 0).toLocaleString()} labelled pixels. Deleting or merging a class cannot be undone.`;
+  elements.into.replaceChildren(element("option", { value: "" }, "no other class"), ...others.map((other) => element("option", { value: other.id }, other.name)));
+  elements.into.disabled = !others.length;
+  dialog.onclose = () => { opened = null; };
+  showFate();
   dialog.showModal();
 }
 
-async function keepClass(event) {
-  const form = event.target, id = Number(form.dataset.id), how = event.submitter?.value;
-  const into = form.elements.into.value;
-  if (how === "delete") operate(`/api/classes/${id}/drop`, { into: null }).catch(() => {});
-  else if (how === "keep" && into) operate(`/api/classes/${id}/drop`, { into: Number(into) }).catch(() => {});
-  else if (how === "keep") operate(`/api/classes/${id}`, { name: form.elements.name.value, color: form.elements.color.value }).catch(() => {});
+/** What the buttons are about to do. A class with labels is deleted by a second click. */
+function showFate(sure = false) {
+  const { elements } = get("class-dialog").querySelector("form"), count = state.counts[opened.id] || 0, many = `${count.toLocaleString()} labelled pixels`;
+  const into = elements.into.selectedOptions[0];
+  get("class-keep").textContent = into?.value ? "Merge" : "Keep";
+  get("class-delete").textContent = sure ? "Delete them all" : "Delete";
+  get("class-delete").dataset.sure = sure || count === 0 ? "yes" : "";
+  get("class-note").textContent = into?.value ? `Its ${many} become ${into.textContent}. That cannot be undone.`
+    : sure ? `Its ${many} are gone then, on all images. That cannot be undone.`
+    : `${many[0].toUpperCase()}${many.slice(1)}.`;
+}
+
+function makeClassDialog() {
+  const dialog = get("class-dialog"), form = dialog.querySelector("form");
+  const drop = (into) => operate(`/api/classes/${opened.id}/drop`, { into }).catch(() => {});
+  form.elements.into.onchange = () => showFate();
+  get("class-delete").onclick = () => {
+    if (!get("class-delete").dataset.sure) return showFate(true);
+    drop(null);
+    dialog.close();
+  };
+  form.onsubmit = () => {
+    const { name, color, into } = form.elements, now = classOf(opened.id);
+    if (into.value) return drop(Number(into.value));
+    // What was not touched stays as it is by now: another page may have changed it.
+    const kept = { name: name.value === opened.name ? now.name : name.value, color: color.value === opened.color ? now.color : color.value };
+    if (kept.name !== now.name || kept.color !== now.color) operate(`/api/classes/${opened.id}`, kept).catch(() => {});
+  };
+  on("classes", () => {
+    if (!opened || classOf(opened.id)) return;
+    emit("refused", `${opened.name} is gone: another page has deleted or merged it.`);
+    dialog.close();
+  });
 }
 
 // ------------------------------------------------------------------------------------------------- learner
@@ -86,8 +126,8 @@ function makeLearner() {
 }
 
 function showLearner() {
-  const own = state.learner, words = own.words || "looking at the image";
-  get("learner-words").textContent = words[0].toUpperCase() + words.slice(1);
+  const own = state.learner, words = sentence(own.words || "looking at the image");
+  get("learner-words").textContent = words.slice(0, -1);
   get("learner").className = own.busy ? "busy" : own.answers ? "ready" : "";
   const score = own.score || {};
   get("score").hidden = score.value == null;
@@ -98,11 +138,10 @@ function showLearner() {
     Object.assign(get("score-interval").style, { left: `${100 * low}%`, width: `${Math.max(1, 100 * (high - low))}%` });
     get("score-mark").style.left = `${100 * score.value}%`;
   }
-  const said = score.words && score.words[0].toUpperCase() + score.words.slice(1);
-  get("score-words").textContent = said || (own.answers ? "How good it is follows when you pause." : "");
+  get("score-words").textContent = sentence(score.words) || (own.answers ? "How good it is follows when you pause." : "");
   const hint = get("hint");
   hint.hidden = !own.hint;
-  hint.textContent = own.words ? `${words[0].toUpperCase()}${words.slice(1)}.` : "";
+  hint.textContent = own.words ? words : "";
   get("suggest").disabled = !own.answers;
 }
 
@@ -111,16 +150,29 @@ export function showDone() {
   get("done").setAttribute("aria-pressed", image?.state === "done");
 }
 
+/** Whether there is a model yet; says so if there is none. */
+export function learnt() {
+  if (!state.learner.answers) emit("refused", "There is no model yet. Paint a little of two classes first.");
+  return Boolean(state.learner.answers);
+}
+
+let suggesting = false;
+
 export async function suggest() {
+  if (suggesting || !learnt()) return;
+  suggesting = true;
+  const { number } = state;
   try {
     const found = await json("/api/suggestion");
-    emit("open", found);
-  } catch (error) { emit("refused", error.message); }
+    set({ suggested: found });
+    if (number === state.number && !busy()) emit("open", found); // else somebody went on meanwhile, and is left alone
+  } catch (error) { complain(error); }
+  suggesting = false;
 }
 
 export function done() {
   const image = shown();
-  if (image) operate(`/api/images/${image.number}/mark`, { done: image.state !== "done" }).catch(() => {});
+  if (image) operate("/api/images/{image}/mark", { done: image.state !== "done" }, image).catch(() => {});
 }
 
 // ---------------------------------------------------------------------------------------------------- view
@@ -169,19 +221,23 @@ function makeSwipe() {
 // -------------------------------------------------------------------------------------------------- export
 
 export function openExport() {
-  get("export-who").textContent = state.learner.by_network ? "The model is the network that has learnt itself." : "";
+  if (state.export.running || !learnt()) return;
+  const network = Boolean(state.learner.by_network), box = get("export-dialog").querySelector("[name=onnx]");
+  get("export-who").textContent = network ? "The model is the network that has learnt itself." : "The model is the fit, as it answers now.";
+  get("export-onnx").textContent = network ? "ONNX file: answers without PixelNet" : "ONNX file: of a network that has learnt itself, so finetune first";
+  box.disabled = !network;
+  box.checked &&= network;
   get("export-dialog").showModal();
 }
 
 function makeExport() {
-  on("export", showExport);
+  for (const name of ["export", "learner"]) on(name, showExport);
   get("export").onclick = openExport;
   get("export-dialog").querySelector("form").onsubmit = async (event) => {
-    if (event.submitter?.value !== "go") return;
     const data = new FormData(event.target);
     try {
-      set({ export: await json("/api/export", { predictions: data.has("predictions"), polygons: data.getAll("polygons"), objects: data.has("objects") }) });
-    } catch (error) { emit("refused", error.message); }
+      await json("/api/export", { predictions: data.has("predictions"), polygons: data.getAll("polygons"), objects: data.has("objects"), onnx: data.has("onnx") });
+    } catch (error) { complain(error); }
   };
   get("copy").onclick = async () => {
     try {
@@ -194,10 +250,11 @@ function makeExport() {
 
 function showExport() {
   const own = state.export;
-  get("export").disabled = Boolean(own.running);
+  get("export").disabled = Boolean(own.running) || !state.learner.answers;
   get("export-progress").hidden = !own.running;
   get("export-progress").value = own.done || 0;
-  get("export-words").textContent = own.words ? own.words[0].toUpperCase() + own.words.slice(1) : "";
+  get("export-words").textContent = sentence(own.words);
+  get("export-report").hidden = !own.folder || own.running;
   get("command-row").hidden = !own.command || own.running;
   get("command").textContent = own.command || "";
 }

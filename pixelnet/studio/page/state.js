@@ -2,7 +2,7 @@
 export const NONE = 255;
 
 export const state = {
-  folder: "", images: [], classes: [], counts: {}, channels: [], learner: {}, export: {}, finetune: {}, survey: {},
+  project: "", folder: "", images: [], classes: [], classesAt: 0, counts: {}, channels: [], learner: {}, export: {}, finetune: {}, survey: {},
   number: 0, chosen: null, tool: "brush", radius: 4, filter: "",
   mode: "fill", opacity: 0.45, confidence: false, labelsShown: true, compare: "off", swipe: 0.5,
   brightness: 1, contrast: 1, channel: "", undo: 0, redo: 0, away: false, suggested: null,
@@ -24,6 +24,13 @@ export function set(changes) {
   Object.assign(state, changes);
   for (const name of Object.keys(changes)) emit(name);
   emit("any");
+}
+
+/** Take over the classes of a version of the project, unless newer ones are known: answers come late. */
+export function setClasses(classes, version, chosen = state.chosen) {
+  if (version < state.classesAt) return;
+  const kept = classes.some((own) => own.id === chosen);
+  set({ classesAt: version, classes, chosen: kept ? chosen : classes.at(-1)?.id ?? null });
 }
 
 export const readable = () => state.images.filter((own) => own.number !== null && own.state !== "broken");

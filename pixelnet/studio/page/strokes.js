@@ -1,7 +1,7 @@
 // Painting: mouse, pen, fingers and keys become operations.
 import { operate } from "./api.js";
 import { answer, cursor, draft, pan, provisional, readPixel, setCursor, setDraft, toImage, toScreen, view, zoomAt } from "./canvas.js";
-import { classOf, emit, shown, state } from "./state.js";
+import { classOf, emit, on, shown, state } from "./state.js";
 
 const overlay = document.getElementById("overlay");
 const MOST = 4000; // points of a stroke; a longer one goes on as another
@@ -11,8 +11,11 @@ let panning = false;
 export const held = { space: false };
 
 const exact = ([x, y]) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100];
-const color = () => (state.tool === "eraser" ? null : classOf(state.chosen)?.color);
-const path = (what) => `/api/images/${state.number}/${what}`;
+/** What a stroke is of, from its beginning on: another class may be chosen while it is drawn. */
+const kind = () => (state.tool === "eraser" ? { label: null, color: null } : { label: state.chosen, color: classOf(state.chosen)?.color });
+const sent = (what, body) => operate(`/api/images/{image}/${what}`, body, shown()).catch(() => {});
+/** Whether something is being drawn. */
+export const busy = () => Boolean(draft);
 
 function ready() {
   if (!shown() || shown().state === "broken") return false;
@@ -26,11 +29,9 @@ function ready() {
 export function begin(x, y) {
   if (!ready()) return;
   const tool = state.tool;
-  if (tool === "fill") return accept("fill", Math.round(x), Math.round(y), 1, 1);
-  if (tool === "point") return send({ kind: "brush", points: [[Math.round(x), Math.round(y)]], radius: 0.5, color: color() });
   if (tool === "polygon") return corner(x, y);
-  const kind = tool === "accept" ? "box" : "brush";
-  setDraft({ kind, points: kind === "box" ? [[x, y], [x, y]] : [[x, y]], radius: state.radius, color: color() });
+  const form = { accept: "box", fill: "place", point: "place" }[tool] || "brush";
+  setDraft({ kind: form, tool, points: form === "box" ? [[x, y], [x, y]] : [[x, y]], radius: state.radius, ...kind() });
 }
 
 export function extend(x, y) {
@@ -44,11 +45,15 @@ export function extend(x, y) {
   setDraft(draft);
 }
 
+/** What was begun is done where the pointer is lifted, so that a second finger, which zooms, leaves no mark. */
 export function end() {
-  if (!draft || draft.kind === "polygon") return;
-  const own = draft;
+  if (!draft) return;
+  if (draft.kind === "polygon") return draft.pressed ? turn() : undefined;
+  const own = draft, [[x, y]] = own.points;
   setDraft(null);
   if (own.kind === "brush") return send(own);
+  if (own.tool === "fill") return accept("fill", Math.round(x), Math.round(y), 1, 1);
+  if (own.tool === "point") return send({ ...own, points: [[Math.round(x), Math.round(y)]], radius: 0.5 });
   const [[x0, y0], [x1, y1]] = own.points.map(([x, y]) => [Math.floor(x + 0.5), Math.floor(y + 0.5)]);
   const [left, top] = [Math.max(0, Math.min(x0, x1)), Math.max(0, Math.min(y0, y1))];
   accept("box", left, top, Math.max(x0, x1) - left + 1, Math.max(y0, y1) - top + 1);
@@ -56,35 +61,40 @@ export function end() {
 
 export const cancel = () => setDraft(null);
 
+/** A corner of an outline follows the pointer until that is lifted. */
 function corner(x, y) {
-  if (!draft) return setDraft({ kind: "polygon", points: [[x, y], [x, y]], color: color() });
-  const first = toScreen(...draft.points[0]), here = toScreen(x, y);
-  if (draft.points.length > 3 && Math.hypot(first.x - here.x, first.y - here.y) < 12) return close();
+  if (!draft) return setDraft({ kind: "polygon", points: [[x, y]], pressed: true, ...kind() });
   draft.points[draft.points.length - 1] = [x, y];
-  draft.points.push([x, y]);
-  setDraft(draft);
+  setDraft({ ...draft, pressed: true });
+}
+
+function turn() {
+  const [x, y] = draft.points.at(-1), first = toScreen(...draft.points[0]), here = toScreen(x, y);
+  if (draft.points.length > 3 && Math.hypot(first.x - here.x, first.y - here.y) < 12) return close();
+  setDraft({ ...draft, points: [...draft.points, [x, y]], pressed: false });
 }
 
 /** End an outline: its last corner is where the pointer is, and is none of it. */
 export function close() {
   if (draft?.kind !== "polygon") return;
-  const points = draft.points.slice(0, -1);
+  const { points, label } = draft;
   setDraft(null);
-  if (points.length > 2) operate(path("strokes"), { tool: "polygon", label: state.chosen, points: points.map(exact) }).catch(() => {});
+  if (points.length > 3) sent("strokes", { tool: "polygon", label, points: points.slice(0, -1).map(exact) });
 }
 
 function send(own) {
   provisional(own);
-  const label = own.color ? state.chosen : null;
-  operate(path("strokes"), { tool: "brush", label, points: own.points.map(exact), radius: own.radius }).catch(() => {});
+  sent("strokes", { tool: "brush", label: own.label, points: own.points.map(exact), radius: own.radius });
 }
 
 function accept(tool, x, y, width, height) {
   const image = shown(), own = answer();
   if (x < 0 || y < 0 || x >= image.width || y >= image.height) return;
   if (!own) return emit("refused", "There is no prediction yet to accept. Paint a little of two classes first.");
-  operate(path("accept"), { tool, version: own.version, x, y, width, height }).catch(() => {});
+  sent("accept", { tool, serial: own.serial, x, y, width, height });
 }
+
+on("tool", cancel);
 
 // ------------------------------------------------------------------------------------------------ pointers
 
@@ -96,7 +106,8 @@ overlay.addEventListener("pointerdown", (event) => {
   const at = where(event);
   pointers.set(event.pointerId, at);
   if (pointers.size === 2) {
-    cancel();
+    if (draft?.kind !== "polygon") cancel();
+    else setDraft({ ...draft, pressed: false }); // the corners that it has stay
     gesture = spread();
   } else if (event.button === 1 || held.space || state.tool === "pan") {
     panning = true;
@@ -126,11 +137,13 @@ function lift(event) {
   pointers.delete(event.pointerId);
   if (gesture) { gesture = pointers.size === 2 ? spread() : null; if (!pointers.size) gesture = null; return; }
   if (panning) { panning = false; overlay.classList.remove("panning"); return; }
-  if (event.type === "pointercancel") return cancel();
+  if (event.type === "pointercancel" && draft?.kind !== "polygon") return cancel();
   end();
 }
 overlay.addEventListener("pointerup", lift);
 overlay.addEventListener("pointercancel", lift);
+overlay.addEventListener("lostpointercapture", (event) => { if (pointers.has(event.pointerId)) lift(event); });
+addEventListener("blur", () => { held.space = false; });
 overlay.addEventListener("pointerleave", () => { if (!cursor?.cross) setCursor(null); emit("hover", null); });
 overlay.addEventListener("dblclick", close);
 overlay.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -179,4 +192,5 @@ export function press() {
   if (!cursor) return step(0, 0);
   if (draft && draft.kind !== "polygon") return end();
   begin(cursor.x, cursor.y);
+  if (draft && draft.kind !== "brush" && draft.kind !== "box") end();
 }

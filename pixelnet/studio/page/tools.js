@@ -5,7 +5,7 @@ export const TOOLS = [
   { name: "brush", key: "b", words: "Brush" },
   { name: "eraser", key: "e", words: "Eraser" },
   { name: "point", key: "p", words: "Point: one pixel" },
-  { name: "polygon", key: "o", words: "Outline an area" },
+  { name: "polygon", key: "o", words: "Outline an area, from corner to corner" },
   { name: "fill", key: "f", words: "Accept this region as predicted" },
   { name: "accept", key: "a", words: "Accept all in a box as predicted" },
   { name: "pan", key: "h", words: "Move the image" },
@@ -27,6 +27,22 @@ export function element(name, properties = {}, ...children) {
   }
   made.append(...children.filter((child) => child !== null));
   return made;
+}
+
+/** Let a list have an item for each of all, in their order. Those that are there stay, and so do the focus, and a click
+ *  whose button is down. make(own): an item, which refresh(item, own) brings up to date. */
+export function fill(list, all, name, make, refresh) {
+  const kept = new Map([...list.children].map((item) => [item.dataset.name, item]));
+  const items = all.map((own) => {
+    const item = kept.get(String(name(own))) || make(own);
+    item.dataset.name = name(own);
+    refresh(item, own);
+    return item;
+  });
+  if (items.length === list.children.length && items.every((item, k) => item === list.children[k])) return;
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  list.replaceChildren(...items);
+  focused?.focus({ preventScroll: true });
 }
 
 /** A bar of the tools and of what `actions` do: { name, words, key, act, enabled }. */

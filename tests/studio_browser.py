@@ -1,0 +1,64 @@
+"""Somebody in front of the studio's page in a real browser."""
+
+import time
+from typing import Any
+
+import numpy as np
+from studio_folder import HEIGHT, WIDTH
+
+
+class Person:
+    """Somebody in front of a page, which must never stumble."""
+
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        self.page = browser.new_page(viewport={"width": 1280, "height": 800}, **options)
+        self.faults: list[str] = []
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.goto(address)
+        self.page.wait_for_selector("#image-list [aria-current=true]")
+        self.until("state.images.length > 0 && view.zoom > 2")
+
+    def ask(self, expression: str) -> Any:
+        """What an expression comes to, among the page's modules."""
+        return self.page.evaluate(
+            "async () => { const { state } = await import('./state.js'); const canvas = await import('./canvas.js');"
+            f" const {{ view, answer, readPixel, toScreen }} = canvas; return {expression}; }}"
+        )
+
+    def until(self, expression: str, seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not self.ask(expression):
+            assert time.monotonic() < end, f"not within {seconds} s: {expression}"
+            time.sleep(0.05)
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        box, at = self.page.locator("#overlay").bounding_box(), self.ask(f"toScreen({x}, {y})")
+        return box["x"] + at["x"], box["y"] + at["y"]
+
+    def paint(self, *points: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.place(*points[0]))
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*self.place(*point), steps=3)
+        self.page.mouse.up()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def two_classes(self) -> None:
+        for k, name in enumerate(("dark", "light")):
+            self.page.fill("#class-name", name)
+            self.page.press("#class-name", "Enter")
+            self.until(f"state.classes.length === {k + 1} && state.chosen === {k}")
+        self.page.locator("#overlay").focus()
+        for k in range(4):
+            self.press(str(k % 2 + 1))
+            self.paint((10 * k + 4, 5), (10 * k + 4, 50))
+        self.until("state.undo === 4")
+
+    def answered(self) -> np.ndarray:
+        """The page's labels once they are by all that was painted, not by the strokes before the last."""
+        newest = "answer().version === (await (await fetch('/api/project')).json()).version"
+        self.until(f"answer() && answer().step === 1 && !state.learner.busy && {newest}")
+        return np.array(self.ask("[...answer().labels]"), np.uint8).reshape(HEIGHT, WIDTH)
