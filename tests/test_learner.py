@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.learner import dense, few, forest, rows, unet
-from benchmarks.learner.report import dense_rows, few_rows
+from benchmarks.learner.report import Report, dense_rows, few_rows, report
 from benchmarks.learner.sets import LearnerSet, Part
 from benchmarks.learner.views import CROP, VIEWS, Views, magnified
 from pixelnet import InputError
@@ -129,7 +129,7 @@ def test_rows_survive_a_torn_line_and_are_not_measured_twice(tmp_path: Path) -> 
     assert [row["miou"] for row in rows.read(kept.path)] == [0.5, 0.6]
 
 
-def test_differences_are_paired_by_seed() -> None:
+def test_differences_are_paired_by_seed_and_rows_stay_beside_them(tmp_path: Path) -> None:
     assert rows.interval([0.5]) == (0.5, None)
     mean, reach = rows.interval([1.0, 2.0, 3.0])
     assert mean == 2.0
@@ -150,6 +150,12 @@ def test_differences_are_paired_by_seed() -> None:
     lines = few_rows([*measured, *elsewhere], "pixelnet")
     (both,) = (line for line in lines if (line["set"], line["arm"]) == ("all", "pixelnet"))
     assert (both["draws"], both["mean IoU"][:6]) == (2, "0.8500")  # of .7, .8, .9 and .9, 1.0
+    kept = rows.Rows(tmp_path / "few.jsonl")
+    for row in measured:
+        kept.add(row, {})
+    report(Report(few=kept.path, dense=tmp_path / "none.jsonl", out=tmp_path / "docs"))
+    assert sorted(path.name for path in (tmp_path / "docs").iterdir()) == ["learner_few.json", "learner_few.jsonl"]
+    assert rows.read(tmp_path / "docs" / "learner_few.jsonl") == measured
 
 
 def test_views_are_those_that_pixelnet_train_cuts() -> None:

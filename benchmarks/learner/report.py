@@ -1,5 +1,6 @@
 """Tables of what the learner's benchmarks have found, for docs/results."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from benchmarks.learner.rows import Row, by_seed, difference, interval, plain, read
 from benchmarks.timing import machine
 from pixelnet.data.camvid import COLORS
-from pixelnet.files import write_json
+from pixelnet.files import write_atomic, write_json
 
 THIN = ("Pole", "SignSymbol", "Fence", "Pedestrian", "Bicyclist")  # of CamVid's classes
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -29,7 +30,7 @@ DENSE = (
 
 @dataclass(frozen=True)
 class Report:
-    """Tables of what was measured, printed and written to docs/results."""
+    """Tables of what was measured, printed and written to docs/results, and the rows beside them, as .jsonl."""
 
     few: Path = Path("runs/learner/few.jsonl")
     dense: Path = Path("runs/learner/dense.jsonl")
@@ -133,13 +134,16 @@ def show(lines: Sequence[Row]) -> None:
         print(f"| {' | '.join(map(str, line.values()))} |")
 
 
-def keep(path: Path, what: str, command: str, lines: list[Row]) -> None:
+def keep(path: Path, what: str, command: str, rows: Sequence[Row], lines: list[Row]) -> None:
     show(lines)
     if lines:
+        # Kept, so that whoever doubts a difference can pair it again, and more draws can be added (few --out).
+        write_atomic(path.with_suffix(".jsonl"), "".join(f"{json.dumps(row)}\n" for row in rows).encode())
         head = {"name": path.stem, "what": what, "command": f"python -m benchmarks learner {command}"}
         write_json(path, head | {"machine": machine(), "rows": lines})
 
 
 def report(arguments: Report) -> None:
-    keep(arguments.out / "learner_few.json", FEW, "few", few_rows(read(arguments.few), arguments.arm))
-    keep(arguments.out / "learner_dense.json", DENSE, "dense", dense_rows(read(arguments.dense), arguments.arm))
+    few, dense = read(arguments.few), read(arguments.dense)
+    keep(arguments.out / "learner_few.json", FEW, "few", few, few_rows(few, arguments.arm))
+    keep(arguments.out / "learner_dense.json", DENSE, "dense", dense, dense_rows(dense, arguments.arm))
