@@ -66,6 +66,7 @@ OWNERS = {
     "sklearn": set(),
     "skimage": {"inference.objects"},
     "fsspec": {"inference.remote"},
+    "ray": {"inference.fleet"},
 }
 
 
