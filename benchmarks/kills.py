@@ -91,7 +91,7 @@ def killed(command: list[str], out: Path, most: int) -> int:
 
 
 def finished(command: list[str], out: Path, engine: str | None, most: int) -> tuple[int, int]:
-    """Let the command end, but for one worker of an engine's; returns its exit code and how many workers were killed."""
+    """Let the command end, but for one worker of an engine's; returns its exit code, and how many were killed."""
     workers = 0
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while engine and not workers and process.poll() is None:
