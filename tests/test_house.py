@@ -67,6 +67,7 @@ OWNERS = {
     "sklearn": set(),
     "skimage": {"inference.objects"},
     "fsspec": {"inference.remote"},
+    "ray": {"inference.fleet"},
 }
 
 

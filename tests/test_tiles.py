@@ -13,7 +13,7 @@ from striped import HEIGHT, WIDTH, drawn, image, made
 import pixelnet
 from pixelnet.learning import tiles as module
 from pixelnet.learning.parts import FILTERS, Maps, known_sources, open_part, reach_of
-from pixelnet.learning.tiles import FARTHEST, MARGIN, Tile, tile_numbers, tiles_of
+from pixelnet.learning.tiles import MARGIN, Tile, tile_numbers, tiles_of
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))
@@ -60,7 +60,7 @@ def test_nothing_hangs_on_what_lies_beyond_the_reach(part: str) -> None:
 
 def test_all_networks_that_are_tried_see_in_tiles() -> None:
     for source in known_sources():
-        assert 0 < reach_of(source, 3) < FARTHEST
+        assert reach_of(source, 3) > 0
 
 
 @pytest.mark.parametrize("part", [FILTERS, "edges", "edges@2", "edges@0.5"])

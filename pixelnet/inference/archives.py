@@ -38,12 +38,12 @@ def name_within(text: str) -> PurePath:
 class Archive:
     """The files in an archive, by where they would lie if it were a folder.
 
-    file: it, opened, where the path is not one of this machine; closed with the archive. Raises InputError for a file
-    that is none, and for two members of one place.
+    file: it, opened, where the path is not one of this machine but stands for a URL; closed with the archive. Raises
+    InputError for a file that is none, and for two members of one place.
     """
 
-    def __init__(self, path: Path, file: IO[bytes] | None = None) -> None:
-        self.path, self._file, self._lock = path, file, Lock()
+    def __init__(self, path: Path, file: IO[bytes] | None = None, url: str = "") -> None:
+        self.path, self.url, self._file, self._lock = path, url, file, Lock()
         with reading(path) if file is None else decoding(path):
             kind: Any = zipfile.ZipFile if path.suffix.lower() == ".zip" else tarfile.TarFile
             named_file = {"file": file} if kind is zipfile.ZipFile else {"fileobj": file}
@@ -84,10 +84,8 @@ class Archive:
             copy = Path(folder, place.name)
             with decoding(place), copy.open("wb") as file, self._lock:
                 self._copy(member, file, place)
-            try:
+            with instead_of(copy, place):
                 yield copy
-            except InputError as error:
-                raise InputError(str(error).replace(str(copy), str(place))) from error
 
     def _copy(self, member: zipfile.ZipInfo | tarfile.TarInfo, file: IO[bytes], place: Path) -> None:
         # A tar's link is followed to what it names within the archive.
@@ -99,6 +97,15 @@ class Archive:
         self._open.close()
         if self._file is not None:
             self._file.close()
+
+
+@contextmanager
+def instead_of(copy: Path, place: Path) -> Iterator[None]:
+    """Within, errors name the place of what was copied here, and not the copy."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace(str(copy), str(place))) from error
 
 
 def limit() -> int:

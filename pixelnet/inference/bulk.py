@@ -1,12 +1,12 @@
 """From image files to files of answers."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -16,17 +16,19 @@ from pixelnet.files import require_writable
 from pixelnet.geometry import convert_normals
 from pixelnet.inference.answerer import Answerer, Asked
 from pixelnet.inference.answers import LABELS, POINTS, PROBABILITIES, USUAL, VIEW, parse_outputs
+from pixelnet.inference.fleet import BATCH_SIZE, Work, stream_with_ray
 from pixelnet.inference.inputs import Archives, Failure, Item, find_pages, image_files, is_many, read_points
-from pixelnet.inference.journal import FAILURES, NOTE, Journal, require_same, write_failures, write_note
+from pixelnet.inference.journal import FAILURES, NOTE, Journal, Notes, notes_of, require_same, write_note
 from pixelnet.inference.objects import OBJECTS, POLYGONS
+from pixelnet.inference.remote import is_place
 from pixelnet.inference.sinks import fingerprint
-from pixelnet.inference.stream import stream
+from pixelnet.inference.stream import Result, stream
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.runs.hub import folder_of, load
 from pixelnet.runs.processes import Processes
 
-BATCH_SIZE = 8  # on a GPU
+Course = Callable[[Sequence[Item]], Iterable[Result]]  # from images to their answers, in any order
 # What an answer does not hang on, to more than rounding.
 FREE = ("memory",)
 
@@ -96,6 +98,8 @@ def predict_files(
     overwrite: bool = False,
     device: str = "auto",
     precision: str = "no",
+    engine: Literal["ray"] | None = None,
+    workers: int | None = None,
 ) -> list[Path]:
     """Answer for images on disk, into a folder.
 
@@ -111,11 +115,12 @@ def predict_files(
         model: a model, which answers on the device that it is on; or its folder or its name.
         inputs: an image, a folder of images, a list of them (.txt, a path in each line, from the list's folder on), an
             archive (.tar, .zip), or several of these; folders within are looked through as well.
-        out: the folder; made if it is not there. An image's answer is OUT/TASK/relative/NAME.png (or .npy) for each of
-            the model's tasks, and OUT/view/relative/NAME.png for people, `relative` being where the image lies in the
-            folder or archive that was named, or as its list has it, without ways up and out. OUT/TASK is what
-            `evaluate(predictions=...)` reads. A stack in TIFF is answered as one, OUT/TASK/NAME.tif, unless there are
-            points, or it is adaptive, binary or in polygons; the images of any other are NAME[0], NAME[1] and so on.
+        out: the folder; made if it is not there; with an engine perhaps elsewhere, s3://bucket/day or gs://. An
+            image's answer is OUT/TASK/relative/NAME.png (or .npy) for each of the model's tasks, and
+            OUT/view/relative/NAME.png for people, `relative` being where the image lies in the folder or archive that
+            was named, or as its list has it, without ways up and out. OUT/TASK is what `evaluate(predictions=...)`
+            reads. A stack in TIFF is answered as one, OUT/TASK/NAME.tif, unless there are points, or it is adaptive,
+            binary or in polygons; the images of any other are NAME[0], NAME[1] and so on.
             Two images that differ only in their endings keep these in the names of their answers.
         points: a CSV file of x, y; then only OUT/points/relative/NAME.csv of x, y and the answers is written.
         normals: the convention whose axes normals are written in (geometry.CONVENTIONS); None for x right, y down,
@@ -140,6 +145,9 @@ def predict_files(
         overwrite: begin anew: what the folder notes of another model or other options is taken away.
         device, precision: where, and in which precision, a model that is given by its folder or name sees images; see
             `pixelnet.load`.
+        engine: "ray" for actors of Ray Data, on the machines of its cluster (see `pixelnet.inference.fleet`); None for
+            this process.
+        workers: of an engine: how many actors; None for one a GPU, or where there is none one a core.
 
     Returns:
         The files of the answers.
@@ -167,7 +175,9 @@ def predict_files(
         gpkg,
         precision,
     )
-    outcome = answer_files(model, inputs, out, asked, points, keep, batch_size, overwrite, device)
+    outcome = answer_files(
+        model, inputs, out, asked, points, keep, batch_size, overwrite, device, engine=engine, workers=workers
+    )
     if outcome.failures:
         raise Unanswered(outcome, Path(out) / FAILURES)
     return outcome.written
@@ -183,21 +193,20 @@ def answer_files(
     batch_size: int | None = None,
     overwrite: bool = False,
     device: str = "auto",
+    engine: Literal["ray"] | None = None,
+    workers: int | None = None,
 ) -> Outcome:
     """`predict_files`, which tells more of what came of it, and leaves failures to who asks."""
-    processes = Processes(device)
+    folder = Path(out)
+    check_engine(folder, engine, workers, batch_size)
+    processes = Processes("cpu" if engine else device)
     if isinstance(model, str | Path):
         keep = [*keep, *(path for path in folder_of(model).iterdir() if path.is_file())]
         model = load(model, device=str(processes.device), precision=asked.precision)
     asked = replace(asked, precision=model.precision)
-    if batch_size is None:
-        batch_size = 1 if model.backbone.mean.device.type == "cpu" else BATCH_SIZE
-    if batch_size < 1:
-        raise InputError(f"the batch size is {batch_size}; give 1 or more")
     check_asked(model, asked, points is not None)
-    folder, inputs = Path(out), [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     table = None if points is None else read_points(Path(points))
-    answerer = Answerer(model, folder, table, asked)
     keep_freed_memory()
     with ExitStack() as stack:
         archives: Archives = {}
@@ -210,29 +219,46 @@ def answer_files(
         if alone and failures:
             raise InputError(failures[0].reason)
         spare_files(folder, items, model, points is not None, [*images.values(), *keep, *([points] if points else [])])
-        journal = None
-        if any(map(is_many, inputs)) or (folder / NOTE).exists():
-            require_writable(folder, folder=True)
-            journal = begun(folder, noted(model, asked, table), processes, overwrite, any(map(is_many, inputs)))
+        journal, notes = None, stack.enter_context(notes_of(folder))
+        many = any(map(is_many, inputs))
+        if many or notes.are_there():
+            journal = begun(notes, noted(model, asked, table), processes, overwrite, many)
             stack.enter_context(journal.noting())
+        if engine is None:
+            course = _here(Answerer(model, folder, table, asked), batch_size, journal)
+        else:
+            course = _with_ray(Work(model, folder, table, asked, batch_size, device), workers, journal)
         own = Outcome([], 0, 0, failures if processes.rank == 0 else [])
-        own = _answered(answerer, items[processes.rank :: processes.world], own, journal, batch_size, alone)
-    parts = processes.gather(own)
-    count = len(items) + len({*images.values()} - {item.path for item in items})
-    outcome = Outcome(
-        [path for part in parts for path in part.written], count, sum(part.before for part in parts),
-        [failure for part in parts for failure in part.failures],
-    )  # fmt: skip
-    if processes.rank == 0 and outcome.failures:
-        write_failures(folder / FAILURES, outcome.failures)
-    elif processes.rank == 0 and journal is not None:
-        (folder / FAILURES).unlink(missing_ok=True)  # those of before
+        own = _answered(course, items[processes.rank :: processes.world], own, journal, alone)
+        parts = processes.gather(own)
+        count = len(items) + len({*images.values()} - {item.path for item in items})
+        outcome = Outcome(
+            [path for part in parts for path in part.written], count, sum(part.before for part in parts),
+            [failure for part in parts for failure in part.failures],
+        )  # fmt: skip
+        if processes.rank == 0 and (outcome.failures or journal is not None):
+            notes.write_failures(outcome.failures)
     return outcome
 
 
 def _close(archives: Archives) -> None:
     for archive in archives.values():
         archive.close()
+
+
+def check_engine(folder: Path, engine: str | None, workers: int | None, batch_size: int | None) -> None:
+    """Raise InputError for options of who answers that do not go together, before anything is loaded."""
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"the batch size is {batch_size}; give 1 or more")
+    if engine not in (None, "ray"):
+        raise InputError(f"there is no engine {engine!r}; give ray, or leave it out")
+    if workers is not None and (engine is None or workers < 1):
+        what = "they are of an engine; add --engine ray, or leave them out" if engine is None else "give 1 or more"
+        raise InputError(f"the workers are {workers}: {what}")
+    if engine is None and is_place(folder):
+        raise InputError(f"{folder} is elsewhere, where only --engine ray writes; add it, or give a folder here")
+    if engine is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("--engine ray starts its own processes; call pixelnet without a launcher")
 
 
 def check_asked(model: PixelNet, asked: Asked, points: bool) -> None:
@@ -264,21 +290,32 @@ def noted(model: PixelNet, asked: Asked, table: np.ndarray | None) -> dict[str, 
     return {"model": fingerprint(model), "task": model.config.task, "options": options | {"points": points}}
 
 
-def begun(folder: Path, about: dict[str, Any], processes: Processes, overwrite: bool, many: bool) -> Journal:
+def begun(notes: Notes, about: dict[str, Any], processes: Processes, overwrite: bool, many: bool) -> Journal:
     """The journal of a folder, which goes on or begins anew; of `many` images, the folder notes what answers them."""
+    require_writable(notes.folder, folder=True)
     if processes.rank == 0:
+        journal = notes.journal()
         if overwrite:
-            Journal(folder).begin_anew()
-        require_same(folder, about)
+            journal.begin_anew()
+        require_same(notes.folder, about)
         if many:
-            write_note(folder, about)
+            write_note(notes.folder, about)
     processes.wait()
-    return Journal(folder, processes.rank)
+    return notes.journal(processes.rank)
 
 
-def _answered(
-    answerer: Answerer, items: Sequence[Item], begun: Outcome, journal: Journal | None, batch_size: int, alone: bool
-) -> Outcome:
+def _here(answerer: Answerer, batch_size: int | None, journal: Journal | None) -> Course:
+    """In this process."""
+    if batch_size is None:
+        batch_size = 1 if answerer.model.backbone.mean.device.type == "cpu" else BATCH_SIZE
+    return lambda items: stream(answerer, items, batch_size, None if journal is None else journal.note)
+
+
+def _with_ray(work: Work, workers: int | None, journal: Journal | None) -> Course:
+    return lambda items: stream_with_ray(work, items, workers, None if journal is None else journal.note_names)
+
+
+def _answered(course: Course, items: Sequence[Item], begun: Outcome, journal: Journal | None, alone: bool) -> Outcome:
     """Of some images, all that is not answered yet. alone: of the only image that is named, errors are raised."""
     written, failures, missing = list(begun.written), list(begun.failures), []
     for item in items:
@@ -290,7 +327,7 @@ def _answered(
     with tqdm(
         total=len(items), initial=before, bar_format=PROGRESS, unit=" image", disable=len(items) < 2
     ) as bar:  # fmt: skip
-        for item, found in stream(answerer, missing, batch_size, None if journal is None else journal.note):
+        for item, found in course(missing):
             bar.update()
             if isinstance(found, InputError):
                 if alone and len(items) == 1:

@@ -62,6 +62,11 @@ class Predict:
     """Where the model answers: auto for an accelerator where there is one, cpu, cuda, cuda:1, mps."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """In which its network sees images; evaluate has the same option, for the score beside."""
+    engine: Literal["ray"] | None = None
+    """ray: images are answered by actors of Ray Data, on all machines of its cluster (RAY_ADDRESS), or on this one; OUT
+    may be s3://bucket/day then."""
+    workers: int | None = None
+    """Of an engine: how many actors; if not given, one a GPU, or where there is none one a core."""
 
     def __call__(self) -> int:
         from pixelnet.inference.answerer import Asked
@@ -82,6 +87,7 @@ class Predict:
         outcome = answer_files(
             folder or folder_of(default()), images, self.out, asked, self.points,
             batch_size=self.batch_size, overwrite=self.overwrite, device=self.device,
+            engine=self.engine, workers=self.workers,
         )  # fmt: skip
         seconds = time.perf_counter() - start
         if outcome.failures:

@@ -12,7 +12,9 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,11 +23,14 @@ from typing import Any
 from pixelnet.config import read_json
 from pixelnet.errors import InputError
 from pixelnet.files import append, inside, write_atomic, write_json
+from pixelnet.inference.archives import instead_of
 from pixelnet.inference.inputs import Failure, Item
+from pixelnet.inference.remote import Elsewhere, is_place
 from pixelnet.runs.lock import held
 
 NOTE, JOURNALS, FAILURES = "predict.json", ".predict", "failures.csv"
 ENDING = ".jsonl"
+LINES = 256  # of a journal elsewhere, in one file: so many images are answered again after a kill, at most
 
 
 def require_same(folder: Path, about: Mapping[str, Any]) -> None:
@@ -64,9 +69,11 @@ class Journal:
         if str(item.name) not in self._known:
             return None
         entry = json.loads(self._known[str(item.name)])
-        if entry["image"] != _stamp(item):
-            return None
-        files = [self.folder / name for name in entry["files"]]
+        return self._files(entry["files"]) if entry["image"] == stamp(item) else None
+
+    def _files(self, names: list[str]) -> list[Path] | None:
+        """Answers by their names in the folder, if all are there."""
+        files = [self.folder / name for name in names]
         return files if all(map(os.path.exists, files)) else None
 
     @contextmanager
@@ -78,20 +85,25 @@ class Journal:
 
     def note(self, item: Item, written: Iterable[Path]) -> None:
         """That an image is answered, by which files."""
-        files = [path.relative_to(self.folder).as_posix() for path in written]
-        entry = {"name": str(item.name), "image": _stamp(item), "files": files}
+        self.note_names(item, [path.relative_to(self.folder).as_posix() for path in written], stamp(item))
+
+    def note_names(self, item: Item, names: list[str], image: list[Any]) -> None:
+        """The same, the files being named as they are in the folder. image: the stamp of what was answered."""
+        entry = {"name": str(item.name), "image": image, "files": names}
         append(self._file, f"\n{json.dumps(entry)}")  # the break ends what half a line a killed process has left
 
     def begin_anew(self) -> None:
         """Forget all images, and take away the files that were noted."""
-        for line in self._known.values():
-            for name in json.loads(line)["files"]:
-                if ".." not in Path(name).parts and not Path(name).is_absolute():
-                    path = inside(self.folder, name)
-                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        noted = (name for line in self._known.values() for name in json.loads(line)["files"])
+        self._remove(name for name in noted if ".." not in Path(name).parts and not Path(name).is_absolute())
         self._known = {}
         for path in (*(self.folder / JOURNALS).glob(f"*{ENDING}"), self.folder / NOTE, self.folder / FAILURES):
             path.unlink(missing_ok=True)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = inside(self.folder, name)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _lines(self) -> Iterator[tuple[str, str]]:
         """Names and whole lines, which take less memory than what they say."""
@@ -104,9 +116,58 @@ class Journal:
                             yield str(entry["name"]), line
 
 
-def _stamp(item: Item) -> list[Any]:
+class JournalElsewhere(Journal):
+    """The journal of a folder elsewhere, where no file can be added to: it is kept here, and goes there by pieces.
+
+    folder: a folder here, for as long as the journal is in use. Nothing keeps two processes from one folder elsewhere.
+    """
+
+    def __init__(self, folder: Path, elsewhere: Elsewhere) -> None:
+        self._elsewhere, self._there, self._since = elsewhere, elsewhere.names(), 0
+        pieces = [name for name in self._there if re.fullmatch(rf"{re.escape(JOURNALS)}/\d+{re.escape(ENDING)}", name)]
+        for name in {*pieces, *({NOTE} & self._there)}:
+            elsewhere.fetch(name, folder)
+        super().__init__(folder)
+        self._number = max((int(Path(name).stem) for name in pieces), default=-1)
+        self._next()
+
+    def _next(self) -> None:
+        self._number, self._since = self._number + 1, 0
+        self._file = self._file.with_name(f"{self._number:06d}{ENDING}")
+
+    def _files(self, names: list[str]) -> list[Path] | None:
+        return [self._elsewhere.place / name for name in names] if self._there.issuperset(names) else None
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        with super().noting():
+            if (self.folder / NOTE).exists():
+                self._elsewhere.send(NOTE, self.folder)
+            try:
+                yield
+            finally:
+                self._send()
+
+    def note_names(self, item: Item, names: list[str], image: list[Any]) -> None:
+        super().note_names(item, names, image)
+        self._since += 1
+        if self._since >= LINES:
+            self._send()
+
+    def _send(self) -> None:
+        """The lines since the last time, as a file of their own."""
+        if self._since:
+            self._elsewhere.send(f"{JOURNALS}/{self._file.name}", self.folder)
+            self._next()
+
+    def _remove(self, names: Iterable[str]) -> None:
+        notes = {name for name in self._there if name.startswith(f"{JOURNALS}/")} | {NOTE, FAILURES}
+        self._elsewhere.remove({*names, *notes})
+
+
+def stamp(item: Item) -> list[Any]:
     """What tells that an image is the one of before."""
-    path = str(item.path.absolute())
+    path = str(item.path if is_place(item.path) else item.path.absolute())
     try:
         if item.archive is not None:
             return [path, item.page, item.archive.stamp(item.path)]
@@ -114,6 +175,60 @@ def _stamp(item: Item) -> list[Any]:
     except (OSError, InputError):
         return [path, item.page]
     return [path, item.page, about.st_size, about.st_mtime_ns]
+
+
+class Notes:
+    """What a folder of answers notes: which model answered, for which images, and which of them it could not.
+
+    folder: where the notes are read and written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def are_there(self) -> bool:
+        return (self.folder / NOTE).exists()
+
+    def journal(self, number: int = 0) -> Journal:
+        return Journal(self.folder, number)
+
+    def write_failures(self, failures: Iterable[Failure]) -> None:
+        """By name, whichever was the first to fail; none takes away those of before."""
+        if failures := sorted(failures):
+            write_failures(self.folder / FAILURES, failures)
+        else:
+            (self.folder / FAILURES).unlink(missing_ok=True)
+
+
+class NotesElsewhere(Notes):
+    """Those of a folder elsewhere. folder: one here, for as long as they are in use."""
+
+    def __init__(self, place: Path, folder: Path) -> None:
+        super().__init__(folder)
+        self._elsewhere = Elsewhere(place)
+
+    def are_there(self) -> bool:
+        return NOTE in self._elsewhere.names()
+
+    def journal(self, number: int = 0) -> Journal:
+        return JournalElsewhere(self.folder, self._elsewhere)
+
+    def write_failures(self, failures: Iterable[Failure]) -> None:
+        super().write_failures(failures)
+        if (self.folder / FAILURES).exists():
+            self._elsewhere.send(FAILURES, self.folder)
+        else:
+            self._elsewhere.remove([FAILURES])
+
+
+@contextmanager
+def notes_of(folder: Path) -> Iterator[Notes]:
+    """The notes of a folder, or of the place of one elsewhere, which messages name."""
+    if not is_place(folder):
+        yield Notes(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="pixelnet-") as here, instead_of(Path(here), folder):
+        yield NotesElsewhere(folder, Path(here))
 
 
 def write_note(folder: Path, about: Mapping[str, Any]) -> None:

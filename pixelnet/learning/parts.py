@@ -21,7 +21,8 @@ from pixelnet.config import BACKBONE
 from pixelnet.data.images import Ranges
 from pixelnet.data.transforms import to_unit
 from pixelnet.errors import InputError
-from pixelnet.learning.tiles import MARGIN, Tile, reach, tile_numbers, tiles_of
+from pixelnet.inference.reach import reach
+from pixelnet.learning.tiles import MARGIN, Tile, tile_numbers, tiles_of
 from pixelnet.model import PixelNet
 from pixelnet.nn.backbone import Backbone
 from pixelnet.nn.fuse import fused
@@ -183,7 +184,8 @@ class Maps:
 
     def _seen(self, size: tuple[int, int], part: str, tile: Tile) -> Tile:
         """What of an image of that size a part has to see for a tile's maps."""
-        return tile if tile.pixels == size[0] * size[1] else tile.around(MARGIN + reach_of(part, self.channels), size)
+        halo = max(MARGIN, reach_of(part, self.channels))  # what is kept beyond the cells that are read hangs on more
+        return tile if tile.pixels == size[0] * size[1] else tile.around(halo, size)
 
     def _window(self, index: int, seen: Tile) -> np.ndarray:
         """The pixels of a tile; of an image that is not held whole no more is read."""
@@ -226,8 +228,10 @@ class Maps:
 
 @lru_cache(maxsize=16)
 def reach_of(part: str, channels: int) -> int:
-    """How far a part looks; see `tiles.reach`."""
-    return reach(open_part(part, channels))
+    """How far beyond a tile its answers hang on the image, in pixels; see `reach`."""
+    found = reach(open_part(part, channels))
+    assert found is not None, "a network that looks at all of an image cannot see it in tiles"
+    return found
 
 
 @lru_cache(maxsize=16)

@@ -4,20 +4,14 @@ Maps of a whole photograph of 24 megapixels would take many gigabytes. Tiles wit
 receptive field have the same maps, to rounding, in bounded memory; the halo is what that costs, in time.
 """
 
-import math
 from bisect import bisect_left
 from typing import NamedTuple
 
 import numpy as np
-import torch
-
-from pixelnet.nn.backbone import Backbone
-from pixelnet.nn.fuse import fused
 
 SIDE = 704  # of a tile, in pixels
 WHOLE = 7 * 2**18  # pixels of an image that is seen at once; a network that magnifies it by two then takes 2 GB
 MARGIN = 64  # pixels around a tile whose maps are kept: a cell of the coarsest, and tiles begin where such cells do
-FARTHEST = 2048  # pixels that a reach is looked for within
 
 
 class Tile(NamedTuple):
@@ -67,21 +61,3 @@ def tile_numbers(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return np.zeros(len(points), np.int64)
     columns, rows = (np.clip(points, 0, (width - 1, height - 1)) // SIDE).astype(np.int64).T
     return rows * -(-width // SIDE) + columns
-
-
-@torch.inference_mode()
-def reach(backbone: Backbone) -> int:
-    """How far from a pixel its maps hang on the image, in pixels, a multiple of the network's own.
-
-    It is seen, not computed: NaN spreads as far as a layer looks. A network that looks at the whole image has none.
-    """
-    middle = FARTHEST
-    strip = torch.zeros(1, backbone.mean.shape[1], math.lcm(backbone.multiple, 32), 2 * FARTHEST)
-    network = fused(backbone, strip)
-    strip[..., middle] = math.nan
-    farthest = 0.0
-    for features, stride in zip(network(strip), backbone.strides, strict=True):
-        cells = features.isnan().any(dim=2).any(dim=1)[0].nonzero()[:, 0]
-        farthest = max(farthest, middle - int(cells[0]) * stride, (int(cells[-1]) + 1) * stride - middle)
-    assert farthest < FARTHEST, "a network that looks at all of an image cannot see it in tiles"
-    return math.ceil(farthest / backbone.multiple) * backbone.multiple

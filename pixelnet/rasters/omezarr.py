@@ -39,11 +39,13 @@ def write_omezarr(path: Path, given: Map, source: Path) -> None:
 def _write_levels(group: Any, given: Map) -> int:
     """Returns how many."""
     leading = (given.bands,) if given.bands > 1 else ()
+    # Version 0.5 wants every array to name its axes, and the arrays of 0.4 have no place for it.
+    named = {"dimension_names": _axes(given)} if group.metadata.zarr_format == 3 else {}
     height, width, level = given.height, given.width, 0
     while True:
         array = group.create_array(
             str(level), shape=(*leading, height, width), dtype=given.dtype,
-            chunks=(*(1 for _ in leading), min(CHUNK, height), min(CHUNK, width)),
+            chunks=(*(1 for _ in leading), min(CHUNK, height), min(CHUNK, width)), **named,
         )  # fmt: skip
         for top in range(0, height, CHUNK):
             rows = range(top, min(top + CHUNK, height))
@@ -58,6 +60,10 @@ def _write_levels(group: Any, given: Map) -> int:
         if max(height, width) <= SMALLEST:
             return level
         height, width = -(-height // 2), -(-width // 2)
+
+
+def _axes(given: Map) -> list[str]:
+    return ["c", "y", "x"] if given.bands > 1 else ["y", "x"]
 
 
 def _about(name: str, given: Map, source: Path, levels: int) -> dict[str, Any]:
