@@ -86,7 +86,7 @@ class Export(Asked):
     predictions: bool = True
     polygons: list[Literal["geojson", "coco", "labelme"]] = []
     objects: bool = False
-    onnx: bool = Field(False, description="The network that has learnt itself, as a file; a fit is none.")
+    onnx: bool = Field(False, description="The model as one file that answers without PixelNet; it takes minutes.")
 
 
 class NewSurvey(Asked):

@@ -39,7 +39,7 @@ Maps = list[tuple[str, np.ndarray]]
 class Wanted(NamedTuple):
     """What is written beside the model. outlines: of "geojson", "coco" and "labelme"; objects: a table of them.
 
-    Of either, predictions are written as well. onnx: the network that has learnt itself, as a file.
+    Of either, predictions are written as well. onnx: the model as one file that answers without this package.
     """
 
     predictions: bool
@@ -63,8 +63,6 @@ class Exporter(Work):
         """Begin; returns the status. Raises InputError as `Work`, and for what cannot be written."""
         if wanted.onnx:
             require_libraries()
-            if not self.learner.by_network:
-                raise InputError("a fit is not written as ONNX; let the network itself learn first, by Finetune")
         return self._begin(lambda: self._write(wanted), "fitting the model", folder="", command="")
 
     def report(self) -> str:

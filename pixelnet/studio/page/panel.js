@@ -222,11 +222,8 @@ function makeSwipe() {
 
 export function openExport() {
   if (state.export.running || !learnt()) return;
-  const network = Boolean(state.learner.by_network), box = get("export-dialog").querySelector("[name=onnx]");
+  const network = Boolean(state.learner.by_network);
   get("export-who").textContent = network ? "The model is the network that has learnt itself." : "The model is the fit, as it answers now.";
-  get("export-onnx").textContent = network ? "ONNX file: answers without PixelNet" : "ONNX file: of a network that has learnt itself, so finetune first";
-  box.disabled = !network;
-  box.checked &&= network;
   get("export-dialog").showModal();
 }
 
