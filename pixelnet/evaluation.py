@@ -230,8 +230,7 @@ def score_model(
 def rows(names: Sequence[str], scorer: Scorer) -> str:
     """CSV with a row for each image, worst first: its name, and its scores that are one number; nothing for none."""
     scored = scorer.each()
-    found = dict.fromkeys(key for row in scored for key in row)  # an image may lack a score that others have
-    keys = [key for key in found if not any(isinstance(row.get(key), list | dict) for row in scored)]
+    keys = list(dict.fromkeys(key for row in scored for key in row))  # an image may lack a score that others have
     text = io.StringIO()
     table = csv_writer(text, lineterminator="\n")
     table.writerow(["name", *keys])

@@ -1,5 +1,6 @@
 """Slices with their neighbors as channels: which pages they are, and a model that keeps them."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ from pixelnet import InputError
 from pixelnet.cli import main
 from pixelnet.data import open_dataset, with_channels
 from pixelnet.data.check import check
+from pixelnet.data.folder.form import ClassForm, Form, to_text
 from pixelnet.data.folder.proposed import write_form
 from pixelnet.data.images import view_of
 from pixelnet.data.slices import middle, own_channels, slices_of, with_slices
+from pixelnet.files import write_png
 from pixelnet.inference.source import FileSource
+from pixelnet.measure.maps import ModelMaps
 from pixelnet.runs.checkpoint import load_config
 
 SHAPE = (30, 48, 48)
@@ -76,6 +80,36 @@ def test_the_answer_for_a_slice_is_of_it_and_its_neighbors(tmp_path: Path) -> No
     for k in (0, 7, 29):
         wanted = model.predict(pages[[max(k - 1, 0), k, min(k + 1, 29)]].transpose(1, 2, 0))
         assert (answers[k] == wanted).all()
+
+
+def test_a_survey_asks_a_slice_with_its_neighbors(tmp_path: Path) -> None:
+    pages = stack(tmp_path, np.uint8)
+    model = pixelnet.PixelNet("segmentation", num_classes=2, backbone="test_resnet", in_channels=3, channels=GRAY)
+    maps = ModelMaps([tmp_path / "images"], model.eval())
+    assert (len(maps), maps.view(7).shape) == (30, (48, 48, 3))
+    for k in (0, 7, 29):
+        wanted = model.predict(pages[[max(k - 1, 0), k, min(k + 1, 29)]].transpose(1, 2, 0))
+        assert (maps(k).mapped == wanted).all()
+
+
+def test_labels_of_the_studio_are_learnt_from_with_neighbors(tmp_path: Path) -> None:
+    """There a page has a map of its own, and most have none; see `Project._form`."""
+    pages = stack(tmp_path)
+    shutil.rmtree(tmp_path / "labels")
+    (tmp_path / "studio/labels/images").mkdir(parents=True)
+    for k in (3, 29):
+        write_png(tmp_path / f"studio/labels/images/volume[{k}].png", discs(k).astype(np.uint8))
+    form = Form(
+        task="segmentation", images=("**/*.tif",), labels=("studio/labels/{path}.png",), unlabelled=(255,),
+        classes=tuple(ClassForm(name, (k,)) for k, name in enumerate(("none", "disc"))), missing_labels="skip",
+    )  # fmt: skip
+    (tmp_path / "dataset.json").write_text(to_text(form))
+    data = open_dataset(tmp_path, "segmentation", changes={"slices": 3})
+    pages_of = [int(name.split("[")[1].removesuffix("]")) for name in data.names]
+    assert sorted(pages_of) == [3, 29]
+    for i, k in enumerate(pages_of):
+        assert (data.image(i) == pages[[k - 1, k, min(k + 1, 29)]].transpose(1, 2, 0)).all()
+        assert (data.labels(i) == discs(k)).all()
 
 
 def test_a_stack_is_learnt_scored_and_answered_from_the_command_line(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from pixelnet.data.folder.proposed import proposed_form
 from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
 from pixelnet.files import require_apart, write_png
-from pixelnet.metrics.intervals import Counts
+from pixelnet.metrics.sparse import Counts
 from pixelnet.tasks import Task
 
 T = TypeVar("T")

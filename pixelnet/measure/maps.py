@@ -11,6 +11,7 @@ from pixelnet.data.images import to_array, view_of
 from pixelnet.errors import InputError
 from pixelnet.inference.inputs import find_pages, image_files
 from pixelnet.inference.methods import of_one_task
+from pixelnet.inference.source import FileSource
 from pixelnet.metrics.confusion import UNLABELLED
 from pixelnet.model import PixelNet
 from pixelnet.rasters import read_header, read_size, read_stored
@@ -92,7 +93,8 @@ class ModelMaps(Maps):
 
     def __call__(self, i: int) -> Answer:
         item, config = self.items[i], self.model.config
-        image = to_array(item.path, self.model.channels, config.ranges, item.page)
+        with FileSource(item.path, self.model, item.page) as source:  # which knows the slices around one
+            image = source.read(range(source.height), range(source.width))
         if self.task == "regression":
             return Answer(values=self.model.predict(image).astype(np.float64))
         if self.task == "edges":

@@ -8,7 +8,7 @@ the percent of them strictly below so many degrees.
 import numpy as np
 
 from pixelnet.errors import InputError
-from pixelnet.metrics.intervals import Counts
+from pixelnet.metrics.sparse import Counts
 
 THRESHOLDS = (11.25, 22.5, 30.0)
 # Bins in a degree. A power of two, so that a threshold is a bin's edge and finding an error's bin is exact.

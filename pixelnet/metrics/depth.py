@@ -3,7 +3,7 @@
 import numpy as np
 
 from pixelnet.errors import InputError
-from pixelnet.metrics.intervals import Counts
+from pixelnet.metrics.sparse import Counts
 
 
 def tally(prediction: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:

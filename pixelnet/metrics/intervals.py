@@ -6,14 +6,14 @@ scale where scores have no ends. Of the methods tried it is the simplest that ho
 `python -m benchmarks.coverage`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 from scipy.stats import t as student
 
-Counts = Mapping[str, np.ndarray]  # what a score is computed from, by name; those of several images are added up
+from pixelnet.metrics.sparse import Counts, SparseCounts
 
 LEVEL = 0.95
 FEWEST = 5  # images, below which no interval says anything
@@ -22,12 +22,18 @@ TOO_FEW = "too few images to say"
 TOPS = (1, 100)  # where scores end that have not been above: shares, and percent
 
 
-def add_up(counts: Sequence[Counts], nothing: Counts) -> Counts:
+Images = Sequence[Counts] | SparseCounts  # what was counted of each
+
+
+def add_up(counts: Iterable[Counts], nothing: Counts) -> Counts:
     """The counts of several images together; `nothing` are those of none."""
-    return {name: sum((own[name] for own in counts), start=zero) for name, zero in nothing.items()}
+    total = dict(nothing)
+    for own in counts:
+        total = {name: summed + own[name] for name, summed in total.items()}
+    return total
 
 
-def intervals(counts: Sequence[Counts], scores: Callable[[Counts], dict[str, Any]]) -> dict[str, tuple[float, float]]:
+def intervals(counts: Images, scores: Callable[[Counts], dict[str, Any]]) -> dict[str, tuple[float, float]]:
     """The 95 % interval of every score that is one number; {} for fewer than FEWEST images.
 
     counts: those of each image, which may be summed over images. scores: summed counts -> dict of scores.
@@ -36,18 +42,22 @@ def intervals(counts: Sequence[Counts], scores: Callable[[Counts], dict[str, Any
     """
     if len(counts) < FEWEST:
         return {}
-    found = {}
-    for name, values in jackknife(counts, scores).items():
-        alone = [value for own in counts if isinstance(value := scores(own).get(name), float)]
-        least, most = min([values[0], *alone]), max([values[0], *alone])
+    found, values_of = {}, jackknife(counts, scores)
+    least_of, most_of = ({name: values[0] for name, values in values_of.items()} for _ in range(2))
+    for own in counts:
+        for name, value in scores(own).items():
+            if name in values_of and isinstance(value, float):
+                least_of[name], most_of[name] = min(least_of[name], value), max(most_of[name], value)
+    for name, values in values_of.items():
+        least, most = least_of[name], most_of[name]
         top = next((top for top in TOPS if most <= top), None)
         found[name] = _ends(values) if least < 0 or top is None else _ends_within(values, top)
     return found
 
 
 def differences(
-    one: tuple[Sequence[Counts], Callable[[Counts], dict[str, Any]]],
-    other: tuple[Sequence[Counts], Callable[[Counts], dict[str, Any]]],
+    one: tuple[Images, Callable[[Counts], dict[str, Any]]],
+    other: tuple[Images, Callable[[Counts], dict[str, Any]]],
 ) -> dict[str, tuple[float, float]]:
     """The interval of every score of one method less that of another, both on the same images in the same order.
 
@@ -62,21 +72,16 @@ def differences(
     return {name: _ends(ours[name] - theirs[name]) for name in ours if name in theirs}
 
 
-def jackknife(counts: Sequence[Counts], scores: Callable[[Counts], dict[str, Any]]) -> dict[str, np.ndarray]:
+def jackknife(counts: Images, scores: Callable[[Counts], dict[str, Any]]) -> dict[str, np.ndarray]:
     """Every score that is one number, of all n images and then without each: (n + 1,) by name; none that is missing."""
-    shapes = {name: np.shape(values) for name, values in counts[0].items()}
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
-    flat = np.stack([np.concatenate([np.ravel(own[name]) for name in shapes]) for own in counts]).astype(np.float64)
-    total = flat.sum(axis=0)
-    found: list[dict[str, Any]] = []
-    for summed in (total, *(total - own for own in flat)):
-        named = zip(shapes.items(), np.split(summed, ends[:-1]), strict=True)
-        found.append(scores({key: values.reshape(shape) for (key, shape), values in named}))
-    return {
-        name: np.array([own[name] for own in found])
-        for name in found[0]
-        if all(isinstance(own.get(name), float) for own in found)
-    }
+    total = add_up(counts, {name: np.zeros(np.shape(own)) for name, own in counts[0].items()})
+    found = {name: [value] for name, value in scores(total).items() if isinstance(value, float)}
+    for own in counts:
+        without = scores({name: summed - own[name] for name, summed in total.items()})
+        found = {name: values for name, values in found.items() if isinstance(without.get(name), float)}
+        for name, values in found.items():
+            values.append(without[name])
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:

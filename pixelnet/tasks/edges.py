@@ -19,8 +19,8 @@ from tqdm import tqdm
 from pixelnet.errors import InputError
 from pixelnet.files import write_png
 from pixelnet.metrics import boundaries
-from pixelnet.metrics.intervals import Counts
 from pixelnet.metrics.matching import Method
+from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import one_channel, read_stored
 from pixelnet.signals import ignore_interrupts
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean

@@ -15,7 +15,7 @@ from pixelnet.errors import InputError
 from pixelnet.files import write_npy, write_png
 from pixelnet.geometry import convert_normals
 from pixelnet.metrics import angles
-from pixelnet.metrics.intervals import Counts
+from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import describe, read_stored
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 

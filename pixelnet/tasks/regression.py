@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pixelnet.errors import InputError
 from pixelnet.metrics import depth
-from pixelnet.metrics.intervals import Counts
+from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import one_channel, read_stored
 from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 

@@ -19,7 +19,7 @@ from pixelnet.files import write_png
 from pixelnet.metrics.calibration import BINS, calibration_counts, calibration_scores
 from pixelnet.metrics.confusion import UNLABELLED, confusion, scores
 from pixelnet.metrics.contours import contour_counts, contour_scores
-from pixelnet.metrics.intervals import Counts
+from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import describe, read_stored
 from pixelnet.tasks.task import RGB, Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
 

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from pixelnet.errors import InputError
 from pixelnet.files import write_npy
-from pixelnet.metrics.intervals import Counts, add_up, differences, intervals
+from pixelnet.metrics.intervals import add_up, differences, intervals
+from pixelnet.metrics.sparse import Counts, SparseCounts
 from pixelnet.points import Sampler, make_sampler
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Scorer:
         headline: tuple[str, bool],
     ) -> None:
         self.count, self.scores, self.nothing, self.headline = count, scores, nothing, headline
-        self.counts: list[Counts] = []
+        self.counts = SparseCounts()
 
     def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
         """Add one image: its decoded prediction and its truth. Raises InputError where they do not fit."""
@@ -74,8 +75,9 @@ class Scorer:
         return self.scores(self.total())
 
     def each(self) -> list[dict[str, Any]]:
-        """The scores of each image alone."""
-        return [self.scores(counts) for counts in self.counts]
+        """The scores of each image alone, but for lists, such as one of all classes, which are long."""
+        alone = (self.scores(counts) for counts in self.counts)
+        return [{name: value for name, value in own.items() if not isinstance(value, list | dict)} for own in alone]
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """How far chance in the choice of images moves each score that is one number: its 95 % interval."""
