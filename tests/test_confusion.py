@@ -1,6 +1,7 @@
 """The confusion matrix and its scores against scikit-learn and hand-worked numbers."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
 
 from pixelnet.errors import InputError
+from pixelnet.metrics import confusion as confusion_module
 from pixelnet.metrics.confusion import NUMBERS, confusion, scores
 
 
@@ -94,3 +96,25 @@ def test_anything_may_be_predicted_where_unlabelled():
 def test_what_does_not_fit_is_refused(prediction, truth, message):
     with pytest.raises(InputError, match=message):
         confusion(np.array(prediction), np.array(truth), 3)
+
+
+def test_some_pixels_at_a_time_are_counted_as_all_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    prediction, truth = rng.integers(0, 5, (2, 37, 23)).astype(np.uint8)
+    truth[:20, 3:] = 255
+    whole = confusion(prediction, truth, 5)
+    monkeypatch.setattr(confusion_module, "AT_ONCE", 7)
+    assert (confusion(prediction, truth, 5) == whole).all()
+    prediction[30, 4] = 9
+    with pytest.raises(InputError, match="the prediction has class ids from 0 to 9, but there are 5 classes"):
+        confusion(prediction, truth, 5)
+
+
+def test_counting_a_scene_takes_little_memory_beyond_it():
+    truth = np.zeros((4096, 4096), np.uint8)
+    tracemalloc.start()
+    try:
+        confusion(truth, truth, 2)
+        assert tracemalloc.get_traced_memory()[1] < 40 * confusion_module.AT_ONCE  # and not that many for all pixels
+    finally:
+        tracemalloc.stop()

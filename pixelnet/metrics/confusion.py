@@ -1,9 +1,12 @@
 """The confusion matrix of a labelling, and the scores read from it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pixelnet.errors import InputError
 
+AT_ONCE = 2**22  # pixels that are counted at once: of a scene of 20,000 x 20,000 as int64 would be many gigabytes
 UNLABELLED = 255  # in every map of class ids; neither right nor wrong, and not background
 
 NUMBERS = (
@@ -20,10 +23,20 @@ def confusion(prediction: np.ndarray, truth: np.ndarray, classes: int) -> np.nda
     """
     prediction, truth = np.asarray(prediction), np.asarray(truth)
     check_ids(prediction, truth, classes)
-    labelled = truth != UNLABELLED
-    prediction, truth = prediction[labelled], truth[labelled]
-    cells = truth.astype(np.int64) * classes + prediction.astype(np.int64)
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    matrix = np.zeros(classes * classes, np.int64)
+    for own, true in _labelled(prediction, truth):
+        cells = true.astype(np.int64) * classes + own.astype(np.int64)
+        matrix += np.bincount(cells, minlength=classes * classes)
+    return matrix.reshape(classes, classes)
+
+
+def _labelled(prediction: np.ndarray, truth: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The labelled pixels of two maps of one shape, some at a time."""
+    flat = prediction.reshape(-1), truth.reshape(-1)
+    for first in range(0, truth.size, AT_ONCE):
+        own, true = (ids[first : first + AT_ONCE] for ids in flat)
+        labelled = true != UNLABELLED
+        yield own[labelled], true[labelled]
 
 
 def check_ids(prediction: np.ndarray, truth: np.ndarray, classes: int) -> None:
@@ -33,13 +46,14 @@ def check_ids(prediction: np.ndarray, truth: np.ndarray, classes: int) -> None:
             f"the prediction's shape is {prediction.shape} but the truth's is {truth.shape}; "
             "give one label a pixel, at the size of the truth"
         )
-    labelled = truth != UNLABELLED
-    for name, ids in (("prediction", prediction[labelled]), ("truth", truth[labelled])):
+    for name, ids in (("prediction", prediction), ("truth", truth)):
         if not np.issubdtype(ids.dtype, np.integer):
             raise InputError(f"the {name} has values of type {ids.dtype}; expected class ids, which are integers")
-        if ids.size and not (ids.min() >= 0 and ids.max() < classes):
+        ends = [(int(own.min()), int(own.max())) for own, _ in _labelled(ids, truth) if own.size]
+        least, most = min((low for low, _ in ends), default=0), max((high for _, high in ends), default=0)
+        if not (least >= 0 and most < classes):
             raise InputError(
-                f"the {name} has class ids from {ids.min()} to {ids.max()}, but there are {classes} classes: "
+                f"the {name} has class ids from {least} to {most}, but there are {classes} classes: "
                 f"ids must lie in 0..{classes - 1}"
                 + (f" ({UNLABELLED}: unlabelled)" if name == "truth" else " wherever the truth is labelled")
             )

@@ -6,6 +6,7 @@ from scipy.ndimage import distance_transform_edt
 from pixelnet.errors import InputError
 from pixelnet.metrics.confusion import UNLABELLED, check_ids
 
+ROWS = 2048  # that are compared at once, with those within reach around them
 MAX_DIST = 0.0075  # of the diagonal, as in Csurka et al. 2013, section 2
 
 
@@ -25,13 +26,24 @@ def contour_counts(prediction: np.ndarray, truth: np.ndarray, classes: int, max_
     if truth.ndim != 2:
         raise InputError(f"the maps' shape is {truth.shape}; boundaries are those of a map (H, W)")
     reach = max_dist * np.hypot(*truth.shape)
+    around = int(reach) + 1  # a boundary pixel is known by its neighbors, one row further out
+    counts = np.zeros((classes, 4), dtype=np.int64)
+    for top in range(0, len(truth), ROWS):
+        first, last = max(0, top - around - 1), top + ROWS + around + 1
+        own = slice(top - first, top - first + ROWS)
+        counts += _counts_of_rows(prediction[first:last], truth[first:last], own, classes, reach)
+    return counts
+
+
+def _counts_of_rows(prediction: np.ndarray, truth: np.ndarray, own: slice, classes: int, reach: float) -> np.ndarray:
+    """Those of some rows of two maps, which go on around them as far as anything matters."""
     drawn = _boundary_ids(np.where(truth == UNLABELLED, UNLABELLED, prediction))
     true = _boundary_ids(truth)
     counts = np.zeros((classes, 4), dtype=np.int64)
     for c in np.setdiff1d(np.union1d(drawn, true), UNLABELLED):
-        of_prediction, of_truth = _cropped(drawn == c, true == c)
+        (of_prediction, of_truth), rows = _cropped(drawn == c, true == c, own)
         matched = _near(of_prediction, of_truth, reach), of_prediction, _near(of_truth, of_prediction, reach), of_truth
-        counts[c] = [np.count_nonzero(pixels) for pixels in matched]
+        counts[c] = [np.count_nonzero(pixels[rows]) for pixels in matched]
     return counts
 
 
@@ -65,12 +77,12 @@ def _boundary_ids(ids: np.ndarray) -> np.ndarray:
     return np.where(boundary, ids, UNLABELLED)
 
 
-def _cropped(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both masks within their common bounding box, which keeps every distance between them."""
+def _cropped(first: np.ndarray, second: np.ndarray, own: slice) -> tuple[tuple[np.ndarray, np.ndarray], slice]:
+    """Both masks within their common bounding box, which keeps all distances between them; and where rows are in it."""
     either = first | second
     rows, columns = (np.flatnonzero(either.any(axis=axis)) for axis in (1, 0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return first[box], second[box]
+    return (first[box], second[box]), slice(*(max(0, end - rows[0]) for end in (own.start, own.stop)))
 
 
 def _near(pixels: np.ndarray, others: np.ndarray, reach: float) -> np.ndarray:
