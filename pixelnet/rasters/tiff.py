@@ -93,7 +93,7 @@ def _pages_beside(file: TiffFile, image: Any) -> list[Any]:
     key = image.keyframe
     found, width = [], key.imagewidth
     for page in file.pages if len(image.pages) == 1 else ():
-        own = page.keyframe
+        own: Any = page.keyframe
         factor = key.imagewidth / own.imagewidth
         fits = own.imagewidth < width and abs(key.imagelength / factor - own.imagelength) <= 1
         alike = (own.samplesperpixel, own.dtype) == (key.samplesperpixel, key.dtype)

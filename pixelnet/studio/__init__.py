@@ -44,10 +44,13 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device
     listening = _listening(host, port)
     token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
     with listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
-        server = Server(Studio(folder, device=device), host, token)
+        opened = Studio(folder, device=device)
+        server = Server(opened, host, token)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
         print(f"the studio of {folder} is at {address}\nCtrl-C ends it; labels are saved as you make them", flush=True)
+        if opened.project.notice:
+            print(opened.project.notice, flush=True)
         if sys.stdout.isatty():
             Timer(1.0, webbrowser.open, [address]).start()
         server.run(sockets=[listening])

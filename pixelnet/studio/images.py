@@ -41,7 +41,7 @@ class Listed:
     fault: str = ""
 
 
-def in_words(error: InputError, folder: Path) -> str:
+def in_words(error: InputError | str, folder: Path) -> str:
     """What is wrong, with paths from the project's folder on."""
     return printable(str(error)).replace(f"{folder}/", "")
 

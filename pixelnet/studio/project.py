@@ -10,32 +10,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pixelnet.data import first_split, open_dataset
 from pixelnet.data.dataset import UNLABELLED
 from pixelnet.data.drawn.shapes import Patch
 from pixelnet.data.folder.form import FILE, ClassForm, Form, to_text
-from pixelnet.data.pages import file_and_page, name_of, page_in
+from pixelnet.data.pages import file_and_page, name_of
 from pixelnet.errors import InputError
 from pixelnet.files import inside, write_atomic, write_png
 from pixelnet.learning.strokes import Images
+from pixelnet.studio.before import Found, labelled_before
 from pixelnet.studio.canvas import Box, Canvas, brushed, outlined, packed, unpacked
 from pixelnet.studio.classes import Class, Classes
 from pixelnet.studio.images import LARGE, OWN, Listed, Pictures, in_words, listed, named, readable, stamp
 from pixelnet.studio.journal import Journal, Record
 
 Change = dict[str, Any]  # what is told to all that look on
-
-
-class Before(NamedTuple):
-    """Labels that a folder has of an image. page: of a stack. files: the image's, and those of its labels."""
-
-    labels: np.ndarray
-    page: int | None
-    files: tuple[Path, ...]
 
 
 class Project:
@@ -47,8 +39,9 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder, self.own, self.lock = folder, inside(folder, OWN), RLock()
         self.told: Callable[[Change], None] = lambda change: None
-        given = None if (self.own / "journal.jsonl").exists() else _labelled_before(folder)
-        passed = {path for _, _, paths in given[1] for path in paths[1:]} if given else set()
+        given = Found() if (self.own / "journal.jsonl").exists() else labelled_before(folder)
+        self.notice = given.fault and f"The labels in this folder were not taken over: {in_words(given.fault, folder)}"
+        passed = {path for own in given.labelled for path in own.files[1:]}
         self.images: Images
         self.images, self.listed = readable(folder, listed(folder, passed))
         self.paths = [own.path for own in self.listed if not own.fault]
@@ -72,8 +65,8 @@ class Project:
                 self._apply(record)
             else:
                 self.missing.add(record["image"])
-        if given is not None and not self.journal.records:
-            self._take(*given)
+        if not self.journal.records:
+            self._take(given)
         self._unsaved.update(self.canvases)
 
     # ----------------------------------------------------------------------------------- what is there
@@ -138,6 +131,7 @@ class Project:
             return {
                 "project": self.key,
                 "folder": self.folder.name,
+                "notice": self.notice,
                 "version": self.version,
                 "images": [self._entry(own) for own in self.listed],
                 "channels": list(self.pictures.channels),
@@ -277,12 +271,12 @@ class Project:
 
     # ------------------------------------------------------------------------------------ what is kept
 
-    def _take(self, classes: list[str], labelled: list[Before]) -> None:
+    def _take(self, given: Found) -> None:
         """Begin with labels that the folder has already."""
         stamp = f"import-{time.time_ns()}"
-        for k, name in enumerate(classes):
+        for k, name in enumerate(given.classes):
             self.do({"do": "class", "name": name.replace(",", " ")[:60], "id": f"{stamp}-class-{k}"})
-        for k, (labels, page, paths) in enumerate(labelled):
+        for k, (labels, page, paths) in enumerate(given.labelled):
             path = paths[0].relative_to(self.folder).as_posix()
             number = self._numbers.get(f"{path}[{page}]", self._numbers.get(path))
             if number is not None and (labels != UNLABELLED).any():
@@ -372,13 +366,3 @@ _DO: dict[str, Callable[[Project, Record], Change | None]] = {
     "class": Project._class,
     "drop": Project._drop,
 }
-
-
-def _labelled_before(folder: Path) -> tuple[list[str], list[Before]] | None:
-    """The classes of labels that a folder has, and those of each image; None if none can be read."""
-    try:
-        data = open_dataset(str(folder), "segmentation", first_split(str(folder), "segmentation"))
-        names = enumerate(data.names)
-        return list(data.class_names), [Before(data.labels(i), page_in(name), data.files(i)) for i, name in names]
-    except InputError:
-        return None

@@ -62,8 +62,11 @@ export function labelPicture(labels, width, height) {
 }
 
 /** Paint a part of the pictures of labels anew. */
-export function patchPicture(picture, labels, [x, y, width, height]) {
-  const part = new Uint8Array(width * height), wide = picture.fill.width;
+export function patchPicture(picture, labels, box) {
+  const reach = 2; // what was drawn for the time being has soft edges, which lie around the part
+  const { width: wide, height: high } = picture.fill, x = Math.max(0, box[0] - reach), y = Math.max(0, box[1] - reach);
+  const width = Math.min(wide, box[0] + box[2] + reach) - x, height = Math.min(high, box[1] + box[3] + reach) - y;
+  const part = new Uint8Array(width * height);
   for (let row = 0; row < height; row++) part.set(labels.subarray((y + row) * wide + x, (y + row) * wide + x + width), row * width);
   const found = labelPicture(part, width, height);
   for (const name of ["fill", "rim"]) {

@@ -28,6 +28,7 @@ async function begin() {
   set({ project: whole.project, folder: whole.folder, images: whole.images, channels: whole.channels, counts: whole.counts, classesAt: 0, learner: whole.learner, export: whole.export, finetune: whole.finetune, survey: whole.survey });
   setClasses(whole.classes, whole.version, state.chosen ?? whole.classes[0]?.id);
   get("folder").textContent = whole.folder;
+  if (!before && whole.notice) toast(sentence(whole.notice));
   if (!now) return;
   if (!before || now.number !== state.number || now.stamp !== before.stamp) open(now.number);
   else {
