@@ -143,7 +143,11 @@ def test_what_no_time_was_for_is_named_with_the_command_that_tries_it(
     )
     fitted = fit_noted(folder, seconds=1000)
     assert fitted.choice.left == (("edges@2", "filters"),)
-    (line,) = [line for line in told(fitted, {**OPTIONS, "seconds": 1000.0}).splitlines() if "left out" in line]
+    (line,) = [
+        line
+        for line in told(fitted, {"data": "my data", "out": "quick", "seconds": 1000.0}).splitlines()
+        if "left out" in line
+    ]
     said, command = line.split("; to try them: ")
     assert said == "left out for time: edges@2+filters"
     words = shlex.split(command)

@@ -51,8 +51,7 @@ def _photograph(folder: Path) -> list[str]:
     fitted, seconds = _fitted(table, FITTING)
     image = table.image(0)
     answer = Picture(fitted.model.task.paint(fitted.model.predict(image)), "What it says of every pixel.", "photo")
-    report = told(fitted, {"data": FOLDER, "labels": POINTS, "classes": None, "split": "train", "priors": None,
-                           "features": None, "out": "quick", **FITTING}).splitlines()[:-1]  # fmt: skip
+    report = told(fitted, {"data": FOLDER, "labels": POINTS, "out": "quick", **FITTING}).splitlines()[:-1]
     return [
         page.heading(f"{fitted.labels} clicks on a photograph, fitted in {seconds:.0f} seconds"),
         page.figures([_dots("What was labelled.", table, 0, fitted), answer]),

@@ -14,11 +14,14 @@ from pixelnet.metrics.intervals import LEVEL, reach_of_mean
 
 LINES = 8  # of candidates at most
 CLASSES = 8  # whose shares are told
+DEFAULTS = {"labels": None, "classes": None, "split": "train", "seconds": 30.0, "priors": None}  # of `pixelnet fit`
+CHOSEN = {"features": None, "strength": None}
 PRIORS = {"estimated": "as the images show it", "labels": "as among the labels", "equal": "as was asked for"}
 
 
 def told(fitted: Fitted, options: Mapping[str, object]) -> str:
-    """The report of a fit. options: of the command that made it, for the one that repeats it."""
+    """The report of a fit. options: of the command that made it, data and out at least, for the one that repeats it."""
+    options = {**DEFAULTS, **CHOSEN, **options}
     choice = fitted.choice
     images = len(fitted.images)
     lines = [f"learnt from {fitted.labels} labelled pixels of {_counted(images, 'image')}"]
@@ -85,11 +88,9 @@ def _again(choice: Choice, options: Mapping[str, object]) -> str:
 
 def _command(options: Mapping[str, object]) -> str:
     """The command that fits a new model by these options, but for those that have their default."""
-    given = {name: options[name] for name in ("data", "labels", "classes", "split", "seconds", "priors")}
-    defaults = {"labels": None, "classes": None, "split": "train", "seconds": 30.0, "priors": None}
-    kept = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
-    kept["out"] = "NEW"
-    kept |= {name: options[name] for name in ("features", "strength") if options[name] is not None}
+    changed = {name: options[name] for name, value in DEFAULTS.items() if options[name] != value}
+    chosen = {name: options[name] for name in CHOSEN if options[name] is not None}
+    kept = {"data": options["data"], **changed, "out": "NEW", **chosen}
     said = [
         f"--{name} {shlex.quote(f'{value:g}' if name == 'seconds' else str(value))}" for name, value in kept.items()
     ]
