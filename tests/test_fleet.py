@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -149,6 +150,9 @@ def bucket() -> Iterator[Any]:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         import s3fs
 
+        # Other tests of this process may have had a bucket, and a server, of their own.
+        urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST"))
+        s3fs.S3FileSystem.clear_instance_cache()
         system = s3fs.S3FileSystem(skip_instance_cache=True)
         system.mkdir("bucket")
         yield system

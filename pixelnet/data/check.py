@@ -29,6 +29,7 @@ from pixelnet.metrics.sparse import Counts
 from pixelnet.tasks import Task
 
 T = TypeVar("T")
+WAITING = 1024  # items that are given to threads at once
 PANEL_HEIGHT = 240  # pixels, of each picture in the overlay
 
 
@@ -190,8 +191,11 @@ def _tried(item: Callable[[], Item]) -> Item:
 def _map(function: Callable[[int], T], items: list[int] | range, what: str, threads: int | None = None) -> list[T]:
     """function of each item, in threads (decoders release the interpreter), with a bar if it takes a while."""
     with ThreadPoolExecutor(threads) as pool:
+        # Some at a time: what waits for its turn takes more memory than what comes of it.
+        parts = (items[first : first + WAITING] for first in range(0, len(items), WAITING))
+        done = (one for part in parts for one in pool.map(function, part))
         try:
-            return list(tqdm(pool.map(function, items), f"checking {what}", len(items), delay=2, leave=False))
+            return list(tqdm(done, f"checking {what}", len(items), delay=2, leave=False))
         except BaseException:  # Ctrl-C, say: what has not begun is not waited for
             pool.shutdown(cancel_futures=True)
             raise
