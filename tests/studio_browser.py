@@ -25,7 +25,7 @@ class Person:
             f" const {{ view, answer, readPixel, toScreen }} = canvas; return {expression}; }}"
         )
 
-    def until(self, expression: str, seconds: float = 30) -> None:
+    def until(self, expression: str, seconds: float = 90) -> None:
         end = time.monotonic() + seconds
         while not self.ask(expression):
             assert time.monotonic() < end, f"not within {seconds} s: {expression}"

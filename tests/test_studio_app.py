@@ -50,7 +50,7 @@ def two_classes(page: Page) -> None:
         page.paint(0, k % 2, [[10 * k + 2, 5], [10 * k + 7, 50]], 1.5)
 
 
-def answered(page: Page, image: int = 0, seconds: float = 30) -> tuple[dict[str, int], np.ndarray]:
+def answered(page: Page, image: int = 0, seconds: float = 90) -> tuple[dict[str, int], np.ndarray]:
     """The answer to the labels of now, once it is whole: its head, and its labels."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
