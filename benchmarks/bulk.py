@@ -21,8 +21,7 @@ from PIL import Image
 
 import pixelnet
 from benchmarks.networks import ours
-from benchmarks.timing import machine
-from pixelnet.files import write_json
+from benchmarks.timing import keep_in
 from pixelnet.inference.answerer import Answerer, Asked
 from pixelnet.inference.inputs import Item
 from pixelnet.memory import keep_freed_memory
@@ -93,8 +92,7 @@ def main(arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory() as folder:
         row = measure(Path(folder), arguments)
     print(row)
-    if arguments.out is not None:
-        write_json(arguments.out, {"name": "bulk", "machine": machine(), "rows": [row]})
+    keep_in(arguments.out, "bulk", [row])
 
 
 if __name__ == "__main__":

@@ -26,8 +26,7 @@ import tyro
 from PIL import Image
 
 from benchmarks.networks import ours
-from benchmarks.timing import machine
-from pixelnet.files import write_json
+from benchmarks.timing import keep_in
 from pixelnet.inference.journal import FAILURES, JOURNALS, NOTE
 
 SIZE = (64, 48)
@@ -139,8 +138,7 @@ def main(arguments: Arguments) -> None:
     with tempfile.TemporaryDirectory() as folder:
         row = measure(Path(folder), arguments)
     print(row)
-    if arguments.out is not None:
-        write_json(arguments.out, {"name": "kills", "machine": machine(), "rows": [row]})
+    keep_in(arguments.out, "kills", [row])
 
 
 if __name__ == "__main__":

@@ -23,9 +23,8 @@ from PIL import Image
 
 import pixelnet
 from benchmarks.memory import resident_peak
-from benchmarks.timing import machine
+from benchmarks.timing import keep_in
 from pixelnet.data.check import check
-from pixelnet.files import write_json
 
 SIZE = (32, 48)
 FILES = 100
@@ -101,8 +100,7 @@ def main(arguments: Arguments) -> None:
         }
         rows.append({"command": command, "classes": arguments.classes, **held, "bytes each": round(each)})
         print(rows[-1], flush=True)
-    if arguments.out is not None:
-        write_json(arguments.out, {"name": "many", "machine": machine(), "rows": rows})
+    keep_in(arguments.out, "many", rows)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ import tyro
 import pixelnet
 from benchmarks.memory import resident_peak
 from benchmarks.networks import ours
-from benchmarks.timing import machine
-from pixelnet.files import write_json
+from benchmarks.timing import keep_in
 from pixelnet.inference.answerer import Answerer, Asked
 from pixelnet.inference.encoded import encode_views
 from pixelnet.inference.inputs import Item
@@ -111,8 +110,7 @@ def main(arguments: Arguments) -> None:
             done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(rows[-1], flush=True)
-    if arguments.out is not None:
-        write_json(arguments.out, {"name": "scale", "machine": machine(), "rows": rows})
+    keep_in(arguments.out, "scale", rows)
 
 
 if __name__ == "__main__":

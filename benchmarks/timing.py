@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -132,6 +132,12 @@ def keep(new: Iterable[Row], path: Path = RESULT) -> None:
     rows.sort(key=lambda row: places[row["measure"]])
     found = {"name": "speed", "what": WHAT, "command": "python -m benchmarks", "machine": machine(), "rows": rows}
     write_json(path, found | {"picture": "seconds against image pixels, sampled pixels and channels"})
+
+
+def keep_in(path: Path | None, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows of a form of their own, with the machine that they are of; nowhere for None."""
+    if path is not None:
+        write_json(path, {"name": name, "machine": machine(), "rows": rows})
 
 
 def as_command(work: Callable[[], None]) -> int:

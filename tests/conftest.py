@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import h5py
 import numpy as np
@@ -35,6 +36,46 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Any]:
+    """A file system of S3 with the empty bucket `bucket`, as moto stands in for it."""
+    pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
+    server.start()
+    with pytest.MonkeyPatch.context() as patch:
+        host, port = server.get_host_and_port()
+        patch.setenv("AWS_ACCESS_KEY_ID", "none")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "none")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        import s3fs
+
+        # All servers of a process share their buckets, and s3fs keeps systems of servers that are gone.
+        urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST"))
+        s3fs.S3FileSystem.clear_instance_cache()
+        system = s3fs.S3FileSystem(skip_instance_cache=True)
+        system.mkdir("bucket")
+        yield system
+        server.stop()
+
+
+@pytest.fixture
+def striped_folder(tmp_path: Path) -> Path:
+    """Images for the studio."""
+    from studio_folder import make_folder
+
+    return make_folder(tmp_path / "images")
+
+
+@pytest.fixture
+def served(striped_folder: Path) -> Iterator[Any]:
+    """A studio of these, at an address."""
+    from studio_folder import Served
+
+    served = Served(striped_folder)
+    yield served
+    served.close()
 
 
 @pytest.fixture(scope="session")

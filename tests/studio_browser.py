@@ -57,6 +57,12 @@ class Person:
             self.paint((10 * k + 4, 5), (10 * k + 4, 50))
         self.until("state.undo === 4")
 
+    def measure(self, budget: int) -> None:
+        """Ask for a survey of so many pixels."""
+        self.press("g")
+        self.page.fill("#measure-dialog [name=budget]", str(budget))
+        self.page.click("#measure-dialog .primary")
+
     def answered(self) -> np.ndarray:
         """The page's labels once they are by all that was painted, not by the strokes before the last."""
         newest = "answer().version === (await (await fetch('/api/project')).json()).version"

@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -135,28 +134,6 @@ def test_without_ray_its_name_is_said(images: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(InputError, match=r'needs the package ray; pip install "pixelnet\[ray\]"'):
         predict_files(small(), images, tmp_path / "out", engine="ray")
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[Any]:
-    """A file system of S3 with a bucket, as moto stands in for it."""
-    pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        host, port = server.get_host_and_port()
-        patch.setenv("AWS_ACCESS_KEY_ID", "none")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        import s3fs
-
-        # Other tests of this process may have had a bucket, and a server, of their own.
-        urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST"))
-        s3fs.S3FileSystem.clear_instance_cache()
-        system = s3fs.S3FileSystem(skip_instance_cache=True)
-        system.mkdir("bucket")
-        yield system
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,29 +145,15 @@ def test_names_and_protocols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         predict_files(small(), "s3://bucket/a.png", tmp_path / "out")
 
 
-def test_s3_is_read_as_a_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        import s3fs
-
-        system = s3fs.S3FileSystem(skip_instance_cache=True)
-        system.mkdir("bucket")
-        pixels, content, model = picture(20, 24), io.BytesIO(), small()
-        system.pipe("bucket/day/a.png", encoded(pixels))
-        with zipfile.ZipFile(content, "w") as out:
-            out.writestr("a.png", encoded(pixels))
-        system.pipe("bucket/all.zip", content.getvalue())
-        for url, name in (("s3://bucket/day/a.png", "a.png"), ("s3://bucket/all.zip", "a.png")):
-            (written, *_) = predict_files(model, url, tmp_path / f"out{url[-3:]}")
-            assert written.name == name
-            assert (np.array(Image.open(written)) == model.predict(pixels)).all()
-        with pytest.raises(InputError, match=r"s3:/bucket/none.png is not there"):
-            predict_files(model, "s3://bucket/none.png", tmp_path / "out")
-    finally:
-        server.stop()
+def test_s3_is_read_as_a_folder_is(bucket: Any, tmp_path: Path) -> None:
+    pixels, content, model = picture(20, 24), io.BytesIO(), small()
+    bucket.pipe("bucket/day/a.png", encoded(pixels))
+    with zipfile.ZipFile(content, "w") as out:
+        out.writestr("a.png", encoded(pixels))
+    bucket.pipe("bucket/all.zip", content.getvalue())
+    for url, name in (("s3://bucket/day/a.png", "a.png"), ("s3://bucket/all.zip", "a.png")):
+        (written, *_) = predict_files(model, url, tmp_path / f"out{url[-3:]}")
+        assert written.name == name
+        assert (np.array(Image.open(written)) == model.predict(pixels)).all()
+    with pytest.raises(InputError, match=r"s3:/bucket/none.png is not there"):
+        predict_files(model, "s3://bucket/none.png", tmp_path / "out")

@@ -12,18 +12,6 @@ from studio_folder import HEIGHT, WIDTH, Served, make_folder, striped
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_folder(tmp_path / "images")
-
-
-@pytest.fixture
-def served(folder: Path) -> Iterator[Served]:
-    served = Served(folder)
-    yield served
-    served.close()
-
-
-@pytest.fixture
 def person(browser: Any, served: Served) -> Iterator[Person]:
     """Who must not have stumbled at the end."""
     person = Person(browser, served.address)
@@ -39,8 +27,11 @@ class Held:
         self.page.route(path, lambda route: self.routes.append(route))
 
     def wait(self, count: int = 1) -> None:
-        while len(self.routes) < count:
+        for _ in range(3000):  # a minute
+            if len(self.routes) >= count:
+                return
             self.page.wait_for_timeout(20)
+        raise AssertionError(f"{len(self.routes)} of {count} requests have come")
 
     def let_go(self) -> None:
         self.wait()
@@ -145,23 +136,23 @@ def test_pictures_that_a_browser_keeps_are_of_this_folder(browser: Any, tmp_path
     assert seen[1] == pytest.approx(250, abs=4)
 
 
-def test_what_is_shown_is_answered_when_the_server_is_back(browser: Any, folder: Path) -> None:
-    served = Served(folder)
+def test_what_is_shown_is_answered_when_the_server_is_back(browser: Any, striped_folder: Path) -> None:
+    served = Served(striped_folder)
     person = Person(browser, served.address)
     person.two_classes()
     person.press("n")
     person.until("state.number === 1 && answer()")
     served.close()
     person.until("state.away")
-    again = Served(folder, served.port)
+    again = Served(striped_folder, served.port)
     person.until("!state.away", 40)
     person.until("answer() && answer().image === 1 && answer().step === 1")
     assert (person.answered() == striped(1)).mean() > 0.9
     again.close()
 
 
-def test_a_stroke_that_waited_is_of_its_image_whatever_has_come_before_it(browser: Any, folder: Path) -> None:
-    served = Served(folder)
+def test_a_stroke_that_waited_is_of_its_image_whatever_has_come_before_it(browser: Any, striped_folder: Path) -> None:
+    served = Served(striped_folder)
     person = Person(browser, served.address)
     person.two_classes()
     person.press("n", "1")
@@ -170,8 +161,8 @@ def test_a_stroke_that_waited_is_of_its_image_whatever_has_come_before_it(browse
     person.until("state.away")
     person.paint((15, 10), (15, 40))
     person.page.wait_for_function("sessionStorage.length === 1")
-    make_folder(folder / "before", 2)  # which are listed first
-    again = Served(folder, served.port)
+    make_folder(striped_folder / "before", 2)  # which are listed first
+    again = Served(striped_folder, served.port)
     person.until("!state.away && state.images[state.number].path === 'image-1.png' && state.undo === 1", 40)
     assert person.ask("state.number") == again.studio.project.paths.index("image-1.png") > 1
     assert person.ask("readPixel(15, 20).label.name") == "dark"
@@ -181,9 +172,7 @@ def test_a_stroke_that_waited_is_of_its_image_whatever_has_come_before_it(browse
 def test_a_key_that_is_early_is_no_answer_of_a_survey(person: Person, served: Served) -> None:
     person.two_classes()
     person.answered()
-    person.press("g")
-    person.page.fill("#measure-dialog [name=budget]", "6")
-    person.page.click("#measure-dialog .primary")
+    person.measure(6)
     person.page.wait_for_selector("#survey-choices button:enabled", timeout=60_000)
     held = Held(person, "**/api/survey/answers")
     person.press("1", "2")
@@ -203,9 +192,7 @@ def test_a_key_that_is_early_is_no_answer_of_a_survey(person: Person, served: Se
 def test_a_survey_does_not_open_under_a_hand_that_paints(person: Person, served: Served) -> None:
     person.two_classes()
     person.answered()
-    person.press("g")
-    person.page.fill("#measure-dialog [name=budget]", "6")
-    person.page.click("#measure-dialog .primary")
+    person.measure(6)
     person.page.mouse.move(*person.place(5, 30))
     person.page.mouse.down()
     person.until("state.survey.done === 1 && !state.survey.running", 60)
@@ -249,13 +236,17 @@ def test_a_class_can_be_clicked_while_its_count_changes(person: Person) -> None:
     person.two_classes()
     person.until("state.counts[0] > 0 && state.counts[1] > 0")
     first = person.page.locator("#classes .choose").first
-    before = first.inner_text()
     first.hover()
     person.page.mouse.down()
-    person.ask("(await import('./state.js')).set({ counts: { ...state.counts, 0: state.counts[0] + 1 } })")
+    # In one go: what the server counts would come between.
+    before, after = person.ask(
+        "await import('./state.js').then(({ set }) => {"
+        " const words = () => document.querySelector('#classes .choose').innerText,"
+        " before = words(); set({ counts: { ...state.counts, 0: state.counts[0] + 1 } }); return [before, words()]; })"
+    )
     person.page.mouse.up()
     assert person.ask("state.chosen") == 0
-    assert first.inner_text() != before
+    assert after != before
 
 
 def test_two_fingers_leave_no_mark(browser: Any, served: Served) -> None:

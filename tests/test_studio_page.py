@@ -1,6 +1,5 @@
 """The studio's page in a real browser: from an empty project to a model that answers as the page does."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from studio_browser import Person
-from studio_folder import HEIGHT, WIDTH, Served, make_folder, striped
+from studio_folder import HEIGHT, WIDTH, Served, striped
 
 from pixelnet.cli import main
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_folder(tmp_path / "images")
-
-
-@pytest.fixture
-def served(folder: Path) -> Iterator[Served]:
-    served = Served(folder)
-    yield served
-    served.close()
-
-
 def test_from_two_classes_to_a_model_that_answers_as_the_page(
-    browser: Any, folder: Path, served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    browser: Any, striped_folder: Path, served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     person = Person(browser, served.address)
     page = person.page
@@ -63,8 +50,8 @@ def test_from_two_classes_to_a_model_that_answers_as_the_page(
     person.press("x")
     page.locator("#export-dialog .primary").click()
     person.until("!state.export.running && state.export.command !== ''", 60)
-    model = folder / "studio" / "export-1" / "model"
-    assert main(["predict", str(model), str(folder / "image-1.png"), "--out", str(tmp_path / "said")]) == 0
+    model = striped_folder / "studio" / "export-1" / "model"
+    assert main(["predict", str(model), str(striped_folder / "image-1.png"), "--out", str(tmp_path / "said")]) == 0
     labels = np.array(person.ask("[...answer().labels]"), np.uint8).reshape(HEIGHT, WIDTH)
     said = np.asarray(Image.open(tmp_path / "said" / "segmentation" / "image-1.png"))
     assert (said == labels).mean() > 0.99
@@ -94,9 +81,7 @@ def test_a_survey_is_answered_by_keys(browser: Any, served: Served) -> None:
     person = Person(browser, served.address)
     person.two_classes()
     person.answered()
-    person.press("g")
-    person.page.fill("#measure-dialog [name=budget]", "12")
-    person.page.locator("#measure-dialog .primary").click()
+    person.measure(12)
     person.page.wait_for_selector("#survey-dialog[open]", timeout=60_000)
     for k in range(12):
         person.page.wait_for_selector(f"#survey-place:has-text('{k} of 12')")
@@ -178,8 +163,8 @@ def test_two_tabs_see_each_other(browser: Any, served: Served) -> None:
     one.until("state.undo === 3")
 
 
-def test_strokes_wait_for_a_server_that_is_away(browser: Any, folder: Path) -> None:
-    served = Served(folder)
+def test_strokes_wait_for_a_server_that_is_away(browser: Any, striped_folder: Path) -> None:
+    served = Served(striped_folder)
     person = Person(browser, served.address)
     person.two_classes()
     served.close()
@@ -187,7 +172,7 @@ def test_strokes_wait_for_a_server_that_is_away(browser: Any, folder: Path) -> N
     person.press("1")
     person.paint((64, 10), (64, 40))
     person.until("document.getElementById('away').innerText.includes('1 change waits')")
-    again = Served(folder, served.port)
+    again = Served(striped_folder, served.port)
     person.until("!state.away && state.undo === 5", 40)
     assert person.ask("readPixel(64, 20).label.name") == "dark"
     again.close()
@@ -229,9 +214,7 @@ def test_every_control_has_a_name_and_contrast_in_every_state(
         page.wait_for_selector(f"#{dialog}[open]")
         check(dialog)
         person.press("Escape")
-    person.press("g")
-    page.fill("#measure-dialog [name=budget]", "4")
-    page.click("#measure-dialog .primary")
+    person.measure(4)
     page.wait_for_selector("#survey-choices button:enabled", timeout=60_000)
     check("survey")
     for k in range(4):

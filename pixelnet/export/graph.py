@@ -189,21 +189,21 @@ class Dense(nn.Module):
         weights, strides = self.reader.weights, self.reader.strides
         late, early, product = ([k for k, own in enumerate(self.ways) if own == way] for way in WAYS)
         tables = [own if k in late else own @ weights[k] for k, own in enumerate(maps)]
-        places = [_at(torch.arange(width), stride, zoom) for stride in strides]
-        columns = {k: _between(places[k], tables[k].shape[2]) for k in (*late, *early)}
-        shares = [torch.cat([_shares(places[k], tables[k].shape[2]) for k in product], dim=1)] if product else []
-        weight = [torch.cat([weights[k] for k in late])] if late else []
+        across = [_at(torch.arange(width), stride, zoom) for stride in strides]
+        columns = {k: _between(across[k], tables[k].shape[2]) for k in (*late, *early)}
+        shares = torch.cat([_shares(across[k], tables[k].shape[2]) for k in product], dim=1) if product else None
+        weight = torch.cat([weights[k] for k in late]) if late else None
 
         def first(rows: Sequence[Between]) -> Tensor:
+            down = [_read(table, own, 1) for table, own in zip(tables, rows, strict=True)]
             total = self.reader.bias
-            for own in shares:
-                cells = torch.cat([_read(tables[k], rows[k], 1) for k in product], dim=2)
-                total = total + (own @ cells).flatten(0, 2)
+            if shares is not None:
+                total = total + (shares @ torch.cat([down[k] for k in product], dim=2)).flatten(0, 2)
             for k in early:
-                total = total + _read(_read(tables[k], rows[k], 1), columns[k], 2).flatten(0, 2)
-            for own in weight:
-                values = torch.cat([_read(_read(tables[k], rows[k], 1), columns[k], 2) for k in late], dim=3)
-                total = total + values.flatten(0, 2) @ own
+                total = total + _read(down[k], columns[k], 2).flatten(0, 2)
+            if weight is not None:
+                values = torch.cat([_read(down[k], columns[k], 2) for k in late], dim=3)
+                total = total + values.flatten(0, 2) @ weight
             return total
 
         return first

@@ -16,13 +16,13 @@ from pixelnet.files import require_writable
 from pixelnet.geometry import convert_normals
 from pixelnet.inference.answerer import Answerer, Asked
 from pixelnet.inference.answers import LABELS, POINTS, PROBABILITIES, USUAL, VIEW, parse_outputs
-from pixelnet.inference.fleet import BATCH_SIZE, Work, stream_with_ray
+from pixelnet.inference.fleet import Work, stream_with_ray
 from pixelnet.inference.inputs import Archives, Failure, Item, find_pages, image_files, is_many, read_points
 from pixelnet.inference.journal import FAILURES, NOTE, Journal, Notes, notes_of, require_same, write_note
 from pixelnet.inference.objects import OBJECTS, POLYGONS
 from pixelnet.inference.remote import is_place
 from pixelnet.inference.sinks import fingerprint
-from pixelnet.inference.stream import Result, stream
+from pixelnet.inference.stream import Result, batch_size_on, stream
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.runs.hub import folder_of, load
@@ -307,7 +307,7 @@ def begun(notes: Notes, about: dict[str, Any], processes: Processes, overwrite: 
 def _here(answerer: Answerer, batch_size: int | None, journal: Journal | None) -> Course:
     """In this process."""
     if batch_size is None:
-        batch_size = 1 if answerer.model.backbone.mean.device.type == "cpu" else BATCH_SIZE
+        batch_size = batch_size_on(answerer.model.backbone.mean.device)
     return lambda items: stream(answerer, items, batch_size, None if journal is None else journal.note)
 
 

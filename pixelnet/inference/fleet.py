@@ -27,14 +27,13 @@ from pixelnet.inference.archives import Archive
 from pixelnet.inference.inputs import Item
 from pixelnet.inference.journal import stamp
 from pixelnet.inference.remote import Elsewhere, Remote, is_place, is_remote, opened_archive
-from pixelnet.inference.stream import Result, stream
+from pixelnet.inference.stream import Result, batch_size_on, stream
 from pixelnet.memory import keep_freed_memory
 from pixelnet.model import PixelNet
 
 BLOCK = 32  # images that an actor takes at once
 ROUNDS = 4  # so many blocks an actor at least, so that all end at about the same time
 DEATHS = 2  # of actors, after which the image that they were at is given up
-BATCH_SIZE = 8  # on a GPU
 
 Note = Callable[[Item, list[str], list[Any]], None]  # an image, the names of its files in OUT, its stamp
 
@@ -83,7 +82,7 @@ class Worker:
         keep_freed_memory()
         device = find_device(work.device)
         self._tries, self._archives, self._elsewhere = tries, dict[str, Archive](), None
-        self._batch_size = work.batch_size or (1 if device.type == "cpu" else BATCH_SIZE)
+        self._batch_size = work.batch_size or batch_size_on(device)
         self._folder = work.out
         if is_place(work.out):
             self._elsewhere, self._home = Elsewhere(work.out), tempfile.TemporaryDirectory(prefix="pixelnet-")

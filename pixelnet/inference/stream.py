@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import torch
+
 from pixelnet.errors import InputError
 from pixelnet.inference.answerer import Answerer, Answers, Photo
 from pixelnet.inference.inputs import Item
@@ -21,7 +23,14 @@ PIXELS = 5 * 2**18  # that are seen in one pass, of images that are not larger: 
 WAITING = 4  # so many times as much is in memory at once, read, to be seen or to be written
 NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # what no other image would fare better with
 
+BATCH_SIZE = 8  # on a GPU
+
 Result = tuple[Item, list[Path] | InputError]
+
+
+def batch_size_on(device: torch.device) -> int:
+    """How many images of one size are best seen in one pass."""
+    return 1 if device.type == "cpu" else BATCH_SIZE
 
 
 def stream(

@@ -36,16 +36,14 @@ class Filters(Backbone):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         if torch.compiler.is_exporting():  # all channels as images: a graph then is a third as long
-            return [
-                own.unflatten(0, images.shape[:2]).flatten(1, 2)
-                for own in self._of_channel(images.flatten(0, 1).unsqueeze(1))
-            ]
+            own = self._of_channel(images.flatten(0, 1).unsqueeze(1))
+            return [torch.cat(parts, dim=1).unflatten(0, images.shape[:2]).flatten(1, 2) for parts in own]
         # One channel after the other: what is made of it then stays near the processor.
         each = [self._of_channel(plane) for plane in images.split(1, dim=1)]
-        return [torch.cat(own, dim=1) for own in zip(*each, strict=True)]
+        return [torch.cat([part for parts in own for part in parts], dim=1) for own in zip(*each, strict=True)]
 
-    def _of_channel(self, plane: Tensor) -> list[Tensor]:
-        """What is made of a channel (N, 1, H, W): its share of each map."""
+    def _of_channel(self, plane: Tensor) -> list[list[Tensor]]:
+        """What is made of a channel (N, 1, H, W): for each map its parts."""
         found = []
         for stride, scales in SCALES.items():
             # The mean of s x s pixels lies where a map of stride s has its cell; it is a blur of variance (s^2 - 1)/12.
@@ -53,7 +51,7 @@ class Filters(Backbone):
             parts = [plane] if stride == 1 else []
             for scale in scales:
                 parts += _at_scale(level, math.sqrt(scale**2 - (stride**2 - 1) / 12) / stride)
-            found.append(torch.cat(parts, dim=1))
+            found.append(parts)
         return found
 
 
