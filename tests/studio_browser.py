@@ -1,10 +1,19 @@
 """Somebody in front of the studio's page in a real browser."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from studio_folder import HEIGHT, WIDTH
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = 90) -> None:
+    """Wait for what is to become true. The page forbids eval, with which the browser would wait by itself."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
 
 
 class Person:
@@ -26,10 +35,7 @@ class Person:
         )
 
     def until(self, expression: str, seconds: float = 90) -> None:
-        end = time.monotonic() + seconds
-        while not self.ask(expression):
-            assert time.monotonic() < end, f"not within {seconds} s: {expression}"
-            time.sleep(0.05)
+        until(lambda: self.ask(expression), expression, seconds)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         box, at = self.page.locator("#overlay").bounding_box(), self.ask(f"toScreen({x}, {y})")

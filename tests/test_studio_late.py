@@ -1,13 +1,14 @@
 """The studio's page while answers come late, out of order, or not at all, and while another page is at work."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import save_png
-from studio_browser import Person
+from studio_browser import Person, until
 from studio_folder import HEIGHT, WIDTH, Served, make_folder, striped
 
 
@@ -121,7 +122,8 @@ def test_pictures_that_a_browser_keeps_are_of_this_folder(browser: Any, tmp_path
         page = context.new_page()
         page.goto(served.address)
         page.wait_for_selector("#image-list img")
-        page.wait_for_function("document.querySelector('#image-list img').complete")
+        read = "document.querySelector('#image-list img').complete"
+        until(partial(page.evaluate, read), read)
         seen.append(
             page.evaluate("""() => {
             const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -160,7 +162,7 @@ def test_a_stroke_that_waited_is_of_its_image_whatever_has_come_before_it(browse
     served.close()
     person.until("state.away")
     person.paint((15, 10), (15, 40))
-    person.page.wait_for_function("sessionStorage.length === 1")
+    person.until("sessionStorage.length === 1")
     make_folder(striped_folder / "before", 2)  # which are listed first
     again = Served(striped_folder, served.port)
     person.until("!state.away && state.images[state.number].path === 'image-1.png' && state.undo === 1", 40)
