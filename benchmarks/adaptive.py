@@ -12,6 +12,7 @@ from benchmarks.dense import as_tensor, quietly
 from benchmarks.networks import NETWORKS, fused, peer
 from benchmarks.timing import Row, row
 from pixelnet.data import Dataset, open_dataset
+from pixelnet.data.dataset import evenly
 from pixelnet.errors import InputError
 from pixelnet.metrics.confusion import confusion, scores
 
@@ -33,7 +34,7 @@ def adaptive(run: Path, data: Path, dials: Sequence[float], runs: int) -> list[R
     kept = agreements(model, dataset, dials)
     good = [dial for dial in dials if kept[dial]["agreement"] >= AGREEMENT and abs(kept[dial]["miou_change"]) <= IOU]
 
-    images = [dataset.image(index) for index in np.linspace(0, len(dataset) - 1, TIMED).round().astype(int)]
+    images = [dataset.image(index) for index in evenly(len(dataset), TIMED)]
     unet = fused(peer("Unet", network))
     backbone = fused(model.backbone)
     works = {

@@ -31,6 +31,7 @@ from scipy.ndimage import gaussian_gradient_magnitude
 from skimage.feature import canny
 
 from pixelnet.data import Dataset, open_dataset
+from pixelnet.data.dataset import evenly
 from pixelnet.files import write_json
 from pixelnet.metrics import boundaries, matching
 from pixelnet.metrics.boundaries import boundary_counts, boundary_scores
@@ -140,7 +141,7 @@ def one(index: int, what: str, dataset: Dataset, **options: Any) -> tuple[np.nda
 def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
     dataset = open_dataset(f"bsds500:{arguments.data / 'bsds500'}", "edges", "val")
-    chosen = np.linspace(0, len(dataset) - 1, arguments.images).round().astype(int).tolist()
+    chosen = evenly(len(dataset), arguments.images)
     rows = []
     print("what      matching at     ODS     OIS      AP     R50   s/image   all  share of each step")
     with ProcessPoolExecutor(arguments.workers) as pool:

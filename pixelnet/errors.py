@@ -17,6 +17,11 @@ class InputError(ValueError):
     """
 
 
+def needs(what: str, package: str | None, extra: str) -> InputError:
+    """The error of a package that is not there: who needs it, and what brings it (in quotes, as shells want it)."""
+    return InputError(f'{what} needs the package {package}; pip install "pixelnet[{extra}]"')
+
+
 def printable(text: str) -> str:
     """Text from a file, or a file's name, for a terminal or a picture: what would steer it is shown as an escape."""
     return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))

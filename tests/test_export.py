@@ -229,7 +229,7 @@ def test_a_fitted_model_is_exported_as_any_other(monkeypatch: pytest.MonkeyPatch
 
 def test_a_missing_library_is_one_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(InputError, match=r"onnxruntime is not installed; .*pixelnet\[export\]"):
+    with pytest.raises(InputError, match=r"export needs the package onnxruntime; .*pixelnet\[export\]"):
         export(small("edges"), tmp_path / "model.onnx")
 
 

@@ -44,7 +44,7 @@ def test_without_rasterio_one_line_says_what_to_install(tmp_path: Path, monkeypa
         return real(name, *more, **keys)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(InputError, match=r"pip install pixelnet\[geo\]"):
+    with pytest.raises(InputError, match=r'pip install "pixelnet\[geo\]"'):
         read_header(tmp_path / "a.vrt")
 
 

@@ -173,7 +173,7 @@ def test_ome_zarr_is_read_in_full_resolution(tmp_path: Path, version: int) -> No
 def test_zarr_without_its_package_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zarr", None)
     (tmp_path / "a.zarr").mkdir()
-    with pytest.raises(InputError, match=r"a\.zarr is Zarr, .*; pip install pixelnet\[bio\]"):
+    with pytest.raises(InputError, match=r'a\.zarr is Zarr, .*; pip install "pixelnet\[bio\]"'):
         read_pixels(tmp_path / "a.zarr")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 from pixelnet.export.graph import AtPoints, Dense, Encoder
 from pixelnet.files import require_writable, write_atomic
 from pixelnet.model import PixelNet
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Format = Literal["onnx", "torch"]
 CLOSE = 1e-3  # of the largest logit: by how much an export may differ from the model
 TRACED = (75, 107)  # height and width of the image that is traced, nothing special
-NEEDED = "the extra `export` is needed: pip install 'pixelnet[export]'"
 
 
 class Exported(NamedTuple):
@@ -79,7 +78,7 @@ def require_libraries() -> None:
         try:
             import_module(name)
         except ImportError as error:
-            raise InputError(f"{name} is not installed; {NEEDED}") from error
+            raise needs("export", name, "export") from error
 
 
 def _made(model: PixelNet, to: Format, points: bool, out: Path) -> tuple[dict[Path, bytes], Sequence["Run"]]:

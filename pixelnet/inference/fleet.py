@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pixelnet.devices import find_device
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 from pixelnet.inference.answerer import Answerer, Asked
 from pixelnet.inference.archives import Archive
 from pixelnet.inference.inputs import Item
@@ -261,7 +261,7 @@ def _ray() -> Iterator[Any]:
         import ray
         from ray.data import DataContext
     except ImportError as error:
-        raise InputError('--engine ray needs the package ray; pip install "pixelnet[ray]"') from error
+        raise needs("--engine ray", "ray", "ray") from error
     logger, ours = logging.getLogger("ray.data"), not ray.is_initialized()
     if ours:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)

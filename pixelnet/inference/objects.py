@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from scipy import ndimage
 
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 from pixelnet.files import write_atomic
 from pixelnet.inference.source import Source
 from pixelnet.rasters.geotiff import read_place, read_shapes
@@ -72,7 +72,7 @@ def split_touching(where: np.ndarray) -> tuple[np.ndarray, int]:
         from skimage.morphology import h_maxima
         from skimage.segmentation import watershed
     except ImportError as error:
-        raise InputError("splitting objects needs the package scikit-image; pip install pixelnet[bio]") from error
+        raise needs("splitting objects", "scikit-image", "bio") from error
     distance = ndimage.distance_transform_edt(where)
     seeds, _ = ndimage.label(h_maxima(distance, DEPTH), NEIGHBORS)
     parts = watershed(-distance, seeds, mask=where, connectivity=2)

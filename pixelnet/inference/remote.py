@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 from pixelnet.inference.archives import Archive, copied, instead_of, name_within
 from pixelnet.rasters import decoding
 
@@ -164,8 +164,8 @@ def _system(url: str, place: Path) -> tuple[Any, str]:
             system, path = url_to_fs(url)
     except InputError as error:
         if isinstance(error.__cause__, ImportError):
-            raise InputError(f'{place} needs a package to be read; pip install "pixelnet[cloud]"') from error
+            raise needs(str(place), f"that fsspec has for {protocol}", "cloud") from error
         raise
     except ImportError as error:
-        raise InputError(f'{place} needs the package fsspec; pip install "pixelnet[cloud]"') from error
+        raise needs(str(place), "fsspec", "cloud") from error
     return system, path

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 from pixelnet.rasters.layout import CHANNELS, PAGES, Layout, Read
 
 BANDS = 4  # a last axis as short as this is one of channels
@@ -66,7 +66,7 @@ def load_zarr(path: str | Path) -> Any:
     try:
         import zarr
     except ImportError as error:
-        raise InputError(f"{path} is Zarr, which needs the package zarr; pip install pixelnet[bio]") from error
+        raise needs(f"{path} is Zarr, which", "zarr", "bio") from error
     return zarr
 
 

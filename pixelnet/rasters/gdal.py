@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelnet.errors import InputError
+from pixelnet.errors import needs
 from pixelnet.rasters.arrays import native, plain
 from pixelnet.rasters.layout import Layout, Read
 
@@ -26,7 +26,7 @@ def _opened(path: str | Path, **options: Any) -> Iterator[Any]:
     try:
         import rasterio
     except ImportError as error:
-        raise InputError(f"{path} needs the package rasterio; pip install pixelnet[geo], or save it as TIFF") from error
+        raise needs(str(path), "rasterio", "geo") from error
     # A mosaic names other files: those beside it may be read, none over a network.
     limits = rasterio.Env(GDAL_HTTP_MAX_RETRY=0, CPL_VSIL_CURL_ALLOWED_EXTENSIONS="none", GDAL_VRT_ENABLE_PYTHON="NO")
     with limits, rasterio.open(path, driver=DRIVERS[Path(path).suffix.lower()], **options) as file:

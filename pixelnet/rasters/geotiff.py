@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 from pixelnet.files import write_atomic
 from pixelnet.rasters.guard import reading
 
@@ -61,7 +61,7 @@ def rasterio() -> Any:
     try:
         import rasterio
     except ImportError as error:
-        raise InputError("GeoTIFF needs the package rasterio; pip install pixelnet[geo]") from error
+        raise needs("GeoTIFF", "rasterio", "geo") from error
     return rasterio
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 from pixelnet.rasters.geotiff import Place, through
 from pixelnet.rasters.guard import reading
 from pixelnet.rasters.layout import Window
@@ -170,7 +170,7 @@ def packages() -> tuple[Any, Any]:
         import rasterio  # noqa: F401
         import shapely
     except ImportError as error:
-        raise InputError(f"vectors need the package {error.name}; pip install pixelnet[geo]") from error
+        raise needs("a layer of vectors", error.name, "geo") from error
     return pyogrio, shapely
 
 

@@ -11,7 +11,7 @@ import webbrowser
 from pathlib import Path
 from threading import Timer
 
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 from pixelnet.runs.lock import only_writer
 
 OWN = "studio"
@@ -36,7 +36,7 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device
         from pixelnet.devices import find_device  # here, and not for --help, since they bring torch
         from pixelnet.studio.app import Server, Studio
     except ImportError as error:
-        raise InputError(f"the studio needs {error.name}: pip install 'pixelnet[studio]'") from error
+        raise needs("the studio", error.name, "studio") from error
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give one of images")

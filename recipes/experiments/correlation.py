@@ -16,6 +16,7 @@ import torch
 
 from pixelnet import PixelNet
 from pixelnet.data import Dataset, task_of
+from pixelnet.data.dataset import evenly
 from pixelnet.points import Uniform
 
 IMAGES, POINTS = 40, 2000
@@ -34,9 +35,7 @@ class Sample(NamedTuple):
 
 def correlation(dataset: Dataset, model: PixelNet) -> dict[str, Any]:
     """By kind: the correlation at each distance, None where no pair is so far apart, and the effective pixels."""
-    count = min(IMAGES, len(dataset))
-    items = np.linspace(0, len(dataset) - 1, count).round().astype(int)
-    samples = [sample(dataset, model, int(item)) for item in items]
+    samples = [sample(dataset, model, item) for item in evenly(len(dataset), IMAGES)]
     labels = standardized([part.labels for part in samples], scale=False)
     features = standardized([part.features for part in samples], scale=True)
     sums = {kind: Sums() for kind in KINDS}
@@ -50,7 +49,7 @@ def correlation(dataset: Dataset, model: PixelNet) -> dict[str, Any]:
         "distance": list(DISTANCES),
         **{kind: sums[kind].by_distance() for kind in KINDS},
         "effective": {kind: sums[kind].effective(available) for kind in KINDS},
-        "images": count,
+        "images": len(samples),
         "pixels": available,
     }
 

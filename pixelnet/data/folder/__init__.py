@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from pixelnet.data.dataset import Dataset, Window, task_of
+from pixelnet.data.dataset import Dataset, Window, evenly, task_of
 from pixelnet.data.drawn import labelme_labels
 from pixelnet.data.folder.coding import Coding, Scan, scan
 from pixelnet.data.folder.decide import decide
@@ -301,7 +301,7 @@ class Folder(Dataset):
         every = sorted({self._map_of(item, path) for item in self.survey.items for path in item.labels}, key=str)
         wanted = every[:1] if said else every
         with ThreadPoolExecutor() as pool:
-            looked_at = {wanted[k] for k in np.linspace(0, len(wanted) - 1, BLOBS_IN).round().astype(int)}
+            looked_at = {wanted[k] for k in evenly(len(wanted), BLOBS_IN)}
             tried = pool.map(lambda own: self._tried(own, own in looked_at), wanted)
             scans = list(tqdm(tried, f"reading classes ({FILE} would say)", len(wanted), delay=2, leave=False))
         # What cannot be read is named when it is read; the classes are those of the rest.

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixelnet.data.dataset import evenly
 from pixelnet.data.folder.words import LABELS, PLAIN, RENDERED, Place, Vocabulary
 from pixelnet.errors import InputError
 from pixelnet.rasters import IMAGE_EXTENSIONS, LABEL_EXTENSIONS, read_stored
@@ -327,8 +328,7 @@ def _unlike(one: Group, other: Group) -> tuple[bool, int]:
 
 
 def _look_like_labels(root: Path, places: Sequence[Place]) -> bool:
-    shown = np.linspace(0, len(places) - 1, min(len(places), NAMED)).round().astype(int)
-    return all(looks_like_labels(root / places[k].path) for k in shown)
+    return all(looks_like_labels(root / places[k].path) for k in evenly(len(places), NAMED))
 
 
 def _ending(root: Path, own: dict[str, Place]) -> str | None:
