@@ -15,7 +15,7 @@ from pixelnet.learning import fit as module
 from pixelnet.learning import told as told_module
 from pixelnet.learning.choose import Choice
 from pixelnet.learning.fit import fit_noted
-from pixelnet.learning.told import judged, told
+from pixelnet.learning.told import doubted, judged, told
 
 OPTIONS: dict[str, Any] = {
     "data": "my data", "out": Path("m"), "labels": None,
@@ -103,6 +103,9 @@ def test_how_good_it_is_has_an_interval_over_folds() -> None:
     assert judged(choice, blocks=False) == f"{expected} %; folds by image)"
     assert judged(choice, blocks=True).endswith("folds by block)")
     assert judged(Choice((), accuracy=(0.5, 1.0)), False).endswith("(95 % interval 0 to 100 %; folds by image)")
+    assert doubted(choice, 2) == doubted(Choice(()), 2) == []
+    (warned,) = doubted(Choice((), accuracy=(0.4, 0.3, 0.35)), 3)
+    assert warned.startswith("that may be no better than guessing, which finds 33 %")
     assert judged(Choice(()), False) == "too few labels to say; label pixels of every class in three images or more"
     assert judged(Choice(()), True).startswith("too few labels to say; label pixels of every class in four places")
 

