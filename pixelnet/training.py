@@ -160,7 +160,7 @@ def learn(config: TrainConfig, given: Given, accelerator: Accelerator) -> None:
                 break
     record.close()
     if teacher is not None and validation is not None:
-        record.keep_better(teacher, score_model(teacher, validation, record.items, accelerator))
+        record.keep_better(score_model(teacher, validation, record.items, accelerator))
     accelerator.wait_for_everyone()
 
 

@@ -49,7 +49,7 @@ def stub(said: str, head: str) -> Any:
         pixelnet.PixelNet("segmentation", 2, backbone="test_resnet", head=head, class_names=("dark", "light")).save(run)
         (run / "images.json").write_text("{}")
         (run / "metrics.jsonl").write_text('{"step": 0, "total": 7}\n{"step": 7, "loss": 0.5}\n')
-        told.write_text(f"50%|####\rval miou: 0.500 of the model as it was fitted, {said}\n")
+        told.write_text(f"50%|####\rval miou: 0.500 of the model fitted without these images, {said}\n")
         return 0
 
     return train

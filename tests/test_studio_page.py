@@ -71,7 +71,7 @@ def refined_or_not(person: Person) -> None:
     person.until("state.finetune.running")
     person.until("!state.finetune.running", 120)
     words = person.page.locator("#finetune-words").inner_text()
-    assert "of the model as it was fitted" in words
+    assert "of the model fitted without these images" in words
     assert person.page.locator("#by-row").is_visible() == ("network is kept" in words)
     person.press("PageUp")
     person.until("state.number === 1 && answer() && answer().image === 1 && answer().step === 1")

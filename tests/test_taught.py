@@ -10,10 +10,11 @@ from conftest import save_png
 
 import pixelnet
 from pixelnet import InputError, PixelNet
-from pixelnet.config import read_json
+from pixelnet.config import BACKBONE, TrainConfig, read_json
 from pixelnet.data.arrays import Arrays
 from pixelnet.learning.fit import fit
 from pixelnet.learning.taught import ANSWERS, Taught
+from pixelnet.runs.settings import with_network
 
 NAMES = ("dark", "light")
 SHORT: dict[str, Any] = {"task": "segmentation", "max_steps": 2, "val_every": 2, "batch_size": 2, "crop": (32, 32)}
@@ -117,7 +118,13 @@ def test_the_better_one_on_val_is_kept(
     options = {**SHORT, "backbone": "test_resnet", "init_from": str(bare), "val_share": 0.3, "pretrained": False}
     model = pixelnet.train(data=halves(4), out=tmp_path / "run", **options)
     assert model.config.head == kept
-    assert f"val miou: {teacher:.3f} of the model as it was fitted, 0.500 of the network" in capsys.readouterr().err
+    if kept == "fitted":  # the very model that the run began from, which has seen all images
+        theirs = pixelnet.load(bare).state_dict()
+        assert all(torch.equal(own, theirs[name]) for name, own in model.state_dict().items())
+    assert (
+        f"val miou: {teacher:.3f} of the model fitted without these images, 0.500 of the network"
+        in capsys.readouterr().err
+    )
     assert len(read_json(tmp_path / "run/images.json")["held_out"]) == 1
 
 
@@ -134,7 +141,11 @@ def test_images_without_labels_are_taught_and_val_has_labels(
     table.write_text("\n".join(lines))
     fit(tmp_path / "photos", tmp_path / "fitted", labels=table, features="filters", strength=0.01)
     told = {**SHORT, "backbone": "test_resnet", "init_from": str(tmp_path / "fitted"), "labels": str(table)}
-    pixelnet.train(data=str(tmp_path / "photos"), out=tmp_path / "run", **told)
+    pixelnet.train(data=str(tmp_path / "photos"), out=tmp_path / "all", **told)
+    images = read_json(tmp_path / "all" / "images.json")
+    assert (len(images["learnt"]), len(images["held_out"])) == (6, 0)
+    assert "the 2 labelled images are too few to do without some; --val-share" in capsys.readouterr().err
+    pixelnet.train(data=str(tmp_path / "photos"), out=tmp_path / "run", val_share=0.2, **told)
     images = read_json(tmp_path / "run" / "images.json")
     (held,) = images["held_out"]
     assert held["name"] in ("p1", "p4")
@@ -143,8 +154,15 @@ def test_images_without_labels_are_taught_and_val_has_labels(
     assert "of the network it taught" in capsys.readouterr().err
 
 
-def test_what_cannot_teach_is_refused(bare: Path, tmp_path: Path) -> None:
+def test_filters_teach_a_network_of_imagenet(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pixelnet.runs.settings.at_hand", lambda _: True)
+    config = with_network(TrainConfig("segmentation", "data", tmp_path, init_from=str(bare)))
+    assert (config.backbone, config.pretrained) == (BACKBONE, True)
+
+
+def test_what_cannot_teach_is_refused(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {**SHORT, "data": halves(4), "out": tmp_path / "run"}
+    monkeypatch.setattr("pixelnet.runs.settings.at_hand", lambda _: False)
     with pytest.raises(InputError, match="only the pixel's own filters, and one would learn from scratch"):
         pixelnet.train(**options, init_from=str(bare))
     with pytest.raises(InputError, match="no sampler or task of your own"):

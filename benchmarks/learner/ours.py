@@ -12,7 +12,6 @@ from benchmarks.learner.few import Answer
 from benchmarks.learner.unet import WEIGHTS
 from pixelnet.data import Dataset
 from pixelnet.data.arrays import Arrays
-from pixelnet.nn.head import FITTED
 
 REFINED = 200  # steps
 FEWER, MOST_FEWER, MORE = 6, 60, 24  # steps that a run begins with, and so many more, which tell what steps cost
@@ -24,13 +23,12 @@ def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) ->
 
 
 def refine(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
-    """The same, and then `pixelnet.train --init-from` it, whose better one on an image held out is taken."""
+    """The same, and then `pixelnet.train --init-from` it."""
     own = of(images, maps, classes)
     with tempfile.TemporaryDirectory() as folder:
-        fitted = pixelnet.fit(own, f"{folder}/fitted")
+        pixelnet.fit(own, f"{folder}/fitted")
         told = {"init_from": f"{folder}/fitted", "max_steps": REFINED, "num_workers": 0}
-        taught = pixelnet.train("segmentation", own, f"{folder}/run", **told)
-        return (fitted if taught.config.head == FITTED else taught).predict
+        return pixelnet.train("segmentation", own, f"{folder}/run", **told).predict
 
 
 def of(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Arrays:

