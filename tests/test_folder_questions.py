@@ -106,3 +106,23 @@ def test_normals_that_point_away_are_asked_about(make) -> None:
 
 def test_sound_labels_are_not_asked_about(make) -> None:
     assert asked(make("values", np.random.default_rng(0).uniform(0, 9, (20, 20))), "regression") == []
+
+
+@pytest.mark.parametrize("colored", [False, True])
+def test_what_nobody_labelled_may_be_written_as_zero(make, colored: bool) -> None:
+    strokes = np.zeros((60, 80), np.uint8)
+    strokes[10, 5:50], strokes[40, 20:70] = 1, 2
+    labels = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255)], np.uint8)[strokes] if colored else strokes
+    root, said = make("labels", labels, "png"), [[0, 0, 0]] if colored else [0]
+    question = asked(root, "segmentation")[-1]
+    assert "covers 98.0% of the pixels, and the other classes lie apart, as strokes do" in question
+    assert f'if it means not labelled, say in dataset.json "unlabelled": {said}' in question
+    assert not any("covers" in line for line in asked(root, "segmentation", unlabelled=said))
+    known = open_dataset(root, "segmentation", changes={"unlabelled": said}).labels(0)
+    np.testing.assert_array_equal(known == 255, strokes == 0)
+
+
+def test_whole_maps_with_much_background_are_not_asked_about(make) -> None:
+    hearts = np.zeros((60, 80), np.uint8)
+    hearts[10:22, 10:18], hearts[10:22, 18:26] = 1, 2  # two chambers, wall on wall
+    assert asked(make("labels", hearts, "png"), "segmentation") == []

@@ -123,6 +123,8 @@ def test_what_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "118 of 367 images were used within 30 s; --seconds 120 would see all" in late
     assert "about the same again" in late
     assert "within 30 s; more time sees more" in told(module.Fitted(**fields | {"enough": 0.0}), OPTIONS)
+    odd = told(module.Fitted(**fields | {"questions": ("0 is everywhere",)}), OPTIONS)
+    assert odd.startswith("is it so? 0 is everywhere\nlearnt from")
 
 
 def test_eight_candidates_and_eight_classes_are_shown() -> None:

@@ -68,7 +68,7 @@ class Fitted:
     choice: what was chosen for it. priors, shares: how common it holds its classes to be, and by what. labels: points
     that it has learnt from. images: those that they are of, by number. left: labelled images that no time was for.
     enough: seconds in which all would have been seen, for_all: in which all candidates would have been tried; 0 where
-    that cannot be told. blocks: the folds are of one image.
+    that cannot be told. blocks: the folds are of one image. questions: what only a person can know of the data.
     """
 
     model: PixelNet
@@ -81,6 +81,7 @@ class Fitted:
     enough: float
     for_all: float
     blocks: bool
+    questions: tuple[str, ...] = ()
 
 
 def candidates() -> list[Parts]:
@@ -300,6 +301,7 @@ def _fit(
         enough,
         (before + choice.enough) / FOR_CHOICE if choice.left else 0.0,
         len(first) == 1,
+        tuple(data.questions),
     )
 
 

@@ -24,7 +24,8 @@ def told(fitted: Fitted, options: Mapping[str, object]) -> str:
     options = {**DEFAULTS, **CHOSEN, **options}
     choice = fitted.choice
     images = len(fitted.images)
-    lines = [f"learnt from {fitted.labels} labelled pixels of {_counted(images, 'image')}"]
+    lines = [f"is it so? {question}" for question in fitted.questions]
+    lines += [f"learnt from {fitted.labels} labelled pixels of {_counted(images, 'image')}"]
     if fitted.left:
         enough = f"--seconds {_rounded_up(fitted.enough):g} would see all" if fitted.enough else "more time sees more"
         lines.append(f"{images} of {images + fitted.left} images were used within {options['seconds']:g} s; {enough}")
@@ -93,7 +94,7 @@ def _tried(choice: Choice) -> list[str]:
 def _shares(fitted: Fitted) -> str:
     names = fitted.model.config.class_names
     order: Sequence[int] = np.argsort(-fitted.shares, kind="stable").tolist()
-    shown = [f"{names[k]} {100 * fitted.shares[k]:.2g} %" for k in order[:CLASSES]]
+    shown = [f"{names[k]} {100 * fitted.shares[k]:.3g} %" for k in order[:CLASSES]]
     return ", ".join([*shown, *([f"and {len(order) - CLASSES} more"] if len(order) > CLASSES else [])])
 
 

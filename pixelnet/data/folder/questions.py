@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelnet.data.dataset import evenly
+from pixelnet.data.dataset import UNLABELLED, evenly
 from pixelnet.data.folder.form import FILE
 from pixelnet.data.folder.maps import measurements
 from pixelnet.errors import InputError
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 SAMPLED = 16  # label maps that are looked at
 FREQUENT = 0.01  # share of the pixels that one and the same number has, from which on it is asked about
+STROKES = 0.9  # share of the pixels that a class has at least where it is asked whether it is what is not labelled
+APART = 0.02  # of the pixels of the others, at most so many lie beside one of yet another class
 SUSPECTS = (0.0, -1.0, -9999.0, -32768.0, 65535.0)  # what people write where they did not measure
 
 
 def questions_of(data: "Folder") -> list[str]:
     """Questions about a sample of the data's maps; none that cannot be read, which `check` names."""
-    ask = {"regression": _values, "edges": _edges, "normals": _normals}.get(data.task_name)
+    known = {"regression": _values, "edges": _edges, "normals": _normals, "segmentation": _strokes}
+    ask = known.get(data.task_name)
     if ask is None:
         return []
     spread = evenly(len(data), SAMPLED)
@@ -28,6 +31,34 @@ def questions_of(data: "Folder") -> list[str]:
         return ask(data, spread)
     except InputError:
         return []
+
+
+def _strokes(data: "Folder", items: list[int]) -> list[str]:
+    """Whether the commonest class is what nobody labelled, as many programs write it: around strokes of the others.
+
+    These lie apart, since nobody paints up to a border from both sides; things that are labelled wholly touch.
+    """
+    coding = data.coding
+    if coding is None or data.form.unlabelled is not None or data.form.classes:
+        return []
+    counts, beside = np.zeros(256, np.int64), 0
+    for i in items:
+        labels = data.labels(i)
+        own = np.bincount(labels.ravel(), minlength=256)
+        counts += own
+        common = int(own.argmax())
+        for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+            beside += int(((one != other) & (one != common) & (other != common)).sum())
+    most, every = int(counts.argmax()), int(counts.sum())
+    others = every - int(counts[most])
+    if most == UNLABELLED or counts[most] < STROKES * every or (counts > 0).sum() < 3 or beside > APART * others:
+        return []
+    color = coding.colors[most] if coding.colored else None
+    said = list(color) if color else coding.stored[most][0]
+    return [
+        f"{coding.names[most]} covers {counts[most] / every:.1%} of the pixels, and the other classes lie apart, as "
+        f'strokes do; if it means not labelled, say in {FILE} "unlabelled": [{said}]'
+    ]
 
 
 def _values(data: "Folder", items: list[int]) -> list[str]:
