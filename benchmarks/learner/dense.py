@@ -21,6 +21,7 @@ from pixelnet.errors import InputError
 from pixelnet.metrics.confusion import confusion, scores
 
 Options = dict[str, Any]
+STEPS = 400  # of what is taught, whose teacher takes its own time
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Dense:
     """all, scribbles where a set has them, or a number of random pixels of each image; each of them a run of pixelnet,
     the peers learn from all."""
     arms: str = "unet@1,unet@2,pixelnet"
-    """With commas between them: pixelnet, and unet@ with the factor that it magnifies images by."""
+    """With commas between them: pixelnet; taught, the same network taught by a fitted model; and unet@ with the factor
+    that it magnifies images by."""
     seconds: float = 400
-    """Of the processor, all threads together, for learning."""
+    """Of the processor, all threads together, for learning; of what is taught, STEPS in place of it."""
     seeds: int = 3
     rates: tuple[float, ...] = (1e-3, 3e-3)
     """The Unet's learning rates, each of them a run."""
@@ -63,20 +65,22 @@ def parse(options: str) -> Options:
 def variants(arguments: Dense) -> Iterator[tuple[str, str, Options]]:
     """Each arm with each of its labels and settings."""
     for arm in arguments.arms.split(","):
-        if arm == "pixelnet":
+        if arm in ("pixelnet", "taught"):
             for how in arguments.labels:
                 yield arm, how, parse(arguments.options)
         elif re.fullmatch(r"unet@\d+(\.\d+)?", arm):
             for rate in arguments.rates:
                 yield arm, "all", {"rate": rate, "encoder_share": arguments.encoder_share}
         else:
-            raise InputError(f"--arms has {arm!r}; known are pixelnet and unet@1, unet@2 and so on")
+            raise InputError(f"--arms has {arm!r}; known are pixelnet, taught and unet@1, unet@2 and so on")
 
 
 def learn(one: LearnerSet, key: dict[str, Any], folder: Path) -> tuple[Answer, dict[str, Any]]:
     arm, options, seed, seconds = (key[name] for name in ("arm", "options", "seed", "seconds"))
     if arm == "pixelnet":
         return ours.learn_dense(one.learn.labelled(key["labels"], seed), seed, seconds, options, folder)
+    if arm == "taught":
+        return ours.learn_taught(one.learn.labelled(key["labels"], seed), seed, STEPS, options)
     recipe = unet.Recipe(**options, magnify=float(arm.partition("@")[2]))
     return unet.learn(one.learn, recipe, seed, seconds)
 

@@ -24,11 +24,22 @@ def learn_few(images: list[np.ndarray], maps: list[np.ndarray], classes: int) ->
 
 def refine(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Answer:
     """The same, and then `pixelnet.train --init-from` it."""
-    own = of(images, maps, classes)
+    return teach(of(images, maps, classes), REFINED).predict
+
+
+def teach(data: Dataset, steps: int, **options: Any) -> pixelnet.PixelNet:
+    """A network that learnt for so many steps from a model of `pixelnet.fit`, each by its defaults."""
     with tempfile.TemporaryDirectory() as folder:
-        pixelnet.fit(own, f"{folder}/fitted")
-        told = {"init_from": f"{folder}/fitted", "max_steps": REFINED, "num_workers": 0}
-        return pixelnet.train("segmentation", own, f"{folder}/run", **told).predict
+        pixelnet.fit(data, f"{folder}/fitted")
+        told = {"init_from": f"{folder}/fitted", "max_steps": steps, "num_workers": 0}
+        return pixelnet.train("segmentation", data, f"{folder}/run", **told, **options)
+
+
+def learn_taught(part: Dataset, seed: int, steps: int, options: dict[str, Any]) -> tuple[Answer, dict[str, Any]]:
+    """`teach`, from all images; nothing is held out, as by the others."""
+    with Clock() as clock:
+        model = teach(part, steps, seed=seed, val_share=0.0, **options)
+    return model.predict, {"steps": steps, "fit": clock.spent()}
 
 
 def of(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> Arrays:

@@ -20,7 +20,7 @@ from pixelnet.config import TrainConfig, read_json
 from pixelnet.data.dataset import UNLABELLED, Dataset, evenly
 from pixelnet.data.subset import Subset
 from pixelnet.errors import InputError
-from pixelnet.learning.fit import IMAGES, SAMPLE, fit
+from pixelnet.learning.fit import SAMPLE, fit
 from pixelnet.learning.spread import Spread, make_folder
 from pixelnet.model import PixelNet
 from pixelnet.nn.backbone import Backbone
@@ -30,6 +30,7 @@ from pixelnet.runs.hub import folder_of, load
 from pixelnet.runs.settings import is_fitted
 
 TEACHER = "teacher"  # folder of a run: the model that teaches
+SEEN = 300  # images that it is fitted to, at most: one with few labels takes a second or two
 ANSWERS = "taught"  # folder of a run: what it answers, an array for each image
 
 
@@ -73,7 +74,7 @@ def teach(config: TrainConfig, data: Dataset, fresh: bool, main: bool) -> tuple[
     if main:
         make_folder(config.out / ANSWERS, fresh)
     if not checkpoint.is_model(place):  # a run that goes on has it already
-        some = Subset(data, evenly(len(data), IMAGES), data.split)
+        some = Subset(data, evenly(len(data), SEEN), data.split)
         fit(some, place, seconds=float("inf"), **{name: note[name] for name in ("features", "strength", "priors")})
     teacher = load(place)
     return Taught(data, teacher, config.out / ANSWERS), teacher
