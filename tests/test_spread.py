@@ -107,7 +107,8 @@ def test_labels_spread_where_strokes_that_are_held_out_are_found(
     (tmp_path / "run" / WALKS).mkdir(parents=True)
     (tmp_path / "run" / WALKS / "000000.npy").write_bytes(b"of another run")
     model = pixelnet.train(data=data, out=tmp_path / "run", **SHORT, **options)
-    assert ("--no-spread" in capsys.readouterr().err) == spreads
+    said = capsys.readouterr().err
+    assert ("--no-spread" in said) == spreads
     assert model.task.labelled(np.array([0, UNLABELLED], np.uint8)).tolist() == [True, False]
     assert type(model.task) is type(make_task("segmentation", 2))
 
@@ -134,3 +135,11 @@ def test_a_run_that_goes_on_keeps_its_walks(tmp_path: Path, monkeypatch: pytest.
     )
     for one, other in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_single_pixels_are_said_to_teach_more_by_a_fitted_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for k, (data, said) in enumerate(((dotted(12), True), (stroked(6), False), (stroked(6, whole=True), False))):
+        pixelnet.train(data=data, out=tmp_path / f"run{k}", **SHORT)
+        assert ("single pixels are labelled" in capsys.readouterr().err) == said

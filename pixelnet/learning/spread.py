@@ -174,7 +174,7 @@ def spread(
         return data, OfSpread(task), Told(sampler.pixels)
     if asked or not config.spread or type(task) is not Segmentation:
         return data, task, sampler
-    power = _power(data, task.outputs)
+    power = _power(data, task.outputs, main)
     if power == 0:
         return data, task, sampler
     folder = config.out / WALKS
@@ -195,18 +195,25 @@ def make_folder(folder: Path, fresh: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _power(data: Dataset, classes: int) -> float:
+def _power(data: Dataset, classes: int, main: bool) -> float:
     """How far walks are to be believed: 0 for not at all."""
     seen = evenly(len(data), SEEN)
     maps = [data.labels(i) for i in seen]
-    if not _are_strokes([labels != UNLABELLED for labels in maps]):
+    known = [labels != UNLABELLED for labels in maps]
+    if not 0 < np.mean([own.mean() for own in known]) <= SAMPLE:
+        return 0.0  # at once: parts of whole maps would take a run of all labels its time
+    if not _are_strokes(known):
+        if main:
+            tqdm.write(
+                "single pixels are labelled: what pixelnet fit makes of them can teach the network the pixels between "
+                "(--init-from MODEL)",
+                sys.stderr,
+            )
         return 0.0
     return power_of([cells_of(data.image(i), own, classes) for i, own in zip(seen, maps, strict=True)], classes)
 
 
 def _are_strokes(labelled: Sequence[np.ndarray]) -> bool:
-    """Whether what people labelled (H, W each) is neither whole maps nor single pixels."""
-    if not 0 < np.mean([own.mean() for own in labelled]) <= SAMPLE:
-        return False  # at once: parts of whole maps would take a run of all labels its time
+    """Whether what people labelled of some pixels (H, W each) is more than single ones."""
     strokes = sum(parts_of(own, np.ones((3, 3)))[1] for own in labelled)
     return bool(sum(own.sum() for own in labelled) >= STROKE * strokes)
