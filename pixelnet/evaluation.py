@@ -18,7 +18,7 @@ from pixelnet.errors import InputError
 from pixelnet.files import require_apart, require_writable, write_atomic, write_json
 from pixelnet.geometry import CONVENTIONS, convert_normals
 from pixelnet.inference.methods import Method, files_as_methods, models_as_methods
-from pixelnet.inference.predictions import NAMED, Predictions
+from pixelnet.inference.predictions import NAMED, Predictions, truth_size
 from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.angles import angular_errors
 from pixelnet.metrics.intervals import LEVEL
@@ -193,7 +193,7 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
     for index in tqdm(range(len(dataset)), unit="image", desc="evaluate", leave=False):
         source = str(answer.files[index] if isinstance(answer, Predictions) else dataset.names[index])
         try:
-            scorer.update(answer(index), dataset.truth(index))
+            _update(scorer, dataset, answer, index)
         except InputError as error:
             faults.append(str(error) if source in str(error) else f"{source}: {error}")
     if faults:
@@ -205,6 +205,16 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
             "no edge; choose another split"
         )
     return scorer
+
+
+def _update(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray], index: int) -> None:
+    """Add an item, of which no more is held than a part at once where the scorer and both files allow it."""
+    if isinstance(answer, Predictions) and scorer.by_part is not None and dataset.in_parts(index):
+        size = truth_size(dataset, index)
+        if scorer.divides(size) and answer.in_parts(index):
+            scorer.update_by_part(size, lambda window: (answer(index, window), dataset.truth(index, window)))
+            return
+    scorer.update(answer(index), dataset.truth(index))
 
 
 def score_model(

@@ -20,10 +20,12 @@ from pixelnet.errors import InputError
 from pixelnet.files import write_png
 from pixelnet.metrics import boundaries
 from pixelnet.metrics.matching import Method
+from pixelnet.metrics.parts import Window
 from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import one_channel, read_stored
 from pixelnet.signals import ignore_interrupts
-from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
+from pixelnet.tasks.scorer import Scorer
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,8 +119,8 @@ class Edges(Task):
         """The share of annotators, or a strength, float32 (H, W) in 0..1; see `read_share`."""
         return read_share(path)
 
-    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
-        return read_share(path, page)
+    def read_prediction(self, path: Path, page: int | None = None, window: Window | None = None) -> np.ndarray:
+        return read_share(path, page)[window or ...]
 
     def write(self, path: Path, prediction: np.ndarray) -> None:
         """A strength (H, W) as a gray PNG of 16 bits; lines, bool, as 0 and 255."""

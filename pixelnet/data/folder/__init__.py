@@ -16,9 +16,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from pixelnet.data.dataset import Dataset, Window, evenly, task_of
+from pixelnet.data.dataset import Dataset, Window, Within, evenly, task_of
 from pixelnet.data.drawn import labelme_labels
-from pixelnet.data.folder.coding import Coding, Scan, scan
+from pixelnet.data.folder.coding import Coding, Scan, scan, scan_by_part
 from pixelnet.data.folder.decide import decide
 from pixelnet.data.folder.form import FILE
 from pixelnet.data.folder.ground import Ground, is_layer, labelled, read_map
@@ -33,7 +33,7 @@ from pixelnet.data.folder.survey import root_and_form, survey
 from pixelnet.data.folder.up import top_down
 from pixelnet.data.images import measured
 from pixelnet.errors import InputError
-from pixelnet.rasters import LABEL_EXTENSIONS, read_size
+from pixelnet.rasters import LABEL_EXTENSIONS, Stored, read_size, stored_in_parts
 from pixelnet.tasks import TASKS, Task, find_task
 
 MOST_CLASSES = 255
@@ -131,7 +131,11 @@ class Folder(Dataset):
         if item.block is not None:
             part = item.block.part(window)
             return self._measured(i, self.maps.read(item._replace(block=part), (part.width, part.height)), window)
-        return self._fitted(i, self.maps.read(self.items[i], self.size_of_image(i)))[window or ...]
+        if window is not None and self.in_parts(i):
+            self.size(i)  # which says if they are of another
+            part = Block(0, 0, *self.size_of_image(i)[::-1]).part(window)
+            return self.maps.read(item._replace(block=part), (part.width, part.height))
+        return self._fitted(i, self.maps.read(item, self.size_of_image(i)))[window or ...]
 
     def _measured(self, i: int, labels: np.ndarray, window: Window | None) -> np.ndarray:
         """Labels of a block, but for the pixels that the scene's file declares to hold no data."""
@@ -142,11 +146,22 @@ class Folder(Dataset):
             labels[~known] = find_task(self.task).unlabelled
         return labels
 
-    def truth(self, i: int) -> np.ndarray:
+    def truth(self, i: int, window: Window | None = None) -> np.ndarray:
         """The labels; of edges that several annotators drew, bool (A, H, W), a map for each."""
         if self.task_name != "edges" or self.maps.policy != "all" or len(self.items[i].labels) < 2:
-            return self.labels(i)
-        return np.stack([self._fitted(i, own) >= 0.5 for own in self.maps.each(self.items[i], self.size_of_image(i))])
+            return self.labels(i, window)
+        maps = [self._fitted(i, own) >= 0.5 for own in self.maps.each(self.items[i], self.size_of_image(i))]
+        return np.stack([own[window or ...] for own in maps])
+
+    def in_parts(self, i: int) -> bool:
+        item = self.items[i]
+        return item.block is None and self._orientation(i) == 1 and self.maps.in_parts(item)
+
+    def within(self, i: int) -> Within | None:
+        item = self.items[i]
+        if item.block is None:
+            return None
+        return Within(item.name.rpartition("[")[0], self._whole(i), item.block.window)
 
     def size(self, i: int) -> tuple[int, int]:
         """(width, height) of an image, from its header. Raises InputError if its labels' headers say another."""
@@ -329,4 +344,11 @@ class Folder(Dataset):
 def _scanned(root: Path, own: LabelMap, stamp: tuple[int, int], axes: str | None, lossy: bool, blobs: bool) -> Scan:
     """What a label map holds, kept for as long as the file does not change: each split asks for it."""
     image = None if own.image is None else root / own.image
-    return scan(read_map(root / own.label, own.page, axes, lossy, own.block, image), str(own.label), blobs)
+    path = root / own.label
+    if own.page is None and own.block is None and image is None and stored_in_parts(path):
+
+        def read(window: Window) -> Stored:
+            return read_map(path, None, axes, lossy, Block(0, 0, 0, 0).part(window))
+
+        return scan_by_part(read, read_size(path)[::-1], str(own.label), blobs)
+    return scan(read_map(path, own.page, axes, lossy, own.block, image), str(own.label), blobs)

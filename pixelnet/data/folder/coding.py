@@ -1,19 +1,22 @@
 """What a label map holds, numbers or colors, and how these become class ids."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from pixelnet.data.dataset import UNLABELLED
+from pixelnet.data.dataset import UNLABELLED, Window
 from pixelnet.data.folder.form import FILE, RGB
 from pixelnet.errors import InputError
+from pixelnet.metrics.parts import is_divided, parts
 from pixelnet.rasters import Stored, describe
 
 FEW = 8  # values from which on it is asked whether they number objects
 NAMED = 5
+MIDDLE = 2048  # pixels, the side of what is looked at for objects
 
 
 class Scan(NamedTuple):
@@ -51,6 +54,29 @@ def scan(stored: Stored, file: str, blobs: bool = False) -> Scan:
     found = _blobs(plane, values, counts) if blobs and not colored and FEW <= len(values) <= 4096 else (0, 0)
     triple = not colored and stored.values.ndim == 3 and stored.values.shape[2] >= 3
     return Scan(file, values, counts, colored, palette, stored.top, stored.nodata, found, triple)
+
+
+def scan_by_part(read: Callable[[Window], Stored], size: tuple[int, int], file: str, blobs: bool = False) -> Scan:
+    """`scan` of a map (H, W) that `read` gives rows and columns of; of a large one blobs are those of its middle."""
+    if not is_divided(size):
+        return scan(read((slice(0, size[0]), slice(0, size[1]))), file, blobs)
+    found = [scan(read(part.own), file) for part in parts(size)]
+    colored, counts, palette = any(own.colored for own in found), Counter[int](), dict[int, int]()
+    for own in found:  # gray parts of a map in colors are colors, too
+        values = own.values if own.colored or not colored else 0x010101 * own.values.astype(np.int64)
+        counts.update(dict(zip(values.tolist(), own.counts.tolist(), strict=True)))
+        if own.palette is not None:
+            palette.update(zip(own.values.tolist(), own.palette.tolist(), strict=True))
+    values = np.array(sorted(counts), np.int64)
+    middle = tuple(slice(max(0, (length - MIDDLE) // 2), (length + min(length, MIDDLE)) // 2) for length in size)
+    return found[0]._replace(
+        values=values,
+        counts=np.array([counts[value] for value in values.tolist()]),
+        colored=colored,
+        palette=np.array([palette[value] for value in values.tolist()]) if palette else None,
+        blobs=scan(read((middle[0], middle[1])), file, True).blobs if blobs and not colored else (0, 0),
+        triple=any(own.triple for own in found) and not colored,
+    )
 
 
 def as_plane(stored: Stored, file: str) -> tuple[np.ndarray, bool]:
