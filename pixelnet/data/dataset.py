@@ -7,7 +7,7 @@ call it (docs/design.md).
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -136,11 +136,12 @@ class Dataset(ABC):
         return None
 
 
-def input_files(dataset: Dataset) -> set[Path]:
+def input_files(dataset: Dataset) -> Iterator[Path]:
     """The files that a data set is read from: those of its items, and those in its folder that say how."""
-    found = {path for i in range(len(dataset)) for path in dataset.files(i)}
+    for i in range(len(dataset)):
+        yield from dataset.files(i)
     roots = [member.root for member in dataset.members if isinstance(member, PairedFiles)]
-    return found | {path for root in roots for name in DEFINITIONS if (path := root / name).exists()}
+    yield from (path for root in roots for name in DEFINITIONS if (path := root / name).exists())
 
 
 def task_of(dataset: Dataset, loss: str | Loss | None = None, class_weights: Sequence[float] | None = None) -> Task:

@@ -1,6 +1,6 @@
 """Any method's answers on disk: one file for each image, all accounted for before the first is scored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +17,9 @@ NAMED = 5  # in a message, of however many
 
 
 class Place(NamedTuple):
-    """Where a prediction is: its file, which page of a stack, which rows and columns of a scene's map."""
+    """Where a prediction is: its file in the folder, which page of a stack, which rows and columns of a scene's map."""
 
-    path: Path
+    name: str
     page: int | None = None
     window: Window | None = None
 
@@ -47,7 +47,14 @@ class Predictions:
         self.folder, self.dataset, self.task, self.normals = Path(folder), dataset, task, normals
         self.resize = resize
         self._places = self._find(resize)
-        self.files = [place.path for place in self._places]
+
+    @property
+    def files(self) -> Iterator[Path]:
+        """Those of all items."""
+        return (self.file(i) for i in range(len(self._places)))
+
+    def file(self, i: int) -> Path:
+        return self.folder / self._places[i].name
 
     def __call__(self, i: int, window: Window | None = None) -> np.ndarray:
         place = self._places[i]
@@ -60,7 +67,7 @@ class Predictions:
 
     def in_parts(self, i: int) -> bool:
         """Whether no more of an item's prediction is read than a window asks for."""
-        path, _, window = self._places[i]
+        path, window = self.file(i), self._places[i].window
         if window is not None or path.suffix.lower() not in HEADED or not stored_in_parts(path):
             return False
         return read_size(path)[::-1] == truth_size(self.dataset, i)
@@ -70,24 +77,25 @@ class Predictions:
             raise InputError(f"there is no folder {self.folder}; give the folder of the predictions")
         deep = any("/" in name for name in self.dataset.names)
         files = self.folder.rglob("*") if deep else self.folder.iterdir()
-        present = sorted(path for path in files if path.suffix.lower() in {*HEADED, self.task.suffix})
+        endings = (*HEADED, self.task.suffix)
+        present = sorted(str(path.relative_to(self.folder)) for path in files if path.suffix.lower() in endings)
         found: dict[str, Place] = {}
         extra = []
         wanted, scenes = set(self.dataset.names), self._scenes()
-        for path in present:
-            inside = path.relative_to(self.folder)
+        for text in present:
+            inside, path = Path(text), self.folder / text
             name = inside.with_name(inside.stem).as_posix()
             if path.suffix.lower() == ".zarr" and name not in {*wanted, *scenes}:
                 name = name.removesuffix(".ome")  # a.ome.zarr
-            places = {name: Place(path)}
+            places = {name: Place(text)}
             if name in scenes and name not in wanted:
-                places = {own: Place(path, None, window) for own, window in scenes[name].items()}
+                places = {own: Place(text, None, window) for own, window in scenes[name].items()}
             elif name not in wanted and f"{name}[0]" in wanted and path.suffix.lower() in TIFF:  # of a stack
-                places = {f"{name}[{k}]": Place(path, k) for k in range(self._pages(path))}
+                places = {f"{name}[{k}]": Place(text, k) for k in range(self._pages(path))}
             if places.keys() <= wanted and not places.keys() & found.keys():
                 found |= places
             else:
-                extra.append(str(inside))
+                extra.append(text)
         missing = [self._unread(name) for name in self.dataset.names if name not in found]
         unreadable, sized = self._unfit(found, resize)
         faults = [
@@ -126,7 +134,7 @@ class Predictions:
         unreadable, sized = [], []
         for i, name in enumerate(self.dataset.names):
             if name in found:
-                path, _, window = found[name]
+                path, window = self.folder / found[name].name, found[name].window
                 scene = self.dataset.within(i) if window is not None else None
                 width, height = truth_size(self.dataset, i)[::-1] if scene is None else scene.size
                 if path.suffix.lower() not in HEADED:  # a form of the task's own is read in the scoring pass
@@ -149,7 +157,7 @@ class Predictions:
     def _read(self, place: Place) -> np.ndarray:
         # A task of one's own may read neither pages nor windows, and is not asked for what nobody needs.
         asked = {name: value for name, value in place._asdict().items() if value is not None}
-        prediction = self.task.read_prediction(asked.pop("path"), **asked)
+        prediction = self.task.read_prediction(self.folder / asked.pop("name"), **asked)
         return prediction if self.normals is None else convert_normals(prediction, self.normals)
 
 

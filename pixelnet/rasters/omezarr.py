@@ -47,7 +47,8 @@ def write_omezarr(path: Path, given: Map, source: Path) -> None:
 
 def _halved(given: Map) -> list[tuple[Size, int | None]]:
     """The size of each level, half as large as the last, and the step between the pixels of that that it has."""
-    height, width, found = given.height, given.width, [((given.height, given.width), 1)]
+    height, width = given.height, given.width
+    found: list[tuple[Size, int | None]] = [((height, width), 1)]
     while max(height, width) > SMALLEST:
         height, width = -(-height // 2), -(-width // 2)
         found.append(((height, width), 2))
@@ -222,7 +223,7 @@ def _list_label(labels: Path, name: str, version: str) -> None:
     path = labels / ("zarr.json" if version == "0.5" else ".zattrs")
     said: dict[str, Any] = json.loads(read_text(path)) if path.is_file() else {}
     if version == "0.5":
-        said = {"zarr_format": 3, "node_type": "group"} | said
+        said = {"zarr_format": 3, "node_type": "group", **said}
         about = said.setdefault("attributes", {}).setdefault("ome", {"version": version})
     else:
         about = said

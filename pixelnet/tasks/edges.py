@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -25,7 +26,7 @@ from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import one_channel, read_stored
 from pixelnet.signals import ignore_interrupts
 from pixelnet.tasks.scorer import Scorer
-from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, weighted_mean
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, pooled, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,6 +135,9 @@ class Edges(Task):
     def count_labels(self, labels: np.ndarray) -> Counts:
         return {"sums": np.array([labels.sum(dtype=np.float64), (labels > 0).sum(), (labels >= CONSENSUS).sum()])}
 
+    def pool(self, counts: Counts) -> Counts:
+        return pooled(counts)
+
     def summarize(self, counts: Counts) -> dict[str, float]:
         labelled = max(float(counts["labelled"].sum()), 1)
         found = zip(SUMMARY, counts["sums"].sum(axis=0), strict=True)
@@ -230,9 +234,9 @@ class Benchmark(Scorer):
         self.finish()
         return super().result() | {"settings": self.settings}
 
-    def each(self) -> list[dict[str, Any]]:
+    def one_by_one(self) -> Iterator[dict[str, Any]]:
         self.finish()
-        return super().each()
+        return super().one_by_one()
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         self.finish()

@@ -19,7 +19,7 @@ from pixelnet.metrics.parts import Part, Window
 from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import describe, read_stored
 from pixelnet.tasks.scorer import ByPart, Scorer
-from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, weighted_mean
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, pooled, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,6 +138,9 @@ class Normals(Task):
 
     def count_labels(self, labels: np.ndarray) -> Counts:
         return {"sums": np.append(np.ones(len(labels)) @ labels, (labels[:, 2] > 0).sum())}
+
+    def pool(self, counts: Counts) -> Counts:
+        return pooled(counts)
 
     def summarize(self, counts: Counts) -> dict[str, float]:
         """The mean of each axis, which tells other conventions."""

@@ -16,7 +16,7 @@ from pixelnet.metrics.parts import Part, Window
 from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import one_channel, read_stored
 from pixelnet.tasks.scorer import ByPart, Scorer
-from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, weighted_mean
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, pooled, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,6 +119,10 @@ class Regression(Task):
     def count_labels(self, labels: np.ndarray) -> Counts:
         sums = {"sum": labels.sum(dtype=np.float64)}
         return sums | {"smallest": labels.min(initial=np.inf), "largest": labels.max(initial=-np.inf)}
+
+    def pool(self, counts: Counts) -> Counts:
+        ends = {"smallest": counts["smallest"].min(keepdims=True), "largest": counts["largest"].max(keepdims=True)}
+        return {**pooled(counts), **ends}
 
     def summarize(self, counts: Counts) -> dict[str, float]:
         labelled = float(counts["labelled"].sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -104,8 +104,16 @@ class Scorer:
 
     def each(self) -> list[dict[str, Any]]:
         """The scores of each image alone, but for lists, such as one of all classes, which are long."""
-        alone = (self.scores(counts) for counts in self.counts)
-        return [{name: value for name, value in own.items() if not isinstance(value, list | dict)} for own in alone]
+        return list(self.one_by_one())
+
+    def one_by_one(self) -> Iterator[dict[str, Any]]:
+        """`each`, of which no more is held than is asked for."""
+        return (self.alone(i) for i in range(len(self.counts)))
+
+    def alone(self, i: int) -> dict[str, Any]:
+        """The scores of an image."""
+        own = self.scores(self.counts[i])
+        return {name: value for name, value in own.items() if not isinstance(value, list | dict)}
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """How far chance in the choice of images moves each score that is one number: its 95 % interval."""

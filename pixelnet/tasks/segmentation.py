@@ -23,7 +23,7 @@ from pixelnet.metrics.parts import Part, Window
 from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import describe, read_stored
 from pixelnet.tasks.scorer import ByPart, Scorer
-from pixelnet.tasks.task import RGB, Labels, Loss, Plot, Scored, Task, weighted_mean
+from pixelnet.tasks.task import RGB, Labels, Loss, Plot, Scored, Task, pooled, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -238,6 +238,9 @@ class Segmentation(Task):
 
     def count_labels(self, labels: np.ndarray) -> Counts:
         return {"classes": np.bincount(labels, minlength=self.num_classes)}
+
+    def pool(self, counts: Counts) -> Counts:
+        return pooled(counts)
 
     def summarize(self, counts: Counts) -> dict[str, float]:
         """The share of all pixels that each class has, and that of unlabelled ones."""

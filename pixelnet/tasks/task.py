@@ -309,6 +309,13 @@ class Task(ABC):
         """What `summarize` needs of one image's known labels (M,) or (M, L): arrays by name, of fixed shapes."""
         return {}
 
+    def pool(self, counts: Counts) -> Counts:
+        """Counts (I, ...) of I images as those of fewer, of which `summarize` makes the same; as they are by default.
+
+        It keeps what `check` holds of many images small.
+        """
+        return counts
+
     def summarize(self, counts: Counts) -> dict[str, float]:
         """What `pixelnet check` says of labels: numbers by name.
 
@@ -316,6 +323,11 @@ class Task(ABC):
         pixels each image has (I,) and how many of them are known (I,).
         """
         return {"unlabelled": share_unlabelled(counts)}
+
+
+def pooled(counts: Counts) -> Counts:
+    """Counts (I, ...) added up, as those of one image."""
+    return {name: own.sum(axis=0, keepdims=True) for name, own in counts.items()}
 
 
 def share_unlabelled(counts: Counts) -> float:
