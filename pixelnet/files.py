@@ -130,7 +130,9 @@ def require_apart(outputs: Mapping[str, str | Path | None], inputs: Iterable[Pat
     for read in map(_real, inputs) if there else ():
         replaced = next((option for option, place in there.items() if place in (read, read.parent)), None)
         if replaced:
-            raise InputError(f"{replaced} {outputs[replaced]} would replace what this command reads; give another place")
+            raise InputError(
+                f"{replaced} {outputs[replaced]} would replace what this command reads; give another place"
+            )
 
 
 def inside(folder: str | Path, *parts: str | Path) -> Path:
