@@ -2,8 +2,10 @@
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from csv import writer as csv_writer
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from pixelnet.errors import InputError
 from pixelnet.files import require_apart, require_writable, write_atomic, write_json
 from pixelnet.geometry import CONVENTIONS, convert_normals
 from pixelnet.inference.methods import Method, files_as_methods, models_as_methods
-from pixelnet.inference.predictions import NAMED, Predictions
+from pixelnet.inference.predictions import NAMED, Predictions, truth_size
 from pixelnet.memory import keep_freed_memory
 from pixelnet.metrics.angles import angular_errors
 from pixelnet.metrics.intervals import LEVEL
@@ -115,7 +117,7 @@ def evaluate(
         if resize or normals is not None:
             raise InputError("--resize and --normals are for --predictions; leave them out")
         dataset, methods = models_as_methods(data, split, task, [model, against], flip, device, precision)
-    require_apart(outputs, input_files(dataset).union(*(method.files for method in methods)))
+    require_apart(outputs, chain(input_files(dataset), *(method.files for method in methods)))
     scorers = [score(method.judge.benchmark(**options), dataset, method.answer) for method in methods]
     first, scorer = methods[0], scorers[0]
     scores = _scores(first, scorer, dataset) | _compared(methods, scorers, dataset)
@@ -191,9 +193,9 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
     """
     faults = []
     for index in tqdm(range(len(dataset)), unit="image", desc="evaluate", leave=False):
-        source = str(answer.files[index] if isinstance(answer, Predictions) else dataset.names[index])
+        source = str(answer.file(index) if isinstance(answer, Predictions) else dataset.names[index])
         try:
-            scorer.update(answer(index), dataset.truth(index))
+            _update(scorer, dataset, answer, index)
         except InputError as error:
             faults.append(str(error) if source in str(error) else f"{source}: {error}")
     if faults:
@@ -205,6 +207,16 @@ def score(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray])
             "no edge; choose another split"
         )
     return scorer
+
+
+def _update(scorer: Scorer, dataset: Dataset, answer: Callable[[int], np.ndarray], index: int) -> None:
+    """Add an item, of which no more is held than a part at once where the scorer and both files allow it."""
+    if isinstance(answer, Predictions) and scorer.by_part is not None and dataset.in_parts(index):
+        size = truth_size(dataset, index)
+        if scorer.divides(size) and answer.in_parts(index):
+            scorer.update_by_part(size, lambda window: (answer(index, window), dataset.truth(index, window)))
+            return
+    scorer.update(answer(index), dataset.truth(index))
 
 
 def score_model(
@@ -229,20 +241,23 @@ def score_model(
 
 def rows(names: Sequence[str], scorer: Scorer) -> str:
     """CSV with a row for each image, worst first: its name, and its scores that are one number; nothing for none."""
-    scored = scorer.each()
-    keys = list(dict.fromkeys(key for row in scored for key in row))  # an image may lack a score that others have
+    keys = list(dict.fromkeys(key for row in scorer.one_by_one() for key in row))  # an image may lack some
+    order = worst_first(scorer.one_by_one(), scorer.headline)
     text = io.StringIO()
     table = csv_writer(text, lineterminator="\n")
     table.writerow(["name", *keys])
-    table.writerows([names[i], *(scored[i].get(key) for key in keys)] for i in worst_first(scored, scorer.headline))
+    for i in order:
+        row = scorer.alone(i)
+        table.writerow([names[i], *(row.get(key) for key in keys)])
     return text.getvalue()
 
 
-def worst_first(scored: Sequence[dict[str, Any]], headline: tuple[str, bool]) -> list[int]:
+def worst_first(scored: Iterable[dict[str, Any]], headline: tuple[str, bool]) -> list[int]:
     """The order of images by their scores; those without the headline, which nothing was labelled for, come last."""
     name, more_is_better = headline
     sign = 1 if more_is_better else -1
-    return sorted(range(len(scored)), key=lambda i: math.inf if scored[i][name] is None else sign * scored[i][name])
+    places = array("d", (math.inf if own[name] is None else sign * own[name] for own in scored))
+    return sorted(range(len(places)), key=places.__getitem__)
 
 
 def table(scores: dict[str, Any]) -> str:

@@ -127,10 +127,12 @@ def require_apart(outputs: Mapping[str, str | Path | None], inputs: Iterable[Pat
         if twin:
             raise InputError(f"{option} and {twin} are both {outputs[option]}; give each a file of its own")
     there = {option: place for option, place in places.items() if place.exists()}  # what is not there is no input
-    read = {_real(path) for path in inputs} if there else set()
-    for option, place in there.items():
-        if place in read or any(path.parent == place for path in read):
-            raise InputError(f"{option} {outputs[option]} would replace what this command reads; give another place")
+    for read in map(_real, inputs) if there else ():
+        replaced = next((option for option, place in there.items() if place in (read, read.parent)), None)
+        if replaced:
+            raise InputError(
+                f"{replaced} {outputs[replaced]} would replace what this command reads; give another place"
+            )
 
 
 def inside(folder: str | Path, *parts: str | Path) -> Path:

@@ -264,7 +264,9 @@ class TaskContract:
         known = task.known(labels)
         counts = {name: np.stack([count, count]) for name, count in task.count_labels(labels[known]).items()}
         pixels, labelled = np.array([labels[..., 0].size if labels.ndim == 3 else labels.size] * 2), [known.sum()] * 2
-        found = task.summarize(counts | {"pixels": pixels, "labelled": np.array(labelled)})
+        counts |= {"pixels": pixels, "labelled": np.array(labelled)}
+        found = task.summarize(counts)
+        assert task.summarize(task.pool(counts)) == pytest.approx(found)
         assert found["unlabelled"] == pytest.approx(6 / SIZE[0])
         assert all(np.isfinite(value) for value in found.values())
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelnet.errors import InputError
-from pixelnet.metrics import contours
+from pixelnet.metrics import parts
 from pixelnet.metrics.contours import contour_counts, contour_scores
 
 
@@ -111,12 +111,13 @@ def test_what_does_not_fit_is_refused(prediction, truth, message):
         contour_counts(prediction, truth, 2)
 
 
-@given(seed=st.integers(0, 2**32), height=st.integers(1, 60), rows=st.integers(1, 30), max_dist=st.floats(0, 0.3))
-def test_some_rows_at_a_time_are_counted_as_all_at_once(seed, height, rows, max_dist):
+@given(seed=st.integers(0, 2**32), height=st.integers(1, 60), side=st.integers(1, 30), max_dist=st.floats(0, 0.3))
+def test_parts_are_counted_as_the_whole_at_once(seed, height, side, max_dist):
     rng = np.random.default_rng(seed)
-    truth, drawn = (rng.integers(0, 3, (height // 5 + 1, 6)).repeat(5, axis=0)[:height] for _ in range(2))
+    blocks = (rng.integers(0, 3, (height // 5 + 1, 8)).repeat(5, axis=0)[:height].repeat(5, axis=1) for _ in range(2))
+    truth, drawn = blocks
     truth[rng.random(truth.shape) < 0.05] = 255
     whole = contour_counts(drawn, truth, 3, max_dist)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contours, "ROWS", rows)
+        patch.setattr(parts, "SIDE", side)
         assert (contour_counts(drawn, truth, 3, max_dist) == whole).all()

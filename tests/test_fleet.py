@@ -295,3 +295,41 @@ def test_workers_of_ray_read_and_write_s3(ray: Any, bucket: Any, images: Path, t
     copy = fetched(bucket, "ray", tmp_path / "copy")
     assert contents(copy) == contents(tmp_path / "one")
     assert (copy / FAILURES).read_bytes() == (tmp_path / "one" / FAILURES).read_bytes()
+
+
+@pytest.fixture
+def in_memory(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A file system in memory, in the place of gcsfs in fsspec's registry."""
+    registry = pytest.importorskip("fsspec.registry")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Stand(MemoryFileSystem):
+        protocol = ("gs", "gcs")
+        store: dict[str, Any] = {}  # noqa: RUF012
+        pseudo_dirs = [""]  # noqa: RUF012
+
+        @classmethod
+        def _strip_protocol(cls, path: Any) -> str:
+            return "/" + str(path).split("://")[-1].strip("/")
+
+    monkeypatch.setitem(registry._registry, "gs", Stand)
+    return Stand()
+
+
+def test_gs_is_read_and_written_by_way_of_fsspec_as_s3_is(
+    in_memory: Any, here: list[str], images: Path, tmp_path: Path
+) -> None:
+    model, listed = small(), tmp_path / "list.txt"
+    for path in images.rglob("*.png"):
+        in_memory.pipe(f"gs://bucket/photos/{path.relative_to(images)}", path.read_bytes())
+    names = sorted(name for name in in_memory.find("gs://bucket/photos") if "broken" not in name)
+    listed.write_text("\n".join(f"gs:/{name}" for name in names))
+    written = predict_files(model, listed, "gs://bucket/answers/day", engine="ray")
+    expected = predict_files(model, listed, tmp_path / "one")
+    assert len(written) == len(expected) == 2 * COUNT
+    for path in expected:
+        name = path.relative_to(tmp_path / "one").as_posix()
+        assert in_memory.cat(f"gs://bucket/answers/day/{name}") == path.read_bytes()
+    here.clear()
+    predict_files(model, listed, "gs://bucket/answers/day", engine="ray")
+    assert here == []  # all are answered

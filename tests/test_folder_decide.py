@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pixelnet.data.folder.coding import Coding, scan
+from pixelnet.data.folder.coding import Coding, merged, scan
 from pixelnet.data.folder.decide import decide
 from pixelnet.data.folder.form import Form, parse
 from pixelnet.errors import InputError
@@ -28,7 +28,10 @@ def palette(indices: list[int], colors: list[tuple[int, int, int]]) -> Stored:
 
 def decided(*maps: Stored, **form) -> Coding:
     said = parse(form, "dataset.json") if form else Form()
-    return decide([scan(own, f"{k}.png", blobs=True) for k, own in enumerate(maps)], said)
+    scans = [scan(own, f"{k}.png", blobs=True) for k, own in enumerate(maps)]
+    coding = decide(merged(scans), said)
+    assert coding == decide(scans, said)  # kept together by kind they say the same
+    return coding
 
 
 def decode(coding: Coding, stored: Stored) -> list[int]:

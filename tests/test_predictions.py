@@ -1,13 +1,16 @@
 """Any method's files: the contract of every task's benchmark, and what is read, resized and refused."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from contract_benchmark import BenchmarkContract, save
+from test_scorer import save as save_pixels
 
+import pixelnet
 from pixelnet import InputError
 from pixelnet.data import open_dataset, task_of
 from pixelnet.geometry import CONVENTIONS, convert_normals
@@ -156,3 +159,28 @@ def test_resized_normals_are_unit_vectors() -> None:
     new = make_task("normals").resize(normals, (1, 4))
     np.testing.assert_allclose(np.linalg.norm(new, axis=-1), 1, rtol=1e-6)
     np.testing.assert_allclose(new[0, 1], np.array([3, 1, 0]) / 10**0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".npy", ".ome.zarr"])
+def test_a_map_of_a_scene_is_scored_as_a_map_of_each_block(ending: str, tmp_path: Path) -> None:
+    rng, size = np.random.default_rng(0), (140, 200)
+    truth, drawn = (rng.integers(0, 3, (7, 10), np.uint8).repeat(20, axis=0).repeat(20, axis=1) for _ in range(2))
+    save_pixels(tmp_path / "data/images/a.tif", np.zeros(size, np.uint8))
+    save_pixels(tmp_path / "data/labels/a.tif", truth)
+    (tmp_path / "data/dataset.json").write_text(json.dumps({"classes": ["x", "y", "z"], "block": 64}))
+    data = open_dataset(tmp_path / "data", "segmentation")
+    assert data.names == [f"a[{y},{x}]" for y in range(2) for x in range(3)]
+    save_pixels(tmp_path / f"whole/a{ending}", drawn)
+    read = Predictions(tmp_path / "whole", data, task_of(data))
+    for i, name in enumerate(data.names):
+        save_pixels(tmp_path / f"cut/{name}.npy", read(i))
+    np.testing.assert_array_equal(np.block([[read(3 * y + x) for x in range(3)] for y in range(2)]), drawn)
+    both = [
+        pixelnet.evaluate(predictions=tmp_path / out, data=data, task="segmentation", csv=tmp_path / f"{out}.csv")
+        for out in ("whole", "cut")
+    ]
+    assert both[0] == both[1]
+    assert (tmp_path / "whole.csv").read_text() == (tmp_path / "cut.csv").read_text()
+    save_pixels(tmp_path / "other/a.tif", drawn[:60])
+    with pytest.raises(InputError, match=r"a\.tif is 200x60, its scene 200x140"):
+        Predictions(tmp_path / "other", data, task_of(data), resize=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelnet.data.dataset import PairedFiles
+from pixelnet.data.dataset import PairedFiles, Window
 from pixelnet.data.mat import AGAIN, field, integers, read_mat
 from pixelnet.errors import InputError
 from pixelnet.tasks import Task
@@ -36,8 +36,9 @@ class BSDS500(PairedFiles):
     def read(self, path: Path) -> np.ndarray:
         return read_annotators(path).mean(axis=0, dtype=np.float32)
 
-    def truth(self, i: int) -> np.ndarray:
-        return read_annotators(self.pairs[i][1])
+    def truth(self, i: int, window: Window | None = None) -> np.ndarray:
+        maps = read_annotators(self.pairs[i][1])
+        return maps if window is None else maps[:, *window]
 
 
 def read_annotators(path: str | Path) -> np.ndarray:

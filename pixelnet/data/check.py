@@ -9,27 +9,24 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from pixelnet.data.dataset import Dataset, evenly, form_of, input_files, task_of
 from pixelnet.data.folder import Folder
 from pixelnet.data.folder.form import FILE, to_text
 from pixelnet.data.folder.proposed import proposed_form
 from pixelnet.data.images import view_of
+from pixelnet.data.threads import WAITING, in_threads
 from pixelnet.errors import InputError
 from pixelnet.files import require_apart, write_png
 from pixelnet.metrics.sparse import Counts
 from pixelnet.tasks import Task
 
-T = TypeVar("T")
-WAITING = 1024  # items that are given to threads at once
 PANEL_HEIGHT = 240  # pixels, of each picture in the overlay
 
 
@@ -97,12 +94,11 @@ def check(dataset: Dataset) -> Report:
         notes=[*dataset.notes, *(_notes_of_folder(dataset) if isinstance(dataset, Folder) else ())],
         questions=list(dataset.questions),
     )
-    items = list(walk(dataset, math.inf))
-    report.sizes = Counter(item.size for item in items if item.size)
-    counts = [item.counts for item in items if item.counts is not None]
-    if counts:
-        report.labels = task.summarize({name: np.stack([own[name] for own in counts]) for name in counts[0]})
-    report.problems = problems_of(items, dataset)
+    found = _found(dataset, task, math.inf)
+    report.sizes = Counter({size: found.sizes[size] for size in sorted(found.sizes, key=found.first.__getitem__)})
+    if found.counts:
+        report.labels = task.summarize(_stacked(found.counts))
+    report.problems = found.problems(dataset)
     return report
 
 
@@ -122,7 +118,7 @@ def find_problems(dataset: Dataset, seconds: float = 10.0) -> list[str]:
     """
     if not len(dataset) or dataset.generated:
         return []
-    return problems_of(list(walk(dataset, seconds)), dataset)
+    return _found(dataset, task_of(dataset), seconds).problems(dataset)
 
 
 def validate(dataset: Dataset, seconds: float = 10.0) -> None:
@@ -133,33 +129,69 @@ def validate(dataset: Dataset, seconds: float = 10.0) -> None:
         raise InputError("\n".join(problems[:5] + more))
 
 
-def problems_of(items: list[Item], dataset: Dataset) -> list[str]:
-    problems = [item.problem for item in items if item.problem]
-    read = [item.counts for item in items if item.counts is not None]
-    if not problems and len(read) == len(dataset) and not any(counts["labelled"] for counts in read):
-        problems.append(f"{dataset.source}, split {dataset.split}, has no labelled pixel; check its label maps")
-    return problems
+@dataclass
+class Found:
+    """What a walk came to, in little memory. Items are known by their numbers.
+
+    sizes: how many items have each. first: the first of them. counts: of labels, (I, ...) each, of some items together
+    (`Task.pool`). read: how many labels were read. labelled: whether any pixel of them is. faults: what is wrong.
+    """
+
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    first: dict[tuple[int, int], int] = field(default_factory=dict)
+    counts: list[Counts] = field(default_factory=list)
+    read: int = 0
+    labelled: bool = False
+    faults: dict[int, str] = field(default_factory=dict)
+
+    def add(self, i: int, item: Item, task: Task) -> None:
+        if item.problem is not None:
+            self.faults[i] = item.problem
+        if item.size is not None:
+            self.sizes[item.size] += 1
+            self.first[item.size] = min(i, self.first.get(item.size, i))
+        if item.counts is not None:
+            self.read, self.labelled = self.read + 1, self.labelled or bool(item.counts["labelled"])
+            self.counts.append({name: own[None] for name, own in item.counts.items()})
+            if len(self.counts) > WAITING:
+                self.counts = [task.pool(_stacked(self.counts))]
+
+    def problems(self, dataset: Dataset) -> list[str]:
+        """In the items' order."""
+        if not self.faults and self.read == len(dataset) and not self.labelled:
+            return [f"{dataset.source}, split {dataset.split}, has no labelled pixel; check its label maps"]
+        return [self.faults[i] for i in sorted(self.faults)]
 
 
-def walk(dataset: Dataset, seconds: float) -> Iterator[Item]:
-    """Every item in order: all headers first, then pixels and labels for as long as `seconds` lasts."""
-    deadline = time.monotonic() + seconds
-    headers = [Item()] * len(dataset)
+def _stacked(counts: list[Counts]) -> Counts:
+    return {name: np.concatenate([own[name] for own in counts]) for name in counts[0]}
+
+
+def _found(dataset: Dataset, task: Task, seconds: float) -> Found:
+    found = Found()
+    for i, item in walk(dataset, task, seconds):
+        found.add(i, item, task)
+    return found
+
+
+def walk(dataset: Dataset, task: Task, seconds: float) -> Iterator[tuple[int, Item]]:
+    """Every item, with its number: all headers first, then pixels and labels for as long as `seconds` lasts."""
+    deadline, count = time.monotonic() + seconds, len(dataset)
+    faults: dict[int, str] = {}
     if dataset.files(0):  # whose sizes headers tell
-        headers = _map(lambda i: _tried(lambda: Item(dataset.size(i))), range(len(dataset)), "headers")
-    task = task_of(dataset)
+        headers = in_threads(lambda i: _tried(lambda: Item(dataset.size(i))), range(count), count, "checking headers")
+        faults = {i: item.problem for i, item in enumerate(headers) if item.problem is not None}
 
     def read(i: int) -> Item:
-        if headers[i].problem or time.monotonic() > deadline:
-            return headers[i]
+        if i in faults or time.monotonic() > deadline:
+            return Item(problem=faults.get(i))
         return _tried(lambda: _item(dataset, task, i))
 
     # In a fixed random order, so that whatever is read stands for the whole.
-    order = np.random.default_rng(0).permutation(len(dataset))
+    order = np.random.default_rng(0).permutation(count)
     # A data set of somebody's own need not stand threads; one of files does.
     threads = None if dataset.files(0) else 1
-    items = dict(zip(order.tolist(), _map(read, order.tolist(), "labels", threads), strict=True))
-    return (items[i] for i in range(len(dataset)))
+    yield from zip(map(int, order), in_threads(read, map(int, order), count, "checking labels", threads), strict=True)
 
 
 def _item(dataset: Dataset, task: Task, i: int) -> Item:
@@ -186,19 +218,6 @@ def _tried(item: Callable[[], Item]) -> Item:
         return item()
     except InputError as error:
         return Item(problem=str(error))
-
-
-def _map(function: Callable[[int], T], items: list[int] | range, what: str, threads: int | None = None) -> list[T]:
-    """function of each item, in threads (decoders release the interpreter), with a bar if it takes a while."""
-    with ThreadPoolExecutor(threads) as pool:
-        # Some at a time: what waits for its turn takes more memory than what comes of it.
-        parts = (items[first : first + WAITING] for first in range(0, len(items), WAITING))
-        done = (one for part in parts for one in pool.map(function, part))
-        try:
-            return list(tqdm(done, f"checking {what}", len(items), delay=2, leave=False))
-        except BaseException:  # Ctrl-C, say: what has not begun is not waited for
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:

@@ -7,10 +7,10 @@ call it (docs/design.md).
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,14 @@ from pixelnet.tasks.task import Loss
 UNLABELLED = 255
 DEFINITIONS = ("classes.json", "dataset.json")  # files in the folder of a data set that say how it is read
 Window = tuple[slice, slice]  # rows and columns of an image, with both ends given
+
+
+class Within(NamedTuple):
+    """What a block is of: the name of the whole image, its (width, height), and the block's rows and columns in it."""
+
+    name: str
+    size: tuple[int, int]
+    window: Window
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -100,9 +108,17 @@ class Dataset(ABC):
         height, width = self.image(i).shape[:2]
         return width, height
 
-    def truth(self, i: int) -> np.ndarray:
+    def truth(self, i: int, window: Window | None = None) -> np.ndarray:
         """What a score compares with: the labels, or for bsds500 each annotator's map, bool (A, H, W)."""
-        return self.labels(i)
+        return self.labels(i, window)
+
+    def in_parts(self, i: int) -> bool:
+        """Whether no more of an item's labels is read than a window asks for."""
+        return False
+
+    def within(self, i: int) -> "Within | None":
+        """The image that an item is a block of; None for one that is whole."""
+        return None
 
     def files(self, i: int) -> tuple[Path, ...]:
         """The files item i is read from, the image's first, for messages; () for generated data."""
@@ -120,11 +136,12 @@ class Dataset(ABC):
         return None
 
 
-def input_files(dataset: Dataset) -> set[Path]:
+def input_files(dataset: Dataset) -> Iterator[Path]:
     """The files that a data set is read from: those of its items, and those in its folder that say how."""
-    found = {path for i in range(len(dataset)) for path in dataset.files(i)}
+    for i in range(len(dataset)):
+        yield from dataset.files(i)
     roots = [member.root for member in dataset.members if isinstance(member, PairedFiles)]
-    return found | {path for root in roots for name in DEFINITIONS if (path := root / name).exists()}
+    yield from (path for root in roots for name in DEFINITIONS if (path := root / name).exists())
 
 
 def task_of(dataset: Dataset, loss: str | Loss | None = None, class_weights: Sequence[float] | None = None) -> Task:

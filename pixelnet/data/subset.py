@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pixelnet.data.dataset import Dataset, Window
+from pixelnet.data.dataset import Dataset, Window, Within
 from pixelnet.data.groups import Groups, groups_of
 from pixelnet.errors import InputError
 
@@ -52,8 +52,14 @@ class Subset(Dataset):
     def size(self, i: int) -> tuple[int, int]:
         return self.whole.size(self.items[i])
 
-    def truth(self, i: int) -> np.ndarray:
-        return self.whole.truth(self.items[i])
+    def truth(self, i: int, window: Window | None = None) -> np.ndarray:
+        return self.whole.truth(self.items[i], *([] if window is None else [window]))  # one of your own may have none
+
+    def in_parts(self, i: int) -> bool:
+        return self.whole.in_parts(self.items[i])
+
+    def within(self, i: int) -> Within | None:
+        return self.whole.within(self.items[i])
 
     def files(self, i: int) -> tuple[Path, ...]:
         return self.whole.files(self.items[i])

@@ -38,6 +38,7 @@ from pixelnet.rasters import TIFF
 from pixelnet.rasters.geotiff import Place, is_placed, rasterio, read_place
 from pixelnet.rasters.ground import Area, pixel_area
 from pixelnet.rasters.guard import is_zarr
+from pixelnet.rasters.omezarr import require_label_group
 from pixelnet.rasters.vectors import packages
 
 
@@ -60,6 +61,7 @@ class Asked:
     split: bool = False
     gpkg: bool = False
     precision: str = "no"
+    label_group: str | None = None
 
     @property
     def probabilities(self) -> bool:
@@ -114,10 +116,13 @@ class Answerer:
 
         Raises InputError for an image that cannot be answered.
         """
+        if self.asked.label_group is not None and (item.pages > 1 or item.archive is not None):
+            raise InputError(f"{item.path} is one of a stack or an archive; label groups are of OME-Zarr images here")
         if item.pages > 1:
             return None
         with self._opened(item) as (source, placed):
-            if placed or is_zarr(source.path) or place_in(self.folder, HOME, item.name, "").exists():
+            labels = self.asked.label_group is not None
+            if placed or labels or is_zarr(source.path) or place_in(self.folder, HOME, item.name, "").exists():
                 return None
             plan = self._planner.whole(*self._to_plan(item, source, placed))
             if plan is None:
@@ -198,10 +203,13 @@ class Answerer:
         if asked.binary or asked.adaptive is not None:
             name = "binary" if asked.binary else "adaptive"
             raise InputError(f"{name} is of images in one window, and {item.path} is a scene; leave it out")
+        if asked.label_group is not None:
+            require_label_group(source.path, asked.label_group)  # before the work
         parts = self._parts(item, source, place is not None, folder)
         return write_scene(
-            parts, self.folder, item.name, self.model.task, source, place, asked.convention, asked.cog, asked.outputs
-        )
+            parts, self.folder, item.name, self.model.task, source, place, asked.convention, asked.cog, asked.outputs,
+            asked.label_group,
+        )  # fmt: skip
 
     def _parts(self, item: Item, source: FileSource, placed: bool, folder: Path) -> Parts:
         """All answers for an image, in a folder of their own."""

@@ -1,6 +1,7 @@
 """From image files to files of answers."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -94,6 +95,7 @@ def predict_files(
     objects: bool = False,
     split: bool = False,
     gpkg: bool = False,
+    label_group: str | None = None,
     batch_size: int | None = None,
     overwrite: bool = False,
     device: str = "auto",
@@ -140,6 +142,8 @@ def predict_files(
         objects: of segmentation, write OUT/objects/NAME.csv as well; see `objects.write_objects`.
         split: of objects, tell those apart that touch; see `objects.split_touching`.
         gpkg: write polygons as OUT/polygons/NAME.gpkg, a GeoPackage in the image's own CRS, and not as GeoJSON.
+        label_group: of OME-Zarr images: write the map of classes into the image as well, as its group labels/NAME, with
+            levels as its own (see `omezarr.write_label_group`). One of this name that was not written here is refused.
         batch_size: how many images of one size are seen in one pass, at most; None for 8 on a GPU and 1 on a CPU, where
             more would gain nothing. With 1 the bits of an answer hang on no other image.
         overwrite: begin anew: what the folder notes of another model or other options is taken away.
@@ -174,6 +178,7 @@ def predict_files(
         split,
         gpkg,
         precision,
+        label_group,
     )
     outcome = answer_files(
         model, inputs, out, asked, points, keep, batch_size, overwrite, device, engine=engine, workers=workers
@@ -205,6 +210,8 @@ def answer_files(
         model = load(model, device=str(processes.device), precision=asked.precision)
     asked = replace(asked, precision=model.precision)
     check_asked(model, asked, points is not None)
+    if asked.label_group is not None and engine is not None:
+        raise InputError("label groups are written by this process, not by an engine; leave one of the two out")
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     table = None if points is None else read_points(Path(points))
     keep_freed_memory()
@@ -278,6 +285,11 @@ def check_asked(model: PixelNet, asked: Asked, points: bool) -> None:
         raise InputError("polygons and objects are of maps of classes; leave them, or what is in their place, out")
     if asked.split and not asked.objects:
         raise InputError("split is of objects; add --objects, or leave it out")
+    if asked.label_group is not None:
+        if not re.fullmatch(r"\w[\w.-]*", asked.label_group, re.ASCII):
+            raise InputError(f"the label group is {asked.label_group!r}; give a name of letters, digits, ., _ and -")
+        if points or classes != 1:
+            raise InputError("label groups are maps of one task of classes, at every pixel; leave it out")
     if asked.gpkg and not asked.polygons:
         raise InputError("gpkg is of polygons; add --polygons, or leave it out")
     convert_normals(np.zeros(3), asked.convention)  # an unknown name is refused before anything is written

@@ -54,6 +54,8 @@ class Predict:
     """Of objects: tell those apart that touch, where they are narrow."""
     gpkg: bool = False
     """Of polygons: write GeoPackage, in the image's own CRS, in place of GeoJSON."""
+    label_group: str | None = None
+    """Of OME-Zarr: write the map of classes into the image itself, too, as IMAGE/labels/NAME."""
     batch_size: int | None = None
     """How many images of one size are seen in one pass, at most; if not given, 8 on a GPU, else 1."""
     overwrite: bool = False
@@ -82,6 +84,7 @@ class Predict:
         asked = Asked(
             self.normals, self.adaptive, self.binary, self.flip, self.axes, parse_outputs(self.outputs), self.scale,
             self.memory, self.exact, self.cog, self.polygons, self.objects, self.split, self.gpkg, self.precision,
+            self.label_group,
         )  # fmt: skip
         start = time.perf_counter()
         outcome = answer_files(

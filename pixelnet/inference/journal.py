@@ -85,7 +85,7 @@ class Journal:
 
     def note(self, item: Item, written: Iterable[Path]) -> None:
         """That an image is answered, by which files."""
-        self.note_names(item, [path.relative_to(self.folder).as_posix() for path in written], stamp(item))
+        self.note_names(item, [os.path.relpath(path, self.folder) for path in written], stamp(item))
 
     def note_names(self, item: Item, names: list[str], image: list[Any]) -> None:
         """The same, the files being named as they are in the folder. image: the stamp of what was answered."""

@@ -1,6 +1,6 @@
 """What is scored: models, and folders of any method's predictions, each as answers to one data set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Method:
     answer: Callable[[int], np.ndarray]
     about: dict[str, Any]
     seen: Seen | None = None
-    files: frozenset[Path] = frozenset()
+    files: Iterable[Path] = ()
 
 
 def _same_channels(model: PixelNet, dataset: Dataset) -> None:
@@ -57,7 +57,7 @@ def files_as_methods(
             raise InputError("predictions are compared with predictions; give the folder of the others")
         if folder is not None:
             answer = Predictions(folder, dataset, judge, resize, normals)
-            methods.append(Method(judge, answer, {"predictions": str(folder)}, files=frozenset(answer.files)))
+            methods.append(Method(judge, answer, {"predictions": str(folder)}, files=answer.files))
     return dataset, methods
 
 

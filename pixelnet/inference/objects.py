@@ -127,6 +127,6 @@ def write_polygons(path: Path, labels: Path, task: Task) -> Path:
 def maps_of_classes(written: Sequence[Path], folder: Path, task: Task) -> Iterator[tuple[Task, Path]]:
     """Of the files of an image's answers, those of class ids, each with its task."""
     for path in written:
-        own = path.relative_to(folder).parts[0]
+        own = path.relative_to(folder).parts[0] if path.is_relative_to(folder) else ""
         if own in task.parts and task.parts[own].categorical:
             yield task.parts[own], path

@@ -38,8 +38,9 @@ from pixelnet.model import PixelNet
 from pixelnet.rasters import TIFF
 from pixelnet.rasters.geotiff import Map, Place, write_geotiff
 from pixelnet.rasters.guard import is_zarr
-from pixelnet.rasters.omezarr import write_omezarr
+from pixelnet.rasters.omezarr import write_label_group, write_omezarr
 from pixelnet.rasters.tiff import write_pages
+from pixelnet.runs.lock import held
 from pixelnet.tasks import Task
 
 PREVIEW = 2000  # pixels, the longer side of a scene's picture for people, at most
@@ -107,11 +108,12 @@ def _stored(task: Task, answers: Mapping[str, np.ndarray], convention: str) -> d
 
 def write_scene(
     parts: Parts, folder: Path, name: PurePath, task: Task, source: FileSource, place: Place | None, convention: str,
-    cog: bool, outputs: Sequence[str],
+    cog: bool, outputs: Sequence[str], label_group: str | None = None,
 ) -> list[Path]:  # fmt: skip
     """Write what the parts hold, as `write_dense` does, but FOLDER/TASK/NAME.tif of TIFF, and NAME.zarr of Zarr.
 
-    place: where a TIFF's image lies. convention: of normals. cog: a cloud-optimized GeoTIFF. Returns the files.
+    place: where a TIFF's image lies. convention: of normals. cog: a cloud-optimized GeoTIFF. label_group: the name of
+    that in the image itself, OME-Zarr, which gets the map of classes, too. Returns the files.
     """
     written = []
     for own, part in _wanted(task, outputs).items():
@@ -134,6 +136,10 @@ def write_scene(
             whole = whole.astype(np.float32) if whole.dtype == np.float16 else whole
             written.append(write_answer(folder, own, name, part, whole))
     written += write_preview(parts, folder, name, task, source, convention) if VIEW in outputs else []
+    if label_group is not None:
+        own, part = next((own, part) for own, part in task.parts.items() if part.categorical)
+        with held(source.path.with_name(f".{source.path.name}.lock")):
+            written.append(write_label_group(source.path, label_group, _map(parts, own, part)))
     parts.remove()
     return written
 

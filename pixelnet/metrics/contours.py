@@ -5,8 +5,8 @@ from scipy.ndimage import distance_transform_edt
 
 from pixelnet.errors import InputError
 from pixelnet.metrics.confusion import UNLABELLED, check_ids
+from pixelnet.metrics.parts import Part, Window, parts
 
-ROWS = 2048  # that are compared at once, with those within reach around them
 MAX_DIST = 0.0075  # of the diagonal, as in Csurka et al. 2013, section 2
 
 
@@ -25,26 +25,38 @@ def contour_counts(prediction: np.ndarray, truth: np.ndarray, classes: int, max_
     check_ids(prediction, truth, classes)
     if truth.ndim != 2:
         raise InputError(f"the maps' shape is {truth.shape}; boundaries are those of a map (H, W)")
-    reach = max_dist * np.hypot(*truth.shape)
-    around = int(reach) + 1  # a boundary pixel is known by its neighbors, one row further out
     counts = np.zeros((classes, 4), dtype=np.int64)
-    for top in range(0, len(truth), ROWS):
-        first, last = max(0, top - around - 1), top + ROWS + around + 1
-        own = slice(top - first, top - first + ROWS)
-        counts += _counts_of_rows(prediction[first:last], truth[first:last], own, classes, reach)
+    for part in parts(truth.shape, margin_of(truth.shape, max_dist)):
+        counts += contour_counts_of(prediction[part.around], truth[part.around], part, classes, max_dist)
     return counts
 
 
-def _counts_of_rows(prediction: np.ndarray, truth: np.ndarray, own: slice, classes: int, reach: float) -> np.ndarray:
-    """Those of some rows of two maps, which go on around them as far as anything matters."""
+def margin_of(size: tuple[int, int], max_dist: float = MAX_DIST) -> int:
+    """How many pixels around a part of an image (H, W) its counts hang on."""
+    return int(_reach(size, max_dist)) + 2  # a boundary pixel is known by its neighbors, one further out
+
+
+def contour_counts_of(
+    prediction: np.ndarray, truth: np.ndarray, part: Part, classes: int, max_dist: float = MAX_DIST
+) -> np.ndarray:
+    """`contour_counts` of a part of an image alone; those of all parts add up to the image's.
+
+    prediction, truth: the part and what is around it, at least as far as `margin_of` says.
+    """
+    check_ids(prediction, truth, classes)
+    reach = _reach(part.size, max_dist)
     drawn = _boundary_ids(np.where(truth == UNLABELLED, UNLABELLED, prediction))
     true = _boundary_ids(truth)
     counts = np.zeros((classes, 4), dtype=np.int64)
     for c in np.setdiff1d(np.union1d(drawn, true), UNLABELLED):
-        (of_prediction, of_truth), rows = _cropped(drawn == c, true == c, own)
+        (of_prediction, of_truth), own = _cropped(drawn == c, true == c, part.inner)
         matched = _near(of_prediction, of_truth, reach), of_prediction, _near(of_truth, of_prediction, reach), of_truth
-        counts[c] = [np.count_nonzero(pixels[rows]) for pixels in matched]
+        counts[c] = [np.count_nonzero(pixels[own]) for pixels in matched]
     return counts
+
+
+def _reach(size: tuple[int, int], max_dist: float) -> float:
+    return float(max_dist * np.hypot(*size))
 
 
 def contour_scores(counts: np.ndarray) -> dict[str, float | list[float | None] | None]:
@@ -77,12 +89,16 @@ def _boundary_ids(ids: np.ndarray) -> np.ndarray:
     return np.where(boundary, ids, UNLABELLED)
 
 
-def _cropped(first: np.ndarray, second: np.ndarray, own: slice) -> tuple[tuple[np.ndarray, np.ndarray], slice]:
-    """Both masks within their common bounding box, which keeps all distances between them; and where rows are in it."""
+def _cropped(first: np.ndarray, second: np.ndarray, own: Window) -> tuple[tuple[np.ndarray, np.ndarray], Window]:
+    """Both masks within their common bounding box, which keeps all distances between them; and where `own` is in it."""
     either = first | second
     rows, columns = (np.flatnonzero(either.any(axis=axis)) for axis in (1, 0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return (first[box], second[box]), slice(*(max(0, end - rows[0]) for end in (own.start, own.stop)))
+    down, across = (
+        slice(max(0, along.start - start), max(0, along.stop - start))
+        for along, start in zip(own, (rows[0], columns[0]), strict=True)
+    )
+    return (first[box], second[box]), (down, across)
 
 
 def _near(pixels: np.ndarray, others: np.ndarray, reach: float) -> np.ndarray:

@@ -6,6 +6,7 @@ scale where scores have no ends. Of the methods tried it is the simplest that ho
 `python -m benchmarks.coverage`.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -75,7 +76,7 @@ def differences(
 def jackknife(counts: Images, scores: Callable[[Counts], dict[str, Any]]) -> dict[str, np.ndarray]:
     """Every score that is one number, of all n images and then without each: (n + 1,) by name; none that is missing."""
     total = add_up(counts, {name: np.zeros(np.shape(own)) for name, own in counts[0].items()})
-    found = {name: [value] for name, value in scores(total).items() if isinstance(value, float)}
+    found = {name: array("d", [value]) for name, value in scores(total).items() if isinstance(value, float)}
     for own in counts:
         without = scores({name: summed - own[name] for name, summed in total.items()})
         found = {name: values for name, values in found.items() if isinstance(without.get(name), float)}

@@ -22,6 +22,7 @@ __all__ = [
     "IMAGE_EXTENSIONS", "LABEL_EXTENSIONS", "LOSSY_EXTENSIONS", "MAX_PIXELS", "STACKS", "TIFF", "VARIABLE", "Header",
     "OpenPixels", "Stored", "channel_indices", "check_axes", "decoding", "describe", "is_image", "number_limit",
     "one_channel", "read_header", "read_levels", "read_pixels", "read_size", "read_stored", "reading",
+    "stored_in_parts",
 ]  # fmt: skip
 
 TIFF = (".tif", ".tiff")
@@ -350,6 +351,12 @@ def read_stored(
         check_size(path, _size_of(window, layout.size), layout.channels)
         values = take(read, layout, _page(path, page, layout.pages), None, window)
         return _stored_of(values[..., 0] if values.shape[2] == 1 else values, layout, is_array)
+
+
+def stored_in_parts(path: str | Path) -> bool:
+    """Whether `read_stored` reads no more of a file than a window asks for. Raises InputError."""
+    with _open(path) as source:
+        return source.read is not None and source.layout.orientation == 1
 
 
 def _size_of(window: Window | None, whole: Sequence[int]) -> tuple[int, int]:

@@ -9,8 +9,9 @@ from pixelnet.tasks.edges import Edges
 from pixelnet.tasks.joint import Joint
 from pixelnet.tasks.normals import Normals
 from pixelnet.tasks.regression import Regression
+from pixelnet.tasks.scorer import Scorer
 from pixelnet.tasks.segmentation import Segmentation
-from pixelnet.tasks.task import Loss, Plot, Scored, Scorer, Task
+from pixelnet.tasks.task import Loss, Plot, Scored, Task
 
 __all__ = ["TASKS", "Joint", "Plot", "Scored", "Scorer", "Task", "find_task", "make_task", "split_names"]
 

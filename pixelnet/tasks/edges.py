@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -20,10 +21,12 @@ from pixelnet.errors import InputError
 from pixelnet.files import write_png
 from pixelnet.metrics import boundaries
 from pixelnet.metrics.matching import Method
+from pixelnet.metrics.parts import Window
 from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import one_channel, read_stored
 from pixelnet.signals import ignore_interrupts
-from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
+from pixelnet.tasks.scorer import Scorer
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, pooled, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,8 +120,8 @@ class Edges(Task):
         """The share of annotators, or a strength, float32 (H, W) in 0..1; see `read_share`."""
         return read_share(path)
 
-    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
-        return read_share(path, page)
+    def read_prediction(self, path: Path, page: int | None = None, window: Window | None = None) -> np.ndarray:
+        return read_share(path, page)[window or ...]
 
     def write(self, path: Path, prediction: np.ndarray) -> None:
         """A strength (H, W) as a gray PNG of 16 bits; lines, bool, as 0 and 255."""
@@ -131,6 +134,9 @@ class Edges(Task):
 
     def count_labels(self, labels: np.ndarray) -> Counts:
         return {"sums": np.array([labels.sum(dtype=np.float64), (labels > 0).sum(), (labels >= CONSENSUS).sum()])}
+
+    def pool(self, counts: Counts) -> Counts:
+        return pooled(counts)
 
     def summarize(self, counts: Counts) -> dict[str, float]:
         labelled = max(float(counts["labelled"].sum()), 1)
@@ -228,9 +234,9 @@ class Benchmark(Scorer):
         self.finish()
         return super().result() | {"settings": self.settings}
 
-    def each(self) -> list[dict[str, Any]]:
+    def one_by_one(self) -> Iterator[dict[str, Any]]:
         self.finish()
-        return super().each()
+        return super().one_by_one()
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         self.finish()

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pixelnet.errors import InputError
 from pixelnet.points import Draw, Sampler, make_sampler
-from pixelnet.tasks.task import Labels, Loss, Scorer, Task
+from pixelnet.tasks.scorer import Scorer
+from pixelnet.tasks.task import Labels, Loss, Task
 
 LEAST = 1e-6  # of a loss whose logarithm is taken
 

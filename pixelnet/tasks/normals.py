@@ -15,9 +15,11 @@ from pixelnet.errors import InputError
 from pixelnet.files import write_npy, write_png
 from pixelnet.geometry import convert_normals
 from pixelnet.metrics import angles
+from pixelnet.metrics.parts import Part, Window
 from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import describe, read_stored
-from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
+from pixelnet.tasks.scorer import ByPart, Scorer
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, pooled, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +77,7 @@ class Normals(Task):
         return torch.where(length == 0, logits.new_tensor([0, 0, -1]), logits / length)
 
     def scorer(self) -> Scorer:
-        return Scorer(_count, angles.tally_scores, angles.tally(np.empty(0)), self.headline)
+        return Scorer(_count, angles.tally_scores, angles.tally(np.empty(0)), self.headline, ByPart(_count))
 
     def goodness(self, score: float) -> float:
         """An angle of a degrees counts as 1 - a / 90."""
@@ -118,8 +120,8 @@ class Normals(Task):
         """Unit vectors float32 (H, W, 3); see `read_normals`."""
         return read_normals(path)
 
-    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
-        return read_normals(path, page=page)
+    def read_prediction(self, path: Path, page: int | None = None, window: Window | None = None) -> np.ndarray:
+        return read_normals(path, page=page, window=window)
 
     def write(self, path: Path, prediction: np.ndarray) -> None:
         """Unit vectors (H, W, 3); see `write_normals`."""
@@ -137,6 +139,9 @@ class Normals(Task):
     def count_labels(self, labels: np.ndarray) -> Counts:
         return {"sums": np.append(np.ones(len(labels)) @ labels, (labels[:, 2] > 0).sum())}
 
+    def pool(self, counts: Counts) -> Counts:
+        return pooled(counts)
+
     def summarize(self, counts: Counts) -> dict[str, float]:
         """The mean of each axis, which tells other conventions."""
         labelled = max(float(counts["labelled"].sum()), 1)
@@ -144,14 +149,16 @@ class Normals(Task):
         return {name: float(value) / labelled for name, value in found} | super().summarize(counts)
 
 
-def read_normals(path: str | Path, convention: str = "pixelnet", page: int | None = None) -> np.ndarray:
+def read_normals(
+    path: str | Path, convention: str = "pixelnet", page: int | None = None, window: Window | None = None
+) -> np.ndarray:
     """Surface normals, float32 (H, W, 3), unit vectors, x right, y down, z into the scene; the zero vector unlabelled.
 
     An 8- or 16-bit RGB PNG holds n = 2 v / max - 1 and (0, 0, 0) for unlabelled, as does mid-gray, the code of
     the zero vector; a .npy holds the vectors. Their axes are those of the convention named (geometry.CONVENTIONS).
     Raises InputError for NaN, named with its count, and for a convention that is not known.
     """
-    stored, top, mode, *_ = read_stored(path, page)
+    stored, top, mode, *_ = read_stored(path, page, window=window)
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise InputError(
             f"{path} is {describe(stored, mode)}, but normals need three channels; use an RGB PNG or .npy (H, W, 3)"
@@ -189,5 +196,7 @@ def write_normals(path: str | Path, normals: np.ndarray, convention: str = "pixe
         raise InputError(f"{path} is to hold normals, which are written to .png or .npy; name it one of these")
 
 
-def _count(prediction: np.ndarray, truth: np.ndarray) -> Counts:
-    return angles.tally(angles.angular_errors(prediction, truth))
+def _count(prediction: np.ndarray, truth: np.ndarray, part: Part | None = None) -> Counts:
+    """Of an image, or of a part of one."""
+    own = ... if part is None else part.inner
+    return angles.tally(angles.angular_errors(prediction[own], truth[own]))

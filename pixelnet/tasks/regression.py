@@ -12,9 +12,11 @@ from torch import Tensor
 
 from pixelnet.errors import InputError
 from pixelnet.metrics import depth
+from pixelnet.metrics.parts import Part, Window
 from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import one_channel, read_stored
-from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
+from pixelnet.tasks.scorer import ByPart, Scorer
+from pixelnet.tasks.task import Labels, Loss, Plot, Scored, Task, pooled, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +75,8 @@ class Regression(Task):
         return super().disagreement(one / larger, other / larger)
 
     def scorer(self) -> Scorer:
-        return Scorer(depth.tally, depth.scores, depth.tally(np.empty(0), np.empty(0)), self.headline)
+        nothing = depth.tally(np.empty(0), np.empty(0))
+        return Scorer(depth.tally, depth.scores, nothing, self.headline, ByPart(_count_part))
 
     def plots(self, scored: Scored) -> list[Plot]:
         """Predicted against true values, of sampled pixels."""
@@ -110,12 +113,16 @@ class Regression(Task):
         """Values float32 (H, W); see `read_values`."""
         return read_values(path)
 
-    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
-        return read_values(path, page)
+    def read_prediction(self, path: Path, page: int | None = None, window: Window | None = None) -> np.ndarray:
+        return read_values(path, page, window)
 
     def count_labels(self, labels: np.ndarray) -> Counts:
         sums = {"sum": labels.sum(dtype=np.float64)}
         return sums | {"smallest": labels.min(initial=np.inf), "largest": labels.max(initial=-np.inf)}
+
+    def pool(self, counts: Counts) -> Counts:
+        ends = {"smallest": counts["smallest"].min(keepdims=True), "largest": counts["largest"].max(keepdims=True)}
+        return {**pooled(counts), **ends}
 
     def summarize(self, counts: Counts) -> dict[str, float]:
         labelled = float(counts["labelled"].sum())
@@ -124,9 +131,13 @@ class Regression(Task):
         return (extremes if labelled else {}) | mean | super().summarize(counts)
 
 
-def read_values(path: str | Path, page: int | None = None) -> np.ndarray:
+def _count_part(prediction: np.ndarray, truth: np.ndarray, part: Part) -> Counts:
+    return depth.tally(prediction[part.inner], truth[part.inner])
+
+
+def read_values(path: str | Path, page: int | None = None, window: Window | None = None) -> np.ndarray:
     """Real values (depth, height), float32 (H, W): the numbers of a gray PNG, a TIFF or a .npy; NaN is unlabelled."""
-    stored, _, mode, *_ = read_stored(path, page)
+    stored, _, mode, *_ = read_stored(path, page, window=window)
     one_channel(stored, mode, path, "a map of values")
     values = stored.astype(np.float32)
     if np.isinf(values).any():

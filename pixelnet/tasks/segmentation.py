@@ -18,10 +18,12 @@ from pixelnet.errors import InputError
 from pixelnet.files import write_png
 from pixelnet.metrics.calibration import BINS, calibration_counts, calibration_scores
 from pixelnet.metrics.confusion import UNLABELLED, confusion, scores
-from pixelnet.metrics.contours import contour_counts, contour_scores
+from pixelnet.metrics.contours import contour_counts, contour_counts_of, contour_scores, margin_of
+from pixelnet.metrics.parts import Part, Window
 from pixelnet.metrics.sparse import Counts
 from pixelnet.rasters import describe, read_stored
-from pixelnet.tasks.task import RGB, Labels, Loss, Plot, Scored, Scorer, Task, weighted_mean
+from pixelnet.tasks.scorer import ByPart, Scorer
+from pixelnet.tasks.task import RGB, Labels, Loss, Plot, Scored, Task, pooled, weighted_mean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -178,12 +180,14 @@ class Segmentation(Task):
 
     def scorer(self) -> Scorer:
         counts = {"confusion": np.zeros((self.num_classes, self.num_classes), dtype=np.int64)}
-        return Scorer(partial(_count, classes=self.num_classes), _scores, counts, self.headline)
+        count = partial(_count, classes=self.num_classes)
+        return Scorer(count, _scores, counts, self.headline, ByPart(count))
 
     def benchmark(self, **options: Any) -> Scorer:
         """Adds the boundary F, and for class probabilities (H, W, K) in place of ids (H, W) the calibration error."""
         scorer = super().benchmark(**options)
         scorer.count, scorer.scores = partial(_count_all, classes=self.num_classes), _all_scores
+        scorer.by_part = ByPart(scorer.count, margin_of)
         nothing = {"contours": np.zeros((self.num_classes, 4)), "calibration": np.zeros((BINS, 3))}
         scorer.nothing = {**scorer.nothing, **nothing}
         return scorer
@@ -215,13 +219,13 @@ class Segmentation(Task):
         """Class ids uint8 (H, W) as a gray PNG."""
         write_png(path, prediction)
 
-    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
-        """Class ids (H, W), or class probabilities float32 (H, W, K) of a .npy or a TIFF."""
-        if path.suffix.lower() in (".npy", ".tif", ".tiff"):
-            stored = read_stored(path, page).values
+    def read_prediction(self, path: Path, page: int | None = None, window: Window | None = None) -> np.ndarray:
+        """Class ids (H, W), or class probabilities float32 (H, W, K) of a .npy, a TIFF or OME-Zarr."""
+        if path.suffix.lower() in (".npy", ".tif", ".tiff", ".zarr"):
+            stored = read_stored(path, page, window=window).values
             if stored.ndim == 3:
                 return _probabilities(path, stored, self.num_classes)
-        return read_labels(path, page)
+        return read_labels(path, page, window)
 
     def resize(self, prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Class ids by nearest neighbor, probabilities bilinearly."""
@@ -235,6 +239,9 @@ class Segmentation(Task):
     def count_labels(self, labels: np.ndarray) -> Counts:
         return {"classes": np.bincount(labels, minlength=self.num_classes)}
 
+    def pool(self, counts: Counts) -> Counts:
+        return pooled(counts)
+
     def summarize(self, counts: Counts) -> dict[str, float]:
         """The share of all pixels that each class has, and that of unlabelled ones."""
         names = self.class_names or tuple(map(str, range(self.num_classes)))
@@ -243,12 +250,13 @@ class Segmentation(Task):
         return {name: float(count) / pixels for name, count in found} | super().summarize(counts)
 
 
-def read_labels(path: str | Path, page: int | None = None) -> np.ndarray:
+def read_labels(path: str | Path, page: int | None = None, window: Window | None = None) -> np.ndarray:
     """Class ids as stored, integers (H, W): gray PNG of 1 to 16 bits, the indices of a palette, TIFF, BMP or .npy.
 
-    page: which of a stack's. Raises InputError for a color picture or real values: ids are expected.
+    page: which of a stack's. window: rows and columns of it. Raises InputError for a color picture or real values: ids
+    are expected.
     """
-    stored, _, mode, *_ = read_stored(path, page)
+    stored, _, mode, *_ = read_stored(path, page, window=window)
     if stored.ndim != 2 or not np.issubdtype(stored.dtype, np.integer):
         raise InputError(
             f"{path} is {describe(stored, mode)}, but class ids are expected, one integer a pixel (gray or palette); "
@@ -268,23 +276,29 @@ def _probabilities(path: Path, stored: np.ndarray, classes: int) -> np.ndarray:
     return stored.astype(np.float32)
 
 
-def _count(prediction: np.ndarray, truth: np.ndarray, classes: int) -> Counts:
-    return {"confusion": confusion(prediction, truth, classes)}
+def _count(prediction: np.ndarray, truth: np.ndarray, part: Part | None = None, *, classes: int) -> Counts:
+    """Of an image, or of a part of one."""
+    own = ... if part is None else part.inner
+    return {"confusion": confusion(prediction[own], truth[own], classes)}
 
 
 def _scores(counts: Counts) -> dict[str, Any]:
     return scores(counts["confusion"])
 
 
-def _count_all(prediction: np.ndarray, truth: np.ndarray, classes: int) -> Counts:
+def _count_all(prediction: np.ndarray, truth: np.ndarray, part: Part | None = None, *, classes: int) -> Counts:
     calibration = np.zeros((BINS, 3))
     if prediction.ndim == 3:
         if prediction.shape[2] != classes:
             raise InputError(f"there are probabilities of {prediction.shape[2]} classes; expected {classes}")
-        calibration = calibration_counts(prediction, truth)
+        own = ... if part is None else part.inner
+        calibration = calibration_counts(prediction[own], truth[own])
         prediction = prediction.argmax(axis=2)
-    contours = contour_counts(prediction, truth, classes)
-    return {**_count(prediction, truth, classes), "contours": contours, "calibration": calibration}
+    if part is None:
+        contours = contour_counts(prediction, truth, classes)
+    else:
+        contours = contour_counts_of(prediction, truth, part, classes)
+    return {**_count(prediction, truth, part, classes=classes), "contours": contours, "calibration": calibration}
 
 
 def _all_scores(counts: Counts) -> dict[str, Any]:

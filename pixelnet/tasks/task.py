@@ -21,9 +21,10 @@ from torch.nn import functional as F
 
 from pixelnet.errors import InputError
 from pixelnet.files import write_npy
-from pixelnet.metrics.intervals import add_up, differences, intervals
-from pixelnet.metrics.sparse import Counts, SparseCounts
+from pixelnet.metrics.parts import Window
+from pixelnet.metrics.sparse import Counts
 from pixelnet.points import Sampler, make_sampler
+from pixelnet.tasks.scorer import Scorer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,61 +32,6 @@ if TYPE_CHECKING:
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Labels = TypeVar("Labels", np.ndarray, Tensor)
 RGB = tuple[int, int, int]
-
-
-class Scorer:
-    """Scores a set of images by adding up counts, so that the order and the grouping of images do not matter.
-
-    Every score is a function of the images' summed counts: no mean of means. Each image's own are kept, for its own
-    scores and for what another draw of images would have given.
-
-    count: (prediction, truth) of one image -> its counts, arrays by name. scores: summed counts -> dict of numbers, or
-    None for a score that nothing was counted for. nothing: the counts of no image. headline: the score that says most,
-    and whether more of it is better. counts: one dict an image, in the order of the updates.
-    """
-
-    def __init__(
-        self,
-        count: Callable[[Any, Any], Counts],
-        scores: Callable[[Counts], dict[str, Any]],
-        nothing: Counts,
-        headline: tuple[str, bool],
-    ) -> None:
-        self.count, self.scores, self.nothing, self.headline = count, scores, nothing, headline
-        self.counts = SparseCounts()
-
-    def update(self, prediction: np.ndarray, truth: np.ndarray) -> None:
-        """Add one image: its decoded prediction and its truth. Raises InputError where they do not fit."""
-        self.counts.append(self.count(prediction, truth))
-
-    def merge(self, other: Scorer) -> None:
-        """Add the images that another scorer of the same task has seen."""
-        self.add(other.counts)
-
-    def add(self, counts: Any) -> None:
-        """Add what another one has counted: its `counts`, which go between processes as functions cannot."""
-        self.counts += counts
-
-    def total(self) -> Counts:
-        """The counts of all images so far, added up."""
-        return add_up(self.counts, self.nothing)
-
-    def result(self) -> dict[str, Any]:
-        """The scores of all images so far, ready for JSON."""
-        return self.scores(self.total())
-
-    def each(self) -> list[dict[str, Any]]:
-        """The scores of each image alone, but for lists, such as one of all classes, which are long."""
-        alone = (self.scores(counts) for counts in self.counts)
-        return [{name: value for name, value in own.items() if not isinstance(value, list | dict)} for own in alone]
-
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """How far chance in the choice of images moves each score that is one number: its 95 % interval."""
-        return intervals(self.counts, self.scores)
-
-    def differences(self, other: Scorer) -> dict[str, tuple[float, float]]:
-        """The same of each score less that of another scorer, which has seen the same images in the same order."""
-        return differences((self.counts, self.scores), (other.counts, other.scores))
 
 
 @dataclass(frozen=True)
@@ -331,16 +277,17 @@ class Task(ABC):
         """Write a prediction (H, W) or (H, W, L), whole or not at all, as `read` reads it."""
         write_npy(path, prediction)
 
-    def read_prediction(self, path: Path, page: int | None = None) -> np.ndarray:
+    def read_prediction(self, path: Path, page: int | None = None, window: Window | None = None) -> np.ndarray:
         """Any method's prediction for an image, from its file: what `read` reads, unless there are more forms.
 
-        page: which of a stack's, from 0. Raises InputError for one of a task that reads none.
+        page: which of a stack's, from 0. window: rows and columns of it, with both ends given. Raises InputError for a
+        page of a task that reads none.
         """
         if page is not None:
             raise InputError(
                 f"{path} holds several maps, and {self.name} is read from files of one; save each in its own"
             )
-        return self.read(path)
+        return self.read(path)[window or ...]
 
     def resize(self, prediction: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """A prediction (h, w) or (h, w, L) at the size (H, W), bilinearly, with half-pixel centers."""
@@ -362,6 +309,13 @@ class Task(ABC):
         """What `summarize` needs of one image's known labels (M,) or (M, L): arrays by name, of fixed shapes."""
         return {}
 
+    def pool(self, counts: Counts) -> Counts:
+        """Counts (I, ...) of I images as those of fewer, of which `summarize` makes the same; as they are by default.
+
+        It keeps what `check` holds of many images small.
+        """
+        return counts
+
     def summarize(self, counts: Counts) -> dict[str, float]:
         """What `pixelnet check` says of labels: numbers by name.
 
@@ -369,6 +323,11 @@ class Task(ABC):
         pixels each image has (I,) and how many of them are known (I,).
         """
         return {"unlabelled": share_unlabelled(counts)}
+
+
+def pooled(counts: Counts) -> Counts:
+    """Counts (I, ...) added up, as those of one image."""
+    return {name: own.sum(axis=0, keepdims=True) for name, own in counts.items()}
 
 
 def share_unlabelled(counts: Counts) -> float:

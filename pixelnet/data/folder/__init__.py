@@ -7,18 +7,19 @@ PATH` prints what was found as such a file, and `--write` keeps it. `folder:FILE
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from pixelnet.data.dataset import Dataset, Window, evenly, task_of
+from pixelnet.data.dataset import Dataset, Window, Within, evenly, task_of
 from pixelnet.data.drawn import labelme_labels
-from pixelnet.data.folder.coding import Coding, Scan, scan
+from pixelnet.data.folder.coding import Coding, Scan, merged, scan, scan_by_part
 from pixelnet.data.folder.decide import decide
 from pixelnet.data.folder.form import FILE
 from pixelnet.data.folder.ground import Ground, is_layer, labelled, read_map
@@ -32,14 +33,17 @@ from pixelnet.data.folder.shapes import classes_of
 from pixelnet.data.folder.survey import root_and_form, survey
 from pixelnet.data.folder.up import top_down
 from pixelnet.data.images import measured
+from pixelnet.data.threads import in_threads
 from pixelnet.errors import InputError
-from pixelnet.rasters import LABEL_EXTENSIONS, read_size
+from pixelnet.rasters import LABEL_EXTENSIONS, Stored, read_size, stored_in_parts
 from pixelnet.tasks import TASKS, Task, find_task
 
 MOST_CLASSES = 255
 ROTATED = 16  # photos with a rotation that are looked at to find how labels fit
 BLOBS_IN = 16  # label maps that are looked at to find whether their numbers are objects
 LOOKED_AT = 2000  # photos whose headers are looked at for a rotation
+KEPT = 8  # data sets
+_scanned: dict[bytes, tuple[list[Scan], InputError | None]] = {}
 
 
 class LabelMap(NamedTuple):
@@ -49,6 +53,15 @@ class LabelMap(NamedTuple):
     page: int | None
     block: Block | None
     image: PurePosixPath | None
+
+
+def _sound(scans: Iterable[Scan | InputError], faults: list[InputError]) -> Iterator[Scan]:
+    """The scans of maps that can be read; the first fault of the others is put among the faults."""
+    for own in scans:
+        if isinstance(own, Scan):
+            yield own
+        elif not faults:
+            faults.append(own)
 
 
 class Folder(Dataset):
@@ -131,7 +144,11 @@ class Folder(Dataset):
         if item.block is not None:
             part = item.block.part(window)
             return self._measured(i, self.maps.read(item._replace(block=part), (part.width, part.height)), window)
-        return self._fitted(i, self.maps.read(self.items[i], self.size_of_image(i)))[window or ...]
+        if window is not None and self.in_parts(i):
+            self.size(i)  # which says if they are of another
+            part = Block(0, 0, *self.size_of_image(i)[::-1]).part(window)
+            return self.maps.read(item._replace(block=part), (part.width, part.height))
+        return self._fitted(i, self.maps.read(item, self.size_of_image(i)))[window or ...]
 
     def _measured(self, i: int, labels: np.ndarray, window: Window | None) -> np.ndarray:
         """Labels of a block, but for the pixels that the scene's file declares to hold no data."""
@@ -142,11 +159,22 @@ class Folder(Dataset):
             labels[~known] = find_task(self.task).unlabelled
         return labels
 
-    def truth(self, i: int) -> np.ndarray:
+    def truth(self, i: int, window: Window | None = None) -> np.ndarray:
         """The labels; of edges that several annotators drew, bool (A, H, W), a map for each."""
         if self.task_name != "edges" or self.maps.policy != "all" or len(self.items[i].labels) < 2:
-            return self.labels(i)
-        return np.stack([self._fitted(i, own) >= 0.5 for own in self.maps.each(self.items[i], self.size_of_image(i))])
+            return self.labels(i, window)
+        maps = [self._fitted(i, own) >= 0.5 for own in self.maps.each(self.items[i], self.size_of_image(i))]
+        return np.stack([own[window or ...] for own in maps])
+
+    def in_parts(self, i: int) -> bool:
+        item = self.items[i]
+        return item.block is None and self._orientation(i) == 1 and self.maps.in_parts(item)
+
+    def within(self, i: int) -> Within | None:
+        item = self.items[i]
+        if item.block is None:
+            return None
+        return Within(item.name.rpartition("[")[0], self._whole(i), item.block.window)
 
     def size(self, i: int) -> tuple[int, int]:
         """(width, height) of an image, from its header. Raises InputError if its labels' headers say another."""
@@ -298,17 +326,39 @@ class Folder(Dataset):
             and self.form.unlabelled is not None
             and all(own.values is not None for own in self.form.classes)
         )
-        every = sorted({self._map_of(item, path) for item in self.survey.items for path in item.labels}, key=str)
-        wanted = every[:1] if said else every
-        with ThreadPoolExecutor() as pool:
-            looked_at = {wanted[k] for k in evenly(len(wanted), BLOBS_IN)}
-            tried = pool.map(lambda own: self._tried(own, own in looked_at), wanted)
-            scans = list(tqdm(tried, f"reading classes ({FILE} would say)", len(wanted), delay=2, leave=False))
+        count = 1 if said else sum(len(item.labels) for item in self.survey.items)
         # What cannot be read is named when it is read; the classes are those of the rest.
-        known = [own for own in scans if isinstance(own, Scan)]
-        if not known:
-            raise next(own for own in scans if isinstance(own, InputError))
+        known, fault = self._scans(count)
+        if fault is not None and not known:
+            raise fault
         return decide(known, self.form)
+
+    def _scans(self, count: int) -> tuple[list[Scan], InputError | None]:
+        """What the first label maps hold, by kind, and why the first of those is not read that cannot be.
+
+        It is kept for as long as no file changes: each split asks for it.
+        """
+        looked_at = set(evenly(count, BLOBS_IN))
+
+        def maps() -> Iterator[tuple[LabelMap, bool]]:
+            every = ((item, path) for item in self.survey.items for path in item.labels)
+            return ((self._map_of(item, path), k in looked_at) for k, (item, path) in enumerate(islice(every, count)))
+
+        key = blake2b(repr((self.root, self.form.axes, self.form.threshold is not None)).encode())
+        for own, blobs in maps():
+            path = self.root / own.label
+            status = path.stat() if path.exists() else None
+            stamp = (status.st_mtime_ns, status.st_size) if status else (0, 0)
+            key.update(repr((str(own.label), own[1:], stamp, blobs)).encode(errors="surrogateescape"))
+        if key.digest() not in _scanned:
+            faults: list[InputError] = []
+            what = f"reading classes ({FILE} would say)"
+            scans = in_threads(lambda given: self._tried(*given), maps(), count, what)
+            known = merged(_sound(scans, faults))
+            while len(_scanned) >= KEPT:
+                _scanned.pop(next(iter(_scanned)))
+            _scanned[key.digest()] = known, next(iter(faults), None)
+        return _scanned[key.digest()]
 
     def _map_of(self, item: Item, label: PurePosixPath) -> LabelMap:
         elsewhere = self.ground.is_elsewhere(item.image, label)
@@ -316,17 +366,17 @@ class Folder(Dataset):
 
     def _tried(self, own: LabelMap, blobs: bool) -> Scan | InputError:
         try:
-            path = self.root / own.label
-            status = path.stat() if path.exists() else None
-            stamp = (status.st_mtime_ns, status.st_size) if status else (0, 0)
-            axes = None if own.page is None else self.form.axes
-            return _scanned(self.root, own, stamp, axes, self.form.threshold is not None, blobs)
+            return self._scan(own, blobs)
         except InputError as error:
             return error
 
+    def _scan(self, own: LabelMap, blobs: bool) -> Scan:
+        axes, lossy = None if own.page is None else self.form.axes, self.form.threshold is not None
+        image, path = None if own.image is None else self.root / own.image, self.root / own.label
+        if own.page is None and own.block is None and image is None and stored_in_parts(path):
 
-@lru_cache(maxsize=65536)
-def _scanned(root: Path, own: LabelMap, stamp: tuple[int, int], axes: str | None, lossy: bool, blobs: bool) -> Scan:
-    """What a label map holds, kept for as long as the file does not change: each split asks for it."""
-    image = None if own.image is None else root / own.image
-    return scan(read_map(root / own.label, own.page, axes, lossy, own.block, image), str(own.label), blobs)
+            def read(window: Window) -> Stored:
+                return read_map(path, None, axes, lossy, Block(0, 0, 0, 0).part(window))
+
+            return scan_by_part(read, read_size(path)[::-1], str(own.label), blobs)
+        return scan(read_map(path, own.page, axes, lossy, own.block, image), str(own.label), blobs)

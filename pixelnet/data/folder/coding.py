@@ -1,19 +1,22 @@
 """What a label map holds, numbers or colors, and how these become class ids."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from pixelnet.data.dataset import UNLABELLED
+from pixelnet.data.dataset import UNLABELLED, Window
 from pixelnet.data.folder.form import FILE, RGB
 from pixelnet.errors import InputError
+from pixelnet.metrics.parts import is_divided, parts
 from pixelnet.rasters import Stored, describe
 
 FEW = 8  # values from which on it is asked whether they number objects
 NAMED = 5
+MIDDLE = 2048  # pixels, the side of what is looked at for objects
 
 
 class Scan(NamedTuple):
@@ -21,7 +24,7 @@ class Scan(NamedTuple):
 
     colored: they are colors. palette: of a palette's indices, their colors. top: of its type. nodata: as Stored has it.
     blobs: how many of its numbers but the commonest are one connected region each, and how many there are. triple: it
-    is stored in three channels, though they are equal.
+    is stored in three channels, though they are equal. maps: how many maps of one kind it is of; see `merged`.
     """
 
     file: str
@@ -33,6 +36,7 @@ class Scan(NamedTuple):
     nodata: tuple[float, ...] = ()
     blobs: tuple[int, int] = (0, 0)
     triple: bool = False
+    maps: int = 1
 
 
 def scan(stored: Stored, file: str, blobs: bool = False) -> Scan:
@@ -51,6 +55,55 @@ def scan(stored: Stored, file: str, blobs: bool = False) -> Scan:
     found = _blobs(plane, values, counts) if blobs and not colored and FEW <= len(values) <= 4096 else (0, 0)
     triple = not colored and stored.values.ndim == 3 and stored.values.shape[2] >= 3
     return Scan(file, values, counts, colored, palette, stored.top, stored.nodata, found, triple)
+
+
+def merged(scans: Iterable[Scan]) -> list[Scan]:
+    """What label maps hold, those of one kind together, in the memory of a few; `file` is then the first one's.
+
+    A number of a palette is there once for each of its colors.
+    """
+    kinds: dict[Any, Scan] = {}
+    counts: dict[Any, Counter[tuple[int, int]]] = {}
+    for own in scans:
+        kind = own.colored, own.palette is not None, own.top, repr(own.nodata), own.triple
+        colors = own.values if own.palette is None else own.palette
+        pairs = zip(own.values.tolist(), colors.tolist(), strict=True)
+        counts.setdefault(kind, Counter()).update(dict(zip(pairs, own.counts.tolist(), strict=True)))
+        if kind in kinds:
+            known = kinds[kind]
+            blobs = known.blobs[0] + own.blobs[0], known.blobs[1] + own.blobs[1]
+            kinds[kind] = known._replace(blobs=blobs, maps=known.maps + own.maps)
+        else:
+            kinds[kind] = own
+    found = []
+    for kind, own in kinds.items():
+        values, colors = (np.array(column, np.int64) for column in zip(*counts[kind], strict=True))
+        total = np.array([*counts[kind].values()], np.int64)
+        found.append(own._replace(values=values, counts=total, palette=None if own.palette is None else colors))
+    return found
+
+
+def scan_by_part(read: Callable[[Window], Stored], size: tuple[int, int], file: str, blobs: bool = False) -> Scan:
+    """`scan` of a map (H, W) that `read` gives rows and columns of; of a large one blobs are those of its middle."""
+    if not is_divided(size):
+        return scan(read((slice(0, size[0]), slice(0, size[1]))), file, blobs)
+    found = [scan(read(part.own), file) for part in parts(size)]
+    colored, counts, palette = any(own.colored for own in found), Counter[int](), dict[int, int]()
+    for own in found:  # gray parts of a map in colors are colors, too
+        values = own.values if own.colored or not colored else 0x010101 * own.values.astype(np.int64)
+        counts.update(dict(zip(values.tolist(), own.counts.tolist(), strict=True)))
+        if own.palette is not None:
+            palette.update(zip(own.values.tolist(), own.palette.tolist(), strict=True))
+    values = np.array(sorted(counts), np.int64)
+    middle = tuple(slice(max(0, (length - MIDDLE) // 2), (length + min(length, MIDDLE)) // 2) for length in size)
+    return found[0]._replace(
+        values=values,
+        counts=np.array([counts[value] for value in values.tolist()]),
+        colored=colored,
+        palette=np.array([palette[value] for value in values.tolist()]) if palette else None,
+        blobs=scan(read((middle[0], middle[1])), file, True).blobs if blobs and not colored else (0, 0),
+        triple=any(own.triple for own in found) and not colored,
+    )
 
 
 def as_plane(stored: Stored, file: str) -> tuple[np.ndarray, bool]:

@@ -49,7 +49,8 @@ def _of_one_kind(scans: Sequence[Scan], form: Form) -> Sequence[Scan]:
     known |= {key_of(own.color) for own in form.classes if own.color is not None}
     if not colored or all(int(value) * 0x010101 in known for own in gray for value in own.values):
         return scans
-    return gray if len(gray) > len(colored) else [own for own in scans if not _is_gray(own)]
+    maps = [sum(own.maps for own in some) for some in (gray, colored)]
+    return gray if maps[0] > maps[1] else [own for own in scans if not _is_gray(own)]
 
 
 def _is_gray(own: Scan) -> bool:

@@ -14,9 +14,9 @@ from pixelnet.data.folder.ground import Ground, is_layer
 from pixelnet.data.folder.item import Block, Item
 from pixelnet.data.folder.shapes import Drawn
 from pixelnet.errors import InputError
-from pixelnet.geometry import convert_normals
-from pixelnet.rasters import Stored, one_channel
+from pixelnet.rasters import Stored, one_channel, stored_in_parts
 from pixelnet.tasks import Task, find_task
+from pixelnet.tasks.normals import read_normals
 
 HALF = 0.5  # of the annotators, from which on a boundary counts in a vote
 
@@ -62,6 +62,14 @@ class Maps:
                 )
         return maps
 
+    def in_parts(self, item: Item) -> bool:
+        """Whether no more of an item's labels is read than a block of it asks for."""
+        if len(item.labels) != 1 or not (self.coding is not None or self.task in ("normals", "regression")):
+            return False
+        label = item.labels[0]
+        drawn = is_layer(label) or label.suffix.lower() == ".json" or self.ground.is_elsewhere(item.image, label)
+        return not drawn and stored_in_parts(self.root / label)
+
     @property
     def background(self) -> int:
         """What an area is that nothing is said of: the class background; of shapes unlabelled if there is none."""
@@ -81,10 +89,10 @@ class Maps:
             return measurements(self.ground.stored(item, label, smooth=True), path, self.form)
         page = item.page_of(label)
         more: dict[str, Any] = {} if page is None else {"page": page}
+        if self.task == "normals":
+            return read_normals(path, self.form.normals, page, None if block is None else block.window)
         labels: np.ndarray = self.kind.read(path, **more)  # type: ignore[arg-type]
         labels = labels if block is None else labels[block.window]
-        if self.task == "normals":
-            return convert_normals(labels, self.form.normals)
         return 1 - labels if self.form.invert else labels
 
     def _painted(self, item: Item, path: Path, size: tuple[int, int]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -24,7 +23,8 @@ class Pictures:
 
     def __init__(self, survey: Survey) -> None:
         self.root, self.form = survey.root, survey.form
-        self._headers: dict[PurePosixPath, Header] = {}
+        self._headers: dict[str, Header] = {}
+        self._kinds: dict[Header, Header] = {}  # most images say the same of themselves, which is kept once
         self.first, header = self._readable(survey.items)
         self.own, self.dtype = header.channels, header.dtype
         chosen = _chosen(header, self.form, str(self.first.image))
@@ -50,9 +50,11 @@ class Pictures:
 
     def header(self, item: Item) -> Header:
         """What an image's file says of itself, read once: each step of training asks for it."""
-        if item.image not in self._headers:
-            self._headers[item.image] = read_header(self.root / item.image, self.form.axes)
-        return self._headers[item.image]
+        name = str(item.image)
+        if name not in self._headers:
+            found = read_header(self.root / item.image, self.form.axes)
+            self._headers[name] = self._kinds.setdefault(found, found)
+        return self._headers[name]
 
     def read(self, item: Item, window: Window | None = None) -> np.ndarray:
         """(H, W, C) as stored. Raises InputError for an image of other channels than the first."""
