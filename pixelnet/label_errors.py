@@ -144,7 +144,8 @@ def _draw(model: PixelNet | str | Path, dataset: Dataset, suspects: list[Suspect
         image, labels, said = dataset.image(one.item), dataset.labels(one.item), answer(one.item)
         window = slice(max(0, top - down), bottom + down), slice(max(0, left - across), right + across)
         said = said.argmax(axis=-1) if judge.categorical else said
-        pictures = [view_of(image[window]), judge.paint(labels[window]), judge.paint(said[window])]
+        seen = view_of(image, dataset.ranges, dataset.channels)
+        pictures = [seen[window], judge.paint(labels[window]), judge.paint(said[window])]
         size = max(1, round(PANEL * pictures[0].shape[1] / pictures[0].shape[0])), PANEL
         shown = [Image.fromarray(picture).resize(size, Image.Resampling.NEAREST) for picture in pictures]
         zoom = np.array(size) / pictures[0].shape[1::-1]

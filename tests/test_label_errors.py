@@ -13,6 +13,7 @@ from pixelnet.data.arrays import Arrays
 from pixelnet.data.dataset import Dataset, Window
 from pixelnet.inference.methods import model_answers
 from pixelnet.label_errors import Suspect, check_labels, label_errors
+from pixelnet.label_errors import _draw as label_errors_draw
 
 CLASSES = ("dark", "bright", "red")
 
@@ -100,6 +101,25 @@ def test_values_that_are_far_off_are_found(task: str, words: str) -> None:
     assert (found.name, found.box, found.pixels) == ("b", (0, 4, 10, 8), 40)
     assert words in found.words
     assert isinstance(found, Suspect)
+
+
+class Dark(Arrays):
+    """Pictures of 16 bits that use a part of them."""
+
+    ranges = ((100, 100 + 3 * 255),) * 3
+
+    def image(self, i: int, window: Window | None = None) -> np.ndarray:
+        return super().image(i, window).astype(np.uint16) * 3 + 100
+
+
+def test_the_picture_shows_dark_images_stretched(model: Path, tmp_path: Path) -> None:
+    image, ids = picture(300)
+    ids[16:32, 16:32] = (ids[16:32, 16:32] + 1) % 3
+    suspect = Suspect(0, "000000", (16, 16, 32, 32), 256, 1.0, "")
+    label_errors_draw(model, Dark([(image, ids)], "segmentation", CLASSES), [suspect], tmp_path / "a.png")
+    around = np.asarray(Image.fromarray(image[:48, :48]).resize((160, 160), Image.Resampling.NEAREST))
+    found = np.asarray(Image.open(tmp_path / "a.png"))[:160]
+    np.testing.assert_array_equal(found[:50], around[:50])  # above the box
 
 
 def test_edges_and_other_tasks_are_refused(model: Path) -> None:

@@ -15,6 +15,8 @@ from pixelnet.cli import main
 from pixelnet.data.arrays import Arrays
 from pixelnet.errors import InputError
 from pixelnet.measure import label, next_sample, plan, report
+from pixelnet.measure.crops import crop
+from pixelnet.measure.maps import Maps
 from pixelnet.measure.page import planned, told
 from pixelnet.measure.survey import SAMPLES, read_survey, write_samples
 
@@ -292,3 +294,65 @@ def test_a_model_is_measured(tmp_path, world):
     survey = pixelnet.measure.plan(world / "images", tmp_path / "s", model=model, budget=40)
     assert survey.class_names == ["none", "edge"]
     assert "40 of 16,000 pixels" in planned(survey)
+
+
+# ------------------------------------------------------------------------------------------------ crops
+
+
+DEEP = {"gray": (np.uint16, ()), "bands": (np.uint16, (4,)), "int": (np.int16, ()), "real": (np.float32, (2,))}
+
+
+def dark(folder: Path, kind: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """TIFFs that use a small part of their type: their numbers, and the first as people should see it."""
+    dtype, bands = DEEP[kind]
+    rng = np.random.default_rng(1)
+    numbers = [rng.integers(20, 235, (40, 50, *bands)).astype(dtype) for _ in range(3)]
+    for i, own in enumerate(numbers):
+        folder.mkdir(exist_ok=True)
+        tifffile.imwrite(folder / f"{i}.tif", own, photometric="minisblack", planarconfig="contig" if bands else None)
+    flat = np.stack([own.reshape(40, 50, -1) for own in numbers])
+    shown = [0, 1, 2] if flat.shape[-1] >= 3 else [0, 0, 0]
+    low, high = np.percentile(flat[..., shown], (0.1, 99.9), axis=(0, 1, 2))
+    return numbers, np.rint(((flat[0][..., shown] - low) / (high - low)).clip(0, 1) * 255).astype(np.uint8)
+
+
+def first_crops(survey) -> dict[tuple[int, int], np.ndarray]:
+    """The crops of the first image, by the places of their pixels."""
+    own = [one for one in survey.samples if one.image == "0"]
+    assert own
+    return {(one.x, one.y): np.asarray(Image.open(survey.crop(one.sample))) for one in own}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_crops_of_dark_pictures_are_stretched(kind, tmp_path):
+    _, seen = dark(tmp_path / "images", kind)
+    (tmp_path / "maps").mkdir()
+    for i in range(3):
+        Image.fromarray(np.eye(40, 50, dtype=np.uint8)).save(tmp_path / "maps" / f"{i}.png")
+    survey = plan(tmp_path / "images", tmp_path / "s", predictions=tmp_path / "maps", budget=20)
+    for (x, y), found in first_crops(survey).items():
+        np.testing.assert_array_equal(found, crop(seen, x, y))
+
+
+def test_pictures_of_bytes_beside_dark_ones_are_shown_as_they_are(tmp_path):
+    _, seen = dark(tmp_path, "gray")
+    photo = np.random.default_rng(2).integers(0, 90, (40, 50, 3), np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    maps = Maps([tmp_path])
+    np.testing.assert_array_equal(maps.view(maps.names.index("photo")), photo)
+    np.testing.assert_array_equal(maps.view(maps.names.index("0")), seen)
+
+
+def test_crops_are_as_the_model_sees_the_picture(tmp_path):
+    numbers, seen = dark(tmp_path / "images", "bands")
+    names, ranges = ("band 4", "band 1", "band 2", "band 3"), ((0, 400), (20, 120), (0, 255), (100, 300))
+    options = {"backbone": "test_resnet.r160_in1k", "in_channels": 4, "hidden": (4,), "class_names": ("a", "b")}
+    chosen = numbers[0][..., [3, 0, 1]]  # the first three of the model's channels
+    low, high = np.array(ranges[:3]).T
+    expected = np.rint(((chosen - low) / (high - low)).clip(0, 1) * 255).astype(np.uint8)
+    model = pixelnet.PixelNet("segmentation", 2, channels=names, ranges=ranges, **options)
+    for (x, y), found in first_crops(plan(tmp_path / "images", tmp_path / "s", model=model, budget=20)).items():
+        np.testing.assert_array_equal(found, crop(expected, x, y))
+    model = pixelnet.PixelNet("segmentation", 2, channels=sorted(names), **options)  # which knows no range
+    for (x, y), found in first_crops(plan(tmp_path / "images", tmp_path / "t", model=model, budget=20)).items():
+        np.testing.assert_array_equal(found, crop(seen, x, y))

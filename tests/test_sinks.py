@@ -266,3 +266,16 @@ def test_ome_zarr_comes_out_as_ome_zarr(version: int, task: str, tmp_path: Path)
     (path / "7").mkdir()
     with pytest.raises(InputError, match="has the levels 0, 1, and no 7"):
         predict_files(model, path / "7", tmp_path / "out")
+
+
+def test_people_see_a_scene_as_the_model_does(tmp_path: Path) -> None:
+    from PIL import Image
+
+    values = np.random.default_rng(0).integers(100, 400, (*SIZE, 4), dtype=np.uint16)
+    ranges = [(100, 400), (50, 450), (0, 300), (0, 9)]
+    model = PixelNet("segmentation,edges", 3, "test_resnet", hidden=(4,), in_channels=4, ranges=ranges).eval()
+    geotiff(tmp_path / "a.tif", values)
+    *_, view = predict_files(model, tmp_path / "a.tif", tmp_path / "out", memory=MEMORY)
+    low, high = np.array(ranges[:3]).T
+    expected = np.rint(((values[..., :3] - low) / (high - low)).clip(0, 1) * 255)
+    np.testing.assert_array_equal(np.array(Image.open(view))[: SIZE[0], : SIZE[1]], expected)

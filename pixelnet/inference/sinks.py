@@ -208,4 +208,4 @@ def _preview(parts: Parts, task: Task, source: FileSource, convention: str) -> n
     if len(answers) == 1:
         return task.paint(*answers.values())
     image = np.concatenate([source.read(rows, range(width))[::every, ::every] for rows in strips])
-    return overview(view_of(image, channels=source.channels), answers, task)
+    return overview(view_of(image, source.ranges, source.channels), answers, task)

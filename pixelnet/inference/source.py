@@ -48,7 +48,7 @@ class FileSource:
 
     def __init__(self, path: str | Path, model: PixelNet, page: int | None = None, axes: str | None = None) -> None:
         self.path, self.page = Path(path), page
-        self.channels, self._ranges = model.channels, model.config.ranges
+        self.channels, self.ranges = model.channels, model.config.ranges
         self._slice, self._slices = own_channels(self.channels), slices_of(self.channels)
         self._axes, self._files, self._lock = axes, {page: OpenPixels(path, page, axes)}, Lock()
         try:
@@ -72,7 +72,7 @@ class FileSource:
             else:
                 own, pages = self.page or 0, self.header.pages
                 pixels = read_slices(lambda page: self._read(page, window), own, pages, self._slices)
-        return known_type(pixels, str(self.path), self._ranges)
+        return known_type(pixels, str(self.path), self.ranges)
 
     def _read(self, page: int | None, window: Window) -> np.ndarray:
         """One image, or one slice."""

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pixelnet.data.images import to_array, view_of
+from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
 from pixelnet.inference.inputs import find_pages, image_files
 from pixelnet.inference.methods import of_one_task
 from pixelnet.inference.source import FileSource
+from pixelnet.learning.strokes import Images
 from pixelnet.metrics.confusion import UNLABELLED
 from pixelnet.model import PixelNet
 from pixelnet.rasters import read_header, read_size, read_stored
@@ -66,13 +67,22 @@ class Maps:
         raise NotImplementedError
 
     def view(self, i: int) -> np.ndarray:
-        """An image as people see it, uint8 (H, W, 3)."""
-        header = read_header(self.items[i].path)
-        names = header.channels[: 3 if len(header.channels) >= 3 else 1]
-        return view_of(to_array(self.items[i].path, names, self.ranges(), self.items[i].page))
+        """An image as people see it, uint8 (H, W, 3), stretched as the studio stretches all images of its kind."""
+        images, place = self._alike[i]
+        return view_of(images.read(place), images.ranges, images.channels)
 
-    def ranges(self) -> Any:
-        return None
+    @cached_property
+    def _alike(self) -> list[tuple[Images, int]]:
+        """For each image those of its type and channels, which have one stretch, and its place among them."""
+        of_kind: dict[object, list[str | Path]] = {}
+        places = []
+        for item in self.items:
+            header = read_header(item.path)
+            own = of_kind.setdefault((header.dtype, header.channels), [])
+            places.append(((header.dtype, header.channels), len(own)))
+            own.append(f"{item.path}[{item.page}]" if header.pages > 1 else item.path)
+        alike = {kind: Images(own) for kind, own in of_kind.items()}
+        return [(alike[kind], place) for kind, place in places]
 
 
 class ModelMaps(Maps):
@@ -92,9 +102,7 @@ class ModelMaps(Maps):
         self.files = sorted(path for path in model_files(model) if path.is_file())
 
     def __call__(self, i: int) -> Answer:
-        item, config = self.items[i], self.model.config
-        with FileSource(item.path, self.model, item.page) as source:  # which knows the slices around one
-            image = source.read(range(source.height), range(source.width))
+        image, config = self._image(i), self.model.config
         if self.task == "regression":
             return Answer(values=self.model.predict(image).astype(np.float64))
         if self.task == "edges":
@@ -103,6 +111,18 @@ class ModelMaps(Maps):
             return Answer(lines.astype(np.uint8), np.stack([1 - share, share], axis=-1))
         probabilities = self.model.predict(image, probabilities=True)
         return Answer(probabilities.argmax(axis=-1).astype(np.uint8), probabilities)
+
+    def view(self, i: int) -> np.ndarray:
+        """As the model sees it; where it knows no ranges of numbers that are no bytes, stretched as of any maps."""
+        image, ranges = self._image(i), self.model.config.ranges
+        if ranges is None and image.dtype != np.uint8:
+            return super().view(i)
+        return view_of(image, ranges, self.model.channels)
+
+    def _image(self, i: int) -> np.ndarray:
+        item = self.items[i]
+        with FileSource(item.path, self.model, item.page) as source:  # which knows the slices around one
+            return source.read(range(source.height), range(source.width))
 
 
 class FileMaps(Maps):
