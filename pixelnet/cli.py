@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -21,6 +21,9 @@ from pixelnet.inference.command import Predict
 from pixelnet.measure.command import Measure
 from pixelnet.signals import Stopped, heeded
 from pixelnet.studio.command import Studio
+
+if TYPE_CHECKING:
+    from pixelnet.data import Dataset
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,11 @@ class Check:
     """Write a picture of labels over images to this file; with --model, of the labels that it contradicts."""
     model: str | None = None
     """List the labels that this model contradicts most surely, the surest first: mislabelled ones are found so."""
+    labels: Path | None = None
+    """A CSV file of image, x, y, class, a labelled pixel in each line, in place of the data's own labels."""
     classes: str | None = None
-    """Of a folder: the names of the classes, in the order of their numbers in label maps, with commas between them;
-    of a name with a comma: '"a, or so",b', or a list in JSON."""
+    """Of a folder, or of --labels: the names of the classes, in the order of their numbers in label maps, with commas
+    between them; of a name with a comma: '"a, or so",b', or a list in JSON."""
     set: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Of a folder: a key of dataset.json, as in --set threshold=128 --set 'unlabelled=[0]'."""
     write: bool = False
@@ -63,20 +68,14 @@ class Check:
     """Of a folder that may not be written to: keep it in this .json file, which goes wherever a folder may."""
 
     def __call__(self) -> int:
-        from pixelnet.data import first_split, first_task, open_dataset
         from pixelnet.data.check import check, overlay
-        from pixelnet.data.folder.form import parse_change
         from pixelnet.data.folder.proposed import write_form
         from pixelnet.files import require_writable
 
         for path in (self.overlay, self.out):
             if path is not None:
                 require_writable(path)
-        changes = dict(map(parse_change, self.set))
-        if self.classes is not None:
-            changes["classes"] = read_list(self.classes, "--classes")
-        task = self.task or changes.get("task") or first_task(self.data)
-        dataset = open_dataset(self.data, task, self.split or first_split(self.data, task), changes)
+        dataset = self._opened() if self.labels is None else self._table(self.labels)
         report = check(dataset)
         print(printable(str(report)))
         if self.model is not None:
@@ -91,6 +90,29 @@ class Check:
         if self.write or self.out is not None:
             print(f"written: {write_form(dataset, self.out)}")
         return 2 if report.problems else 0
+
+    def _opened(self) -> "Dataset":
+        from pixelnet.data import first_split, first_task, open_dataset
+        from pixelnet.data.folder.form import parse_change
+
+        changes = dict(map(parse_change, self.set))
+        if self.classes is not None:
+            changes["classes"] = read_list(self.classes, "--classes")
+        task = self.task or changes.get("task") or first_task(self.data)
+        return open_dataset(self.data, task, self.split or first_split(self.data, task), changes)
+
+    def _table(self, labels: Path) -> "Dataset":
+        from pixelnet.data.table import PointTable
+
+        if self.set or self.write or self.out is not None:
+            raise InputError(
+                "--set, --write and --out are of a folder's own labels; beside --labels say how the images are read in "
+                "their dataset.json"
+            )
+        if self.task not in (None, "segmentation"):
+            raise InputError(f"--labels {labels} names classes, which {self.task} does not have; leave --task out")
+        classes = () if self.classes is None else read_list(self.classes, "--classes")
+        return PointTable(labels, self.data, self.split or "train", classes)
 
 
 @dataclass(frozen=True)

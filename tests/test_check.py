@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixelnet.cli import main
 from pixelnet.data import Dataset, open_dataset
+from pixelnet.data.arrays import Arrays
 from pixelnet.data.check import check, find_problems, overlay, validate
 from pixelnet.errors import InputError
-from pixelnet.tasks import TASKS
+from pixelnet.tasks import TASKS, make_task
 
 
 def opened(root: Path, task: str, split: str = "train") -> Dataset:
@@ -198,6 +200,24 @@ def test_overlay_paints_labelled_pixels_only(folder_data, tmp_path: Path) -> Non
     assert picture[400, 50].tolist() == [150, 50, 50]
 
 
+def test_overlay_draws_thin_strokes_opaque_and_points_as_dots(tmp_path: Path) -> None:
+    ids = np.full((480, 480), 255, np.uint8)
+    ids[100:103, 50:200] = 0  # a stroke that comes to a pixel and a half
+    ids[300, 400] = 1  # a point that would come to less than one
+    ids[0, 479] = 1  # at the edge
+    ids[350:450, 50:150] = 0  # as wide as it should be, to be seen through
+    data = Arrays([(np.full((480, 480, 3), 100, np.uint8), ids)], "segmentation", ("a", "b"))
+    data.class_colors = ((200, 0, 0), (0, 200, 0))
+    overlay(data, tmp_path / "overlay.png")
+    picture = np.asarray(Image.open(tmp_path / "overlay.png"))[240:]
+    for y, x, color in (
+        (50, 60, (200, 0, 0)), (51, 60, (200, 0, 0)), (50, 99, (200, 0, 0)), (45, 60, (100, 100, 100)),
+        (150, 200, (0, 200, 0)), (150, 203, (0, 200, 0)), (147, 200, (0, 200, 0)), (150, 204, (255, 255, 255)),
+        (150, 205, (0, 0, 0)), (150, 206, (100, 100, 100)), (0, 239, (0, 200, 0)), (200, 50, (150, 50, 50)),
+    ):  # fmt: skip
+        assert tuple(picture[y, x].tolist()) == color, (y, x)
+
+
 def test_overlay_leaves_out_what_cannot_be_read(folder_data, tmp_path: Path) -> None:
     root = folder_data("edges", items=2)
     (root / "train/images/0000.png").write_text("not at all")
@@ -207,6 +227,57 @@ def test_overlay_leaves_out_what_cannot_be_read(folder_data, tmp_path: Path) -> 
     (root / "train/images/0001.png").write_text("not at all")
     with pytest.raises(InputError, match="no item could be drawn"):
         overlay(opened(root, "edges"), tmp_path / "overlay.png")
+
+
+# --------------------------------------------------------------------------------------------- a table
+
+
+@pytest.fixture
+def clicks(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of two images without labels, and a table of points of one of them."""
+    (tmp_path / "photos").mkdir()
+    for name in "ab":
+        Image.new("RGB", (40, 30), (90, 90, 90)).save(tmp_path / f"photos/{name}.png")
+    table = tmp_path / "points.csv"
+    table.write_text("image,x,y,class\na,3,4,tree\na,30,20,sky\na,31,20,sky\n")
+    return tmp_path / "photos", table
+
+
+def test_a_table_of_points_is_checked(clicks: tuple[Path, Path], tmp_path: Path, capsys) -> None:
+    photos, table = clicks
+    picture = tmp_path / "overlay.png"
+    assert main(["check", str(photos), "--labels", str(table), "--overlay", str(picture)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{table}: 3 labelled pixels of 1 image\n  sky   2 in 1 image\n  tree  1 in 1 image\n" in printed
+    assert "no problems found" in printed
+    tree = make_task("segmentation", class_names=("sky", "tree")).palette[1]
+    with Image.open(picture) as drawn:
+        assert drawn.size == (320, 480)
+        assert drawn.getpixel((round(3.5 * 8), 240 + round(4.5 * 8))) == tree
+    assert main(["check", str(photos), "--labels", str(table), "--classes", "rock,sky,tree"]) == 0
+    assert "  rock  0 in 0 images\n  sky   2 in 1 image" in capsys.readouterr().out
+
+
+def test_a_folder_without_labels_is_told_of_tables(clicks: tuple[Path, Path], capsys) -> None:
+    assert main(["check", str(clicks[0])]) == 2
+    assert "a table of labelled pixels goes with them by --labels FILE.csv" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_a_table_is_named_line_by_line(clicks: tuple[Path, Path], capsys) -> None:
+    photos, table = clicks
+    far = [f"a,{40 + k},1,sky" for k in range(6)]
+    table.write_text("\n".join(["image,x,y,class", "a,3,4,tree", "a,3,4,sky", *far]))
+    assert main(["check", str(photos), "--labels", str(table)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert f"{table}, line 3: (3, 4) of a is sky, and tree in line 2" in lines[0]
+    assert [f"line {k}: " in line for k, line in enumerate(lines[1:5], start=4)] == [True] * 4
+    assert lines[5:] == ["(2 more lines like these)"]
+
+
+@pytest.mark.parametrize("options", [["--set", "threshold=3"], ["--write"], ["--out", "a.json"], ["--task", "edges"]])
+def test_options_of_a_folders_own_labels_are_not_of_a_table(options: list[str], clicks, capsys) -> None:
+    assert main(["check", str(clicks[0]), "--labels", str(clicks[1]), *options]) == 2
+    assert "--labels" in capsys.readouterr().err
 
 
 def test_real_camvid_has_the_published_class_shares(real_data: Path) -> None:

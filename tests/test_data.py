@@ -139,7 +139,7 @@ def test_a_folder_without_labels_is_told_what_to_hold(tmp_path: Path) -> None:
     assert str(raised.value) == (
         f"{tmp_path} holds 1 images (a.png) and no labels for segmentation that go with them; expected a folder such "
         'as labels/ or masks/ beside them, or files such as a_mask.png; "images" and "labels" in dataset.json name '
-        "others"
+        "others; a table of labelled pixels goes with them by --labels FILE.csv"
     )
 
 

@@ -17,7 +17,7 @@ from pixelnet.errors import InputError
 from pixelnet.measure import label, next_sample, plan, report
 from pixelnet.measure.crops import crop
 from pixelnet.measure.maps import Maps
-from pixelnet.measure.page import planned, told
+from pixelnet.measure.page import planned, to_label, told
 from pixelnet.measure.survey import SAMPLES, read_survey, write_samples
 
 CLASSES = ("sky", "tree", "road")
@@ -294,6 +294,30 @@ def test_a_model_is_measured(tmp_path, world):
     survey = pixelnet.measure.plan(world / "images", tmp_path / "s", model=model, budget=40)
     assert survey.class_names == ["none", "edge"]
     assert "40 of 16,000 pixels" in planned(survey)
+
+
+def test_what_the_table_tells_of_the_map_is_said(world, tmp_path):
+    columns = "the columns stratum and probability"
+    survey = of(world, tmp_path / "s")
+    assert columns in planned(survey)
+    assert columns in to_label(str(tmp_path / "s"))
+    assert "what the map says" in to_label(str(tmp_path / "s"))
+    survey = of(world, tmp_path / "u", design="uniform")
+    assert columns not in planned(survey) + to_label(str(tmp_path / "u"))
+
+
+def test_columns_stand_below_each_other_whatever_classes_are_called():
+    name = "a class with quite a long name"
+    row = {"class": None, "value": 0.5, "these_maps": [0.25, 0.75], "images_like_these": None}
+    rows = [row | {"name": "overall"}, row | {"name": "iou", "class": name}]
+    differences = [{"name": "iou", "class": name, "difference": -0.5, "these_maps": [-1, 0]}]
+    differences.append({"name": "overall", "class": None, "difference": 0.5, "these_maps": [0, 1]})
+    found = {"notes": [], "labelled": 9, "design": "uniform", "estimator": "plain", "scores": rows, "calibration": []}
+    lines = told(found | {"differences": differences, "against": "other"}).splitlines()
+    table = lines[2:5]
+    assert table[0].index("these maps") == table[1].index("0.250") == table[2].index("0.250")
+    assert {line.index("takes 5 images with answers") for line in table[1:]} == {table[0].index("images like these")}
+    assert lines[7].index("-1.000") == lines[8].index("+0.000")
 
 
 # ------------------------------------------------------------------------------------------------ crops

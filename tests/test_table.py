@@ -14,6 +14,7 @@ from PIL import Image
 
 import pixelnet
 from pixelnet import InputError
+from pixelnet.cli import main
 from pixelnet.data.arrays import Arrays
 from pixelnet.data.table import PointTable, read_rows
 from pixelnet.learning.fit import fit_noted
@@ -139,6 +140,26 @@ def test_the_order_of_lines_changes_nothing(
 def test_each_error_names_its_line(photos: Path, tmp_path: Path, rows: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         PointTable(written(tmp_path / "t.csv", f"image,x,y,class\n{rows}\n"), photos)
+
+
+def test_classes_that_differ_in_capitals_are_asked_about(photos: Path, tmp_path: Path, capsys) -> None:
+    rows = "a,3,4,Background\na,5,5, background\nfar/b,1,1,sky\nfar/b,2,2,back ground\n"
+    table = written(tmp_path / "t.csv", f"image,x,y,class\n{rows}")
+    said = (
+        "'Background' and 'back ground' and 'background' are 3 classes, and differ in capital letters or blanks alone; "
+        f"if they are one, write them alike in {table}"
+    )
+    assert PointTable(table, photos).questions == (said,)
+    given = ["--data", str(photos), "--labels", str(table)]
+    assert main(["check", str(photos), "--labels", str(table)]) == 0
+    assert f"is it so? {said}\nno problems found, one question above" in capsys.readouterr().out
+    assert main(["fit", *given, "--out", str(tmp_path / "m"), "--features", "filters"]) == 0
+    assert capsys.readouterr().out.startswith(f"is it so? {said}\n")
+    small = ["--backbone", "test_resnet", "--hidden", "4", "--max-steps", "1", "--num-workers", "0", "--val-share", "0"]
+    assert main(["train", "--task", "segmentation", *given, "--out", str(tmp_path / "run"), *small]) == 0
+    assert f"is it so? {said}" in "".join(capsys.readouterr())
+    written(table, "image,x,y,class\na,3,4,road\na,5,5,sky\n")
+    assert PointTable(table, photos).questions == ()
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "a,3,4,x\n", "image,x,class\na,3,x\n"])

@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from pixelnet.data.dataset import Dataset, evenly, form_of, input_files, task_of
 from pixelnet.data.folder import Folder
 from pixelnet.data.folder.form import FILE, to_text
 from pixelnet.data.folder.proposed import proposed_form
 from pixelnet.data.images import view_of
+from pixelnet.data.table import PointTable
 from pixelnet.data.threads import WAITING, in_threads
 from pixelnet.errors import InputError
 from pixelnet.files import require_apart, write_png
@@ -28,6 +30,10 @@ from pixelnet.metrics.sparse import Counts
 from pixelnet.tasks import Task
 
 PANEL_HEIGHT = 240  # pixels, of each picture in the overlay
+THIN = 5  # pixels of the overlay: what is labelled in strokes no wider is drawn opaque
+FEW = 4  # pixels of an image that lie together, and are drawn as a dot
+STROKE, DOT = 1.5, 3.0  # radii in pixels of the overlay
+BLACK, WHITE = np.zeros(3, np.uint8), np.full(3, 255, np.uint8)
 
 
 @dataclass
@@ -84,6 +90,8 @@ def check(dataset: Dataset) -> Report:
     form = form_of(type(dataset))
     if isinstance(dataset, Folder):
         form = f"What was found, as {FILE} says it (--write keeps it):\n\n{to_text(proposed_form(dataset)).strip()}"
+    if isinstance(dataset, PointTable):
+        form = dataset.told()
     task = task_of(dataset)
     report = Report(
         dataset.source,
@@ -223,8 +231,9 @@ def _tried(item: Callable[[], Item]) -> Item:
 def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
     """Write a PNG of `count` items spread over the data: images above, their labels painted over them below.
 
-    Unlabelled pixels show the image alone; items that cannot be read are left out. Raises InputError if that is
-    all of them, and for a path that is one of the data's files.
+    Unlabelled pixels show the image alone. Strokes that would hardly be seen are opaque, and single pixels dots. Items
+    that cannot be read are left out. Raises InputError if that is all of them, and for a path that is one of the data's
+    files.
     """
     require_apart({"--overlay": path}, input_files(dataset))
     task, panels = task_of(dataset), []
@@ -240,7 +249,40 @@ def overlay(dataset: Dataset, path: str | Path, count: int = 4) -> None:
 
 def _panel(image: np.ndarray, labels: np.ndarray, task: Task) -> np.ndarray:
     """An image, uint8 (H, W, 3), above its labels, uint8 (2 PANEL_HEIGHT, W, 3)."""
-    mixed = (image.astype(np.uint16) + task.paint(labels) + 1) // 2
-    over = np.where(task.known(labels)[..., None], mixed, image).astype(np.uint8)
+    known, colors = task.known(labels), task.paint(labels)
+    mixed = (image.astype(np.uint16) + colors + 1) // 2
+    over = np.where(known[..., None], mixed, image).astype(np.uint8)
     size = (max(1, round(PANEL_HEIGHT * image.shape[1] / image.shape[0])), PANEL_HEIGHT)
-    return np.concatenate([np.asarray(Image.fromarray(part).resize(size)) for part in (image, over)])
+    above, below = (np.array(Image.fromarray(part).resize(size)) for part in (image, over))
+    _draw_thin(below, known, colors)
+    return np.concatenate([above, below])
+
+
+def _draw_thin(picture: np.ndarray, known: np.ndarray, colors: np.ndarray) -> None:
+    """Draw what is labelled in thin strokes and single pixels, opaque and large enough to be seen, into a picture.
+
+    picture: uint8 (h, w, 3), of any size. known, colors: bool (H, W) and uint8 (H, W, 3), of the image.
+    """
+    zoom = picture.shape[0] / known.shape[0]
+    wide = ndimage.grey_opening(known.astype(np.uint8), max(2, math.ceil(THIN / zoom)), mode="constant")
+    thin = known & (wide == 0)
+    together, _ = ndimage.label(thin, np.ones((3, 3)))
+    few = np.bincount(together.ravel())[together] <= FEW
+    for chosen, radius, rings in (
+        (thin & ~few, STROKE, ((1, BLACK),)),
+        (thin & few, DOT, ((2, BLACK), (1, WHITE))),
+    ):
+        rows, columns = np.nonzero(chosen)
+        centers = (np.stack([rows, columns], axis=1) + 0.5) * (np.array(picture.shape[:2]) / known.shape) - 0.5
+        for more, color in (*rings, (0, colors[rows, columns])):
+            _stamp(picture, centers, max(radius, zoom / 2) + more, color)
+
+
+def _stamp(picture: np.ndarray, centers: np.ndarray, radius: float, colors: np.ndarray) -> None:
+    """Discs at centers (N, 2), (y, x), of one color (3,) or of each its own (N, 3)."""
+    reach = np.arange(-math.ceil(radius), math.ceil(radius) + 1)
+    for down in reach:
+        for across in reach[np.hypot(down, reach) <= radius]:
+            y, x = np.rint(centers).astype(int).T + np.array([[down], [across]])
+            inside = (y >= 0) & (y < picture.shape[0]) & (x >= 0) & (x < picture.shape[1])
+            picture[y[inside], x[inside]] = colors[inside] if colors.ndim == 2 else colors

@@ -4,6 +4,7 @@ import csv
 import difflib
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from pixelnet.rasters import STACKS, is_image, read_header
 
 COLUMNS = ("image", "x", "y", "class")
 DELIMITERS = ",;\t"
+NAMED = 5  # lines that are wrong
 
 
 class Row(NamedTuple):
@@ -55,8 +57,8 @@ class PointTable(Dataset):
             folder these are the other pages of the stacks that it names, and the files that lie beside its images.
 
     Raises:
-        InputError: an image that is not there, a pixel outside of it or of two classes, a cell that is empty or no
-            number, with the line that it is in; a column that is missing.
+        InputError: an image that is not there, pixels outside of it or of two classes, a cell that is empty or no
+            number, with the lines that they are in; a column that is missing.
     """
 
     task = "segmentation"
@@ -89,11 +91,18 @@ class PointTable(Dataset):
         self.groups = [self.images.groups[item] for item in self.items] if self.images.groups else ()
         self.channels, self.ranges, self.notes = self.images.channels, self.images.ranges, self.images.notes
         self.augment = self.images.augment
+        self.questions = _alike(self.class_names, self.path)
         ids = {name: k for k, name in enumerate(self.class_names)}
-        self.known = [self._known(self.images.size(item), own[item], ids) for item in self.items]
+        faults: dict[int, str] = {}
+        self.known = [self._known(self.images.size(item), own[item], ids, faults) for item in self.items]
+        if faults:
+            more = [f"({len(faults) - NAMED} more lines like these)"] if len(faults) > NAMED else []
+            raise InputError("\n".join([*(faults[line] for line in sorted(faults)[:NAMED]), *more]))
 
-    def _known(self, size: tuple[int, int], rows: Sequence[Row], ids: dict[str, int]) -> dict[tuple[int, int], int]:
-        """The class of each labelled pixel (y, x) of an image of size (width, height)."""
+    def _known(
+        self, size: tuple[int, int], rows: Sequence[Row], ids: dict[str, int], faults: dict[int, str]
+    ) -> dict[tuple[int, int], int]:
+        """The class of each labelled pixel (y, x) of an image of size (width, height); `faults` gets what is wrong."""
         width, height = size
         firsts: dict[tuple[int, int], Row] = {}
         for row in rows:
@@ -101,14 +110,26 @@ class PointTable(Dataset):
             if not (0 <= row.x < width and 0 <= row.y < height):
                 swapped = 0 <= row.y < width and 0 <= row.x < height
                 hint = "are x and y swapped?" if swapped else "x and y are in pixels from 0, y from the top"
-                raise InputError(f"{where} lies outside of {row.image}, which is {width}x{height}; {hint}")
+                faults[row.line] = f"{where} lies outside of {row.image}, which is {width}x{height}; {hint}"
+                continue
             first = firsts.setdefault((row.y, row.x), row)
             if first.name != row.name:
-                raise InputError(
+                faults[row.line] = (
                     f"{where} of {row.image} is {row.name}, and {first.name} in line {first.line}; give each pixel one "
                     "class"
                 )
         return {place: ids[row.name] for place, row in firsts.items()}
+
+    def told(self) -> str:
+        """What the table labels, in words: how many pixels of each class, and in how many images."""
+        each = [Counter(known.values()) for known in self.known]
+        total = sum(each, Counter())
+        count, images = total.total(), sum(map(bool, each))
+        lines = [f"{self.path}: {_counted(count, 'labelled pixel')} of {_counted(images, 'image')}"]
+        width = max(map(len, self.class_names))
+        for k, name in enumerate(self.class_names):
+            lines.append(f"  {name:{width}}  {total[k]} in {_counted(sum(k in own for own in each), 'image')}")
+        return "\n".join(lines)
 
     def image(self, i: int, window: Window | None = None) -> np.ndarray:
         return self.images.image(self.items[i], window)
@@ -206,6 +227,23 @@ def _in_order(names: set[str]) -> tuple[str, ...]:
     """Classes by their number where all are numbers, else by the alphabet."""
     numbered = all(_number(name) is not None for name in names)
     return tuple(sorted(names, key=float) if numbered else sorted(names))
+
+
+def _alike(names: Sequence[str], path: Path) -> tuple[str, ...]:
+    """The questions whether classes are one that differ in capital letters and blanks alone."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kinds.setdefault("".join(name.split()).casefold(), []).append(name)
+    return tuple(
+        f"{' and '.join(map(repr, own))} are {len(own)} classes, and differ in capital letters or blanks alone; if "
+        f"they are one, write them alike in {path}"
+        for own in kinds.values()
+        if len(own) > 1
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 # ------------------------------------------------------------------------------------------- the images

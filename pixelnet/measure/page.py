@@ -9,6 +9,7 @@ from PIL import Image
 from pixelnet.measure.estimate import IMAGES, MAPS, SIGNED, Known
 from pixelnet.measure.labelling import next_sample
 from pixelnet.measure.survey import CROPS, SAMPLES, Survey, read_survey
+from pixelnet.metrics.intervals import FEWEST
 from pixelnet.report.page import Picture, Score, figures, page, paragraph, score_table, section
 
 WORDS = {
@@ -18,7 +19,6 @@ WORDS = {
 }  # fmt: skip
 SHOWN = 12  # samples where the map is wrong
 LISTED = 12  # strata
-WIDE = 26  # letters of a score's name
 
 
 def told(found: dict[str, Any]) -> str:
@@ -26,13 +26,25 @@ def told(found: dict[str, Any]) -> str:
     lines = list(found["notes"])
     asked = f"{found['labelled']} labelled pixels"
     lines += [f"{asked}, {found['design']} design, {found['estimator']} estimates; intervals are 95 %", ""]
-    lines.append(f"{'':<{WIDE}} {'value':>8}   {'these maps':<18}   images like these")
-    lines += [_line(row) for row in ordered(found)]
+    rows = [_cells(row) for row in ordered(found)]
+    lines += _table([("", "value", "these maps", "images like these"), *rows])
     if found.get("calibration"):
-        lines += ["", "confidence less accuracy", *map(_calibration, found["calibration"])]
+        lines += ["", "confidence less accuracy", *_table([_calibration(row) for row in found["calibration"]])]
     if found.get("differences"):
-        lines += ["", f"less {found['against']}", *map(_difference, found["differences"])]
+        lines += ["", f"less {found['against']}", *_table([_difference(row) for row in found["differences"]])]
     return "\n".join([*lines, "", more(found)])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines whose columns are as wide as their longest cells, the second to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:{'>' if k == 1 else '<'}{wide}}" for k, (cell, wide) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("   ".join(cells).rstrip())
+    return lines
 
 
 def ordered(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -58,13 +70,16 @@ def more(found: dict[str, Any]) -> str:
     )
 
 
-def _line(row: dict[str, Any]) -> str:
-    name = WORDS[row["name"]] + (f", {row['class']}" if row["class"] else "")
+def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
     areas = ""
     if row.get("hectares"):
         value, low, high = row["hectares"]
         areas = f"   {value:,.1f} ha ({low:,.1f} .. {high:,.1f})"
-    return f"{name:<{WIDE}} {_number(row, row['value']):>8}   {_range(row, MAPS):<18}   {_range(row, IMAGES)}{areas}"
+    return _called(row), _number(row, row["value"]), _range(row, MAPS), _range(row, IMAGES) + areas
+
+
+def _called(row: dict[str, Any]) -> str:
+    return WORDS[row["name"]] + (f", {row['class']}" if row["class"] else "")
 
 
 def _number(row: dict[str, Any], value: float) -> str:
@@ -72,25 +87,26 @@ def _number(row: dict[str, Any], value: float) -> str:
 
 
 def _range(row: dict[str, Any], who: str) -> str:
-    return "too few images" if row[who] is None else " .. ".join(_number(row, end) for end in row[who])
+    if row[who] is None:
+        return f"takes {FEWEST} images with answers"
+    return " .. ".join(_number(row, end) for end in row[who])
 
 
-def _calibration(row: dict[str, Any]) -> str:
+def _calibration(row: dict[str, Any]) -> tuple[str, str, str]:
     low, high = row[MAPS]
-    return f"{row['confidence']:<{WIDE}} {row['overconfidence']:+8.3f}   {low:+.3f} .. {high:+.3f}"
+    return row["confidence"], f"{row['overconfidence']:+.3f}", f"{low:+.3f} .. {high:+.3f}"
 
 
-def _difference(row: dict[str, Any]) -> str:
+def _difference(row: dict[str, Any]) -> tuple[str, str, str]:
     low, high = row[MAPS]
-    name = WORDS[row["name"]] + (f", {row['class']}" if row["class"] else "")
-    return f"{name:<{WIDE}} {row['difference']:+8.3f}   {low:+.3f} .. {high:+.3f}"
+    return _called(row), f"{row['difference']:+.3f}", f"{low:+.3f} .. {high:+.3f}"
 
 
 def survey_page(survey: Survey, found: Known, result: dict[str, Any]) -> str:
     """The page: notes, scores with both intervals, and samples where the map is wrong."""
     table = [
         Score(
-            WORDS[row["name"]] + (f", {row['class']}" if row["class"] else ""),
+            _called(row),
             f"{_number(row, row['value'])} ({_range(row, MAPS)})",
             f"images like these: {_range(row, IMAGES)}"
             + (f"; {row['hectares'][0]:,.1f} ha" if row.get("hectares") else ""),
@@ -136,7 +152,17 @@ def planned(survey: Survey) -> str:
     few = [name for name, enough in zip(plan["classes"], plan["told"], strict=False) if not enough]
     if few:
         lines.append(f"too few of them for scores of their own will be of: {', '.join(few)} (a larger --budget)")
+    if _by_class(survey):
+        lines.append(
+            f"{SAMPLES} names each pixel's stratum, and so what the map says there; the pictures in {CROPS} do not: "
+            "who labels in the table hides the columns stratum and probability first"
+        )
     return "\n".join([*lines, f"go on: pixelnet measure label {survey.folder}"])
+
+
+def _by_class(survey: Survey) -> bool:
+    """Whether strata tell what the map says."""
+    return survey.plan["design"] not in ("uniform", "two-stage")
 
 
 def to_label(folder: str) -> str:
@@ -146,13 +172,14 @@ def to_label(folder: str) -> str:
     if asked is None:
         return f"{done}; go on: pixelnet measure report {folder}"
     choices = f"one of {', '.join(survey.class_names)}" if survey.class_names else "the value"
+    hide = " Hide the columns stratum and probability first: they tell what the map says." if _by_class(survey) else ""
     return "\n".join(
         [
             done,
             f"In {survey.folder / SAMPLES}, write in the column {survey.column}, in each line, what is in the middle "
             f"of the ring in {survey.folder / CROPS}/NUMBER.png: {choices}, or ? where nobody could tell. Go from the "
-            "top down, do not look at the map, and leave the other columns as they are; any spreadsheet will do. Or, "
-            "one at a time:",
+            "top down, do not look at the map, and leave the other columns as they are; any spreadsheet will do."
+            f"{hide} Or, one at a time:",
             f"  pixelnet measure label {folder} --sample {asked.number} --answer CLASS",
             f"next: sample {asked.number}, {asked.image}, x {asked.x}, y {asked.y}: {asked.crop}",
         ]

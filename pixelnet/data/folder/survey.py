@@ -243,10 +243,11 @@ def _nothing(root: Path, files: Sequence[PurePosixPath], task: str) -> str:
         "edges": "edges/",
         "regression": "values/ or depth/",
     }
+    table = "; a table of labelled pixels goes with them by --labels FILE.csv" if task == "segmentation" else ""
     return (
         f"{root} holds {len(images)} images ({some(images)}) and no labels for {task} that go with them; expected a "
         f"folder such as {own.get(task, find_task(task).folder + '/')} beside them, or files such as "
-        f'{images[0].stem}_mask.png; "images" and "labels" in {FILE} name others'
+        f'{images[0].stem}_mask.png; "images" and "labels" in {FILE} name others{table}'
     )
 
 
