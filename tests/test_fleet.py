@@ -1,6 +1,7 @@
 """The same predictor as actors of Ray Data: the bytes of one process, whoever dies, here and on S3 (moto's)."""
 
 import json
+import signal
 import threading
 import time
 import zipfile
@@ -136,15 +137,28 @@ def test_without_ray_its_name_is_said(images: Path, tmp_path: Path, monkeypatch:
         predict_files(small(), images, tmp_path / "out", engine="ray")
 
 
+def test_what_ray_does_to_signals_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason='ray is not installed; pip install "pixelnet[ray]"')
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: None))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with fleet._ray():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 @pytest.fixture(scope="module")
 def ray(bucket: Any) -> Iterator[Any]:
     """Ray of this machine, begun once for all tests, which reaches the bucket."""
     ray = pytest.importorskip("ray", reason='ray is not installed; pip install "pixelnet[ray]"')
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        handler = signal.getsignal(signal.SIGTERM)
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
         yield ray
         ray.shutdown()
+        signal.signal(signal.SIGTERM, handler)
 
 
 def noted(out: Path) -> list[str]:

@@ -1,5 +1,7 @@
 """A fitted model teaches a network: whose labels count, what the network begins with, and which of the two is kept."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +154,24 @@ def test_images_without_labels_are_taught_and_val_has_labels(
     assert len(images["learnt"]) == 5
     assert len(list((tmp_path / "run" / ANSWERS).iterdir())) == 5
     assert "of the network it taught" in capsys.readouterr().err
+
+
+def test_a_model_that_was_fitted_in_a_hurry_is_said_to_be(
+    bare: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {**SHORT, "backbone": "test_resnet", "val_share": 0, "data": halves(2)}
+    pixelnet.train(**options, init_from=str(bare), out=tmp_path / "calm")
+    assert "too little time" not in capsys.readouterr().err
+    hurried = tmp_path / "hurried"
+    shutil.copytree(bare, hurried)
+    config = read_json(hurried / "config.json")
+    config["fit"]["left_out"] = ["edges@2+filters"]
+    (hurried / "config.json").write_text(json.dumps(config))
+    pixelnet.train(**options, init_from=str(hurried), out=tmp_path / "late")
+    assert (
+        "fitted in too little time to try edges@2+filters; what is fitted with more --seconds"
+        in capsys.readouterr().err
+    )
 
 
 def test_filters_teach_a_network_of_imagenet(bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pixelnet.data import Dataset
 from pixelnet.data.arrays import Arrays
 
 REFINED = 200  # steps
+ENOUGH = 300.0  # seconds, in which all candidates are tried
 FEWER, MOST_FEWER, MORE = 6, 60, 24  # steps that a run begins with, and so many more, which tell what steps cost
 
 
@@ -27,18 +28,18 @@ def refine(images: list[np.ndarray], maps: list[np.ndarray], classes: int) -> An
     return teach(of(images, maps, classes), REFINED).predict
 
 
-def teach(data: Dataset, steps: int, **options: Any) -> pixelnet.PixelNet:
-    """A network that learnt for so many steps from a model of `pixelnet.fit`, each by its defaults."""
+def teach(data: Dataset, steps: int, seconds: float = 30, **options: Any) -> pixelnet.PixelNet:
+    """A network that learnt for so many steps from a model that `pixelnet.fit` has fitted in so many seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        pixelnet.fit(data, f"{folder}/fitted")
+        pixelnet.fit(data, f"{folder}/fitted", seconds=seconds)
         told = {"init_from": f"{folder}/fitted", "max_steps": steps, "num_workers": 0}
         return pixelnet.train("segmentation", data, f"{folder}/run", **told, **options)
 
 
 def learn_taught(part: Dataset, seed: int, steps: int, options: dict[str, Any]) -> tuple[Answer, dict[str, Any]]:
-    """`teach`, from all images; nothing is held out, as by the others."""
+    """`teach`, from all images, with all the time that a choice takes; nothing is held out, as by the others."""
     with Clock() as clock:
-        model = teach(part, steps, seed=seed, val_share=0.0, **options)
+        model = teach(part, steps, ENOUGH, seed=seed, val_share=0.0, **options)
     return model.predict, {"steps": steps, "fit": clock.spent()}
 
 

@@ -10,7 +10,9 @@ import json
 import logging
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -262,7 +264,7 @@ def _ray() -> Iterator[Any]:
         from ray.data import DataContext
     except ImportError as error:
         raise needs("--engine ray", "ray", "ray") from error
-    logger, ours = logging.getLogger("ray.data"), not ray.is_initialized()
+    logger, ours, handler = logging.getLogger("ray.data"), not ray.is_initialized(), signal.getsignal(signal.SIGTERM)
     if ours:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     context, level = DataContext.get_current(), logger.level
@@ -275,3 +277,5 @@ def _ray() -> Iterator[Any]:
         logger.setLevel(level)
         if ours:
             ray.shutdown()
+            if threading.current_thread() is threading.main_thread():  # it leaves a handler of its own
+                signal.signal(signal.SIGTERM, handler)

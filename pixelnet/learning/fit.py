@@ -376,5 +376,6 @@ def note(fitted: Fitted, data: Dataset) -> dict[str, Any]:
         "shares": [float(share) for share in fitted.shares],
         "labels": fitted.labels,
         "images": len(fitted.images),
+        "left_out": ["+".join(parts) for parts in choice.left],
         "accuracy": list(choice.accuracy),
     }

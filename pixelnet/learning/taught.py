@@ -10,6 +10,7 @@ Luong, Hovy, Le: Self-training with Noisy Student, CVPR 2020, section 2). Where 
 itself holds likely counts as well (`pixelnet.learning.spread`), so that a pupil can come to know better.
 """
 
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -73,6 +74,13 @@ def teach(config: TrainConfig, data: Dataset, fresh: bool, main: bool) -> tuple[
     place = config.out / TEACHER
     if main:
         make_folder(config.out / ANSWERS, fresh)
+        if note["left_out"]:
+            names = ", ".join(note["left_out"])
+            tqdm.write(
+                f"{config.init_from} was fitted in too little time to try {names}; what is fitted with more "
+                "--seconds may teach better",
+                sys.stderr,
+            )
     if not checkpoint.is_model(place):  # a run that goes on has it already
         some = Subset(data, evenly(len(data), SEEN), data.split)
         fit(some, place, seconds=float("inf"), **{name: note[name] for name in ("features", "strength", "priors")})
