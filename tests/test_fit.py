@@ -259,7 +259,8 @@ def test_a_model_is_saved_as_any_other(folder: Path, tmp_path: Path) -> None:
     assert scores["miou"] > 0.9
     note = json.loads((out / "config.json").read_text())["fit"]
     assert set(note) == {
-        "data", "features", "strength", "priors", "warmth", "skill", "shares", "labels", "images", "left_out", "accuracy",
+        "data", "features", "strength", "priors", "warmth", "skill", "shares", "labels", "images",
+        "left_out", "accuracy",
     }  # fmt: skip
     assert note["features"] == ["filters"]
     assert note["images"] == 3
