@@ -1,4 +1,4 @@
-"""The one exception for bad input, and how text from outside is shown."""
+"""The one exception for bad input, and words for people: how text from outside is shown, and numbers of things."""
 
 import logging
 import re
@@ -20,6 +20,11 @@ class InputError(ValueError):
 def needs(what: str, package: str | None, extra: str) -> InputError:
     """The error of a package that is not there: who needs it, and what brings it (in quotes, as shells want it)."""
     return InputError(f'{what} needs the package {package}; pip install "pixelnet[{extra}]"')
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things, as in "1 image" and "2 images"."""
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def printable(text: str) -> str:

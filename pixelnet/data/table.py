@@ -19,7 +19,7 @@ from pixelnet.data.folder.pictures import Pictures
 from pixelnet.data.folder.survey import Survey, root_and_form
 from pixelnet.data.folder.words import Vocabulary
 from pixelnet.data.pages import PAGE
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, counted
 from pixelnet.files import read_text
 from pixelnet.rasters import STACKS, is_image, read_header
 
@@ -125,10 +125,10 @@ class PointTable(Dataset):
         each = [Counter(known.values()) for known in self.known]
         total = sum(each, Counter())
         count, images = total.total(), sum(map(bool, each))
-        lines = [f"{self.path}: {_counted(count, 'labelled pixel')} of {_counted(images, 'image')}"]
+        lines = [f"{self.path}: {counted(count, 'labelled pixel')} of {counted(images, 'image')}"]
         width = max(map(len, self.class_names))
         for k, name in enumerate(self.class_names):
-            lines.append(f"  {name:{width}}  {total[k]} in {_counted(sum(k in own for own in each), 'image')}")
+            lines.append(f"  {name:{width}}  {total[k]} in {counted(sum(k in own for own in each), 'image')}")
         return "\n".join(lines)
 
     def image(self, i: int, window: Window | None = None) -> np.ndarray:
@@ -240,10 +240,6 @@ def _alike(names: Sequence[str], path: Path) -> tuple[str, ...]:
         for own in kinds.values()
         if len(own) > 1
     )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 # ------------------------------------------------------------------------------------------- the images

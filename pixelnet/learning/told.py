@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pixelnet.config import BACKBONE
+from pixelnet.errors import counted
 from pixelnet.learning.choose import Choice, best_strengths
 from pixelnet.learning.fit import Fitted
 from pixelnet.learning.parts import IMAGENET, known_sources
@@ -25,7 +26,7 @@ def told(fitted: Fitted, options: Mapping[str, object]) -> str:
     choice = fitted.choice
     images = len(fitted.images)
     lines = [f"is it so? {question}" for question in fitted.questions]
-    lines += [f"learnt from {fitted.labels} labelled pixels of {_counted(images, 'image')}"]
+    lines += [f"learnt from {fitted.labels} labelled pixels of {counted(images, 'image')}"]
     if fitted.left:
         enough = f"--seconds {_rounded_up(fitted.enough):g} would see all" if fitted.enough else "more time sees more"
         lines.append(f"{images} of {images + fitted.left} images were used within {options['seconds']:g} s; {enough}")
@@ -113,10 +114,6 @@ def _command(options: Mapping[str, object]) -> str:
         f"--{name} {shlex.quote(f'{value:g}' if name == 'seconds' else str(value))}" for name, value in kept.items()
     ]
     return " ".join(["pixelnet fit", *said])
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _rounded_up(seconds: float) -> float:

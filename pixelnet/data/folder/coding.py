@@ -16,7 +16,7 @@ from pixelnet.rasters import Stored, describe
 
 FEW = 8  # values from which on it is asked whether they number objects
 NAMED = 5
-MIDDLE = 2048  # pixels, the side of what is looked at for objects
+MIDDLE = 2048  # pixels, the side of what is looked at for objects and strokes
 
 
 class Scan(NamedTuple):
@@ -83,6 +83,12 @@ def merged(scans: Iterable[Scan]) -> list[Scan]:
     return found
 
 
+def middle_of(height: int, width: int) -> Window:
+    """The part of a map that is looked at where the whole would take long."""
+    rows, columns = (slice(max(0, (n - MIDDLE) // 2), (n + min(n, MIDDLE)) // 2) for n in (height, width))
+    return rows, columns
+
+
 def scan_by_part(read: Callable[[Window], Stored], size: tuple[int, int], file: str, blobs: bool = False) -> Scan:
     """`scan` of a map (H, W) that `read` gives rows and columns of; of a large one blobs are those of its middle."""
     if not is_divided(size):
@@ -95,13 +101,12 @@ def scan_by_part(read: Callable[[Window], Stored], size: tuple[int, int], file: 
         if own.palette is not None:
             palette.update(zip(own.values.tolist(), own.palette.tolist(), strict=True))
     values = np.array(sorted(counts), np.int64)
-    middle = tuple(slice(max(0, (length - MIDDLE) // 2), (length + min(length, MIDDLE)) // 2) for length in size)
     return found[0]._replace(
         values=values,
         counts=np.array([counts[value] for value in values.tolist()]),
         colored=colored,
         palette=np.array([palette[value] for value in values.tolist()]) if palette else None,
-        blobs=scan(read((middle[0], middle[1])), file, True).blobs if blobs and not colored else (0, 0),
+        blobs=scan(read(middle_of(*size)), file, True).blobs if blobs and not colored else (0, 0),
         triple=any(own.triple for own in found) and not colored,
     )
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelnet.data.dataset import UNLABELLED, Window, evenly
+from pixelnet.data.dataset import UNLABELLED, evenly
+from pixelnet.data.folder.coding import middle_of
 from pixelnet.data.folder.form import FILE
 from pixelnet.data.folder.maps import measurements
 from pixelnet.errors import InputError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 SAMPLED = 16  # label maps that are looked at
 FREQUENT = 0.01  # share of the pixels that one and the same number has, from which on it is asked about
 STROKES = 0.9  # share of the pixels that a class has at least where it is asked whether it is what is not labelled
-LOOKED_AT = 2048  # pixels of a side
 APART = 0.02  # of the pixels of the others, at most so many lie beside one of yet another class
 SUSPECTS = (0.0, -1.0, -9999.0, -32768.0, 65535.0)  # what people write where they did not measure
 
@@ -44,7 +44,7 @@ def _strokes(data: "Folder", items: list[int]) -> list[str]:
         return []
     counts, beside = np.zeros(256, np.int64), 0
     for i in items:
-        labels = data.labels(i, _middle(*data.size(i)))
+        labels = data.labels(i, middle_of(*data.size(i)[::-1]))
         own = np.bincount(labels.ravel(), minlength=256)
         counts += own
         common = int(own.argmax())
@@ -60,12 +60,6 @@ def _strokes(data: "Folder", items: list[int]) -> list[str]:
         f"{coding.names[most]} covers {counts[most] / every:.1%} of the pixels, and the other classes lie apart, as "
         f'strokes do; if it means not labelled, say in {FILE} "unlabelled": [{said}]'
     ]
-
-
-def _middle(width: int, height: int) -> Window:
-    """Of an image, all that is looked at: scenes are not read whole for a question."""
-    rows, columns = (slice(max(0, (n - LOOKED_AT) // 2), min(n, (n + LOOKED_AT) // 2)) for n in (height, width))
-    return rows, columns
 
 
 def _values(data: "Folder", items: list[int]) -> list[str]:
