@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pixelnet.errors import printable
+from pixelnet.errors import counted, printable
 
 Convention = Literal["pixelnet", "opengl", "dsine", "2d3ds"]  # as in geometry.py, which is not loaded for --help
 
@@ -96,8 +96,7 @@ class Predict:
         if outcome.failures:
             print(f"pixelnet: {printable(str(Unanswered(outcome, self.out / FAILURES)))}", file=sys.stderr)
         number = outcome.images - outcome.before - len(outcome.failures)
-        counted = "1 image" if number == 1 else f"{number} images"
-        rate = f"{counted} in {seconds:.2f} s, {number / seconds:.2f} images a second"
+        rate = f"{counted(number, 'image')} in {seconds:.2f} s, {number / seconds:.2f} images a second"
         before = f", {outcome.before} answered before" if outcome.before else ""
         print(f"{rate}{before}: {len(outcome.written)} files in {self.out}")
         return 3 if outcome.failures else 0
