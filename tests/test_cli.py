@@ -2,7 +2,7 @@
 
 import json
 import re
-import sys
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
@@ -185,7 +185,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise KeyError("ours")
 
-    monkeypatch.setattr(sys.modules["pixelnet.evaluation"], "evaluate", broken)
+    monkeypatch.setattr(import_module("pixelnet.evaluation"), "evaluate", broken)
     with pytest.raises(KeyError, match="ours"):
         main(["evaluate", "x", "--data", "scenes"])
 
