@@ -169,6 +169,27 @@ def test_no_candidate_begins_that_would_end_late(monkeypatch: pytest.MonkeyPatch
     assert late.enough == pytest.approx(5 * 10)  # nobody asked what they would take: as much as the first, each
 
 
+@pytest.mark.parametrize(("seconds", "tried"), [(6.0, {(FILTERS,), ("good", FILTERS)}), (5.0, {(FILTERS,)})])
+def test_one_network_is_tried_a_little_late(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, tried: set[tuple[str, ...]]
+) -> None:
+    """Filters take 4 seconds; the quickest network 6.8 more, by what is known: in twice 6, not in twice 5."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    own = table(labels_of(40))
+
+    def describe(parts: tuple[str, ...], points: np.ndarray) -> np.ndarray:
+        now[0] += 4 * module.cost(parts)
+        return own.describe(parts, points)
+
+    asked = replace(own, describe=describe, seconds=lambda parts: 4 * module.cost(parts))
+    candidates = [(parts, (0.1,)) for parts in [(FILTERS,), ("good@2", FILTERS), ("good", FILTERS)]]
+    found = choose(asked, candidates, seconds, [])
+    assert {trial.parts for trial in found.trials} == tried
+    assert set(found.left) == {parts for parts, _ in candidates} - tried
+    assert not choose(asked, candidates, 1000, []).left
+
+
 def test_a_member_far_behind_is_left_out_unless_it_was_asked_for() -> None:
     trials = [Trial((name,), 0.1, score, np.zeros((1, 2))) for name, score in (("a", -0.4), ("b", -0.5), ("c", -0.6))]
     assert [trial.parts for trial in module._best(trials, 3)] == [("a",), ("b",)]

@@ -20,6 +20,7 @@ from pixelnet.learning.choose import Choice
 from pixelnet.learning.fit import fit_noted, labelled_points
 from pixelnet.learning.logistic import Linear, Problem, balanced
 from pixelnet.learning.parts import Maps
+from pixelnet.learning.tiles import tile_numbers
 
 FILTERS: dict[str, Any] = {"features": "filters", "strength": 0.1}
 
@@ -164,6 +165,18 @@ def test_how_common_classes_are_is_seen_in_the_images() -> None:
     found = fit_noted(data, **FILTERS)
     assert found.priors == "estimated"
     assert abs(found.shares[0] - 0.5) < 0.12
+
+
+@pytest.mark.parametrize("size", [(1000, 900), (3000, 2000), (704, 9000)])
+def test_unlabelled_pixels_of_a_large_image_lie_in_few_tiles(size: tuple[int, int]) -> None:
+    points = module.anywhere(size)
+    assert points.shape == (2000, 2)
+    assert (points >= 0).all()
+    assert (points < size).all()
+    assert len(np.unique(tile_numbers(points, size))) <= module.MOST_TILES
+    # The first few, which are all that is looked at where images are many, are of several of them.
+    assert len(np.unique(tile_numbers(points[:50], size))) == len(np.unique(tile_numbers(points, size)))
+    np.testing.assert_array_equal(points, module.anywhere(size))
 
 
 def test_whole_maps_are_a_sample_of_their_own() -> None:

@@ -9,6 +9,7 @@ import torch
 from pixelnet import InputError, PixelNet
 from pixelnet.data.arrays import Arrays
 from pixelnet.hypercolumn import hypercolumns
+from pixelnet.learning import parts as module
 from pixelnet.learning.assemble import assemble
 from pixelnet.learning.described import Described
 from pixelnet.learning.logistic import Linear
@@ -77,6 +78,14 @@ def test_no_more_is_kept_than_may_be_and_what_was_dropped_is_made_again() -> Non
     assert tiny.of(2, FILTERS, whole) is tiny.of(2, FILTERS, whole)
     tiny.of(1, FILTERS, whole)
     assert list(tiny._kept) == [(1, FILTERS, whole)]
+
+
+def test_how_far_a_network_sees_is_not_traced_for_an_image_that_is_seen_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracing takes seconds, which `fit` has few of."""
+    monkeypatch.setattr(module, "reach_of", lambda *_: pytest.fail("it was traced"))
+    maps = maps_of(images())
+    assert maps.seconds(0, "edges") > 0
+    assert maps.at(0, "edges", np.array([[3, 4]])).shape[0] == 1
 
 
 def test_numbers_beyond_half_precision_are_cut() -> None:

@@ -25,6 +25,7 @@ FOLDS = 5  # at most
 MOST_POINTS = 3000  # that a choice is made on
 ROUGH = 1e-3  # where a trial's fit stops: its score is then right to some thousandths, and more is tried in the time
 WARMEST = 4.0  # logits are at most so many times what they were, or as small a part, when they are set right
+OVERTIME = 2.0  # times the seconds, until when one network is tried, if no time was for any
 FARTHEST = 1.25, 0.05  # times the best one's log probability, and so much more, that a member's may be
 # What describing a pixel costs, beside filters: a network that sees images as they are, and one that sees them
 # magnified by two, which has four times the pixels. Rough figures, of a CPU, for what no time is left to find out.
@@ -117,9 +118,9 @@ def choose(
     """The best few of the candidates, tried in their order while the time lasts; the default if nothing can be judged.
 
     candidates: parts, with the strengths that are tried; the first of them whatever it takes, the others if, by what
-    is known of them and of those before, there is time for them and for fitting what was chosen once more. most:
-    members at most; None for all candidates. A fold can be held out if every class of the labels is among the others,
-    too.
+    is known of them and of those before, there is time for them and for fitting what was chosen once more; but one
+    network may take as long again, if none was tried. most: members at most; None for all candidates. A fold can be
+    held out if every class of the labels is among the others, too.
     """
     start = time.monotonic()
     points = np.arange(len(table.labels))
@@ -128,28 +129,13 @@ def choose(
     folds = [int(fold) for fold in np.unique(table.folds[points]) if _leaves_all(table, points, fold)]
     if len(folds) < 2:
         return Choice(tuple(default))
-    fits = len(folds) * (len(folds) + 1) / 2
-    trials: list[Trial] = []
-    unit = 0.0  # what filters take
-    left: dict[Parts, float] = {}  # those that no time is for, and what each would take
-    # Seconds that the last one's fits took, for each feature; and that one of them takes, for each point.
-    pace = again = 0.0
+    bakeoff = _Bakeoff(table, points, folds, start, most or len(candidates))
     for parts, strengths in candidates:
-        if trials:
-            late = time.monotonic() - start > seconds
-            takes = unit * cost(parts) if late else table.seconds(parts) + pace * table.width(parts)
-            last = (most or len(candidates)) * again * len(table.labels)
-            if time.monotonic() - start + takes + last > seconds:
-                left[parts] = takes
-                continue
-        features = table.describe(parts, points)
-        begun = time.monotonic()
-        trials += _try(table, points, folds, parts, strengths, features)
-        pace = (time.monotonic() - begun) / features.shape[1]
-        unit = unit or (time.monotonic() - start) / cost(parts)
-        again = max(again, pace * features.shape[1] / (fits * len(points)))
+        if not bakeoff.trials or bakeoff.in_time(parts, seconds):
+            bakeoff.run(parts, strengths)
+    bakeoff.run_a_network(candidates, OVERTIME * seconds)
+    trials, left = sorted(bakeoff.trials, key=lambda trial: -trial.score), bakeoff.left
     enough = time.monotonic() - start + sum(left.values()) if left else 0.0
-    trials.sort(key=lambda trial: -trial.score)
     labels, weights = table.labels[points], table.weigh(points)
     known = np.isin(table.folds[points], folds)
     order = [parts for parts, _ in candidates]
@@ -164,8 +150,57 @@ def choose(
         _nested(table, points, folds, trials, most),
         tuple(left),
         enough,
-        again * len(best),
+        bakeoff.again * len(best),
     )
+
+
+class _Bakeoff:
+    """Candidates tried one after another, and what is known of the time that others would take.
+
+    last: candidates at most that are fitted once more when all is tried, for which time is kept.
+    """
+
+    def __init__(self, table: Table, points: np.ndarray, folds: list[int], start: float, last: int) -> None:
+        self.table, self.points, self.folds, self.start, self.last = table, points, folds, start, last
+        self.trials: list[Trial] = []
+        self.left: dict[Parts, float] = {}  # those that no time was for, and what each would take
+        self.unit = 0.0  # seconds that filters take
+        # Seconds that the last one's fits took, for each feature; and that one of them takes, for each point.
+        self.pace = self.again = 0.0
+
+    def in_time(self, parts: Parts, seconds: float) -> bool:
+        """Whether a candidate is likely to be tried by then; it is noted if not."""
+        late = time.monotonic() - self.start > seconds
+        rough = self.unit * cost(parts)
+        takes = rough if late else self.table.seconds(parts) + self.pace * self.table.width(parts)
+        last = self.last * self.again * len(self.table.labels)
+        if time.monotonic() - self.start + takes + last <= seconds:
+            return True
+        self.left[parts] = takes
+        return False
+
+    def run(self, parts: Parts, strengths: Sequence[float]) -> None:
+        """Try a candidate with each of some strengths."""
+        started = time.monotonic()
+        features = self.table.describe(parts, self.points)
+        begun = time.monotonic()
+        self.trials += _try(self.table, self.points, self.folds, parts, strengths, features)
+        self.pace = (time.monotonic() - begun) / features.shape[1]
+        self.unit = self.unit or (time.monotonic() - started) / cost(parts)
+        fits = len(self.folds) * (len(self.folds) + 1) / 2
+        self.again = max(self.again, self.pace * features.shape[1] / (fits * len(self.points)))
+
+    def run_a_network(self, candidates: Sequence[tuple[Parts, Sequence[float]]], seconds: float) -> None:
+        """Where no time was for any network, the one that takes the least, if it is likely to be tried by then.
+
+        What a machine that is slow, or busy, makes of the filters alone is so much worse that it is worth the wait.
+        """
+        waiting = [one for one in candidates if one[0] in self.left]
+        if waiting and all(trial.parts == (FILTERS,) for trial in self.trials):
+            parts, strengths = min(waiting, key=lambda one: self.left[one[0]])
+            if time.monotonic() - self.start + self.left[parts] <= seconds:
+                del self.left[parts]
+                self.run(parts, strengths)
 
 
 def _leaves_all(table: Table, points: np.ndarray, fold: int) -> bool:

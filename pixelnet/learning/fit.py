@@ -25,6 +25,7 @@ from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose, lo
 from pixelnet.learning.described import Described, Reader
 from pixelnet.learning.folds import folds_of_images, folds_of_points
 from pixelnet.learning.parts import Maps, known_sources, split
+from pixelnet.learning.tiles import tile_numbers, tiles_of
 from pixelnet.model import PixelNet
 from pixelnet.nn.networks import FILTERS
 from pixelnet.points import make_sampler
@@ -38,6 +39,7 @@ MOST_DESCRIBED = 100_000  # of all images together: how many of these will be se
 IMAGES = 60  # of as many MOST_POINTS are taken, of fewer if time ends
 SEEN_FOR_CHOICE = 8  # images that a choice is made on
 UNLABELLED_POINTS, MOST_UNLABELLED = 2000, 40_000  # of an image and of all, which tell how common classes are
+MOST_TILES = 4  # of a large image that these lie in
 SAMPLE = 0.5  # of the pixels labelled: from there on labels are no strokes but a map
 TO_READ, FOR_CHOICE = 0.2, 0.8  # of the time: until when labels are read, and what describes them is chosen
 STRENGTH = 0.01  # where nothing can be chosen
@@ -117,7 +119,8 @@ def fit(
             data may then be a folder of images alone. See `pixelnet.data.table.PointTable`.
         class_names: of `labels`, in the order of their numbers; not given, those of the table, in their own.
         split: of the data, where they are named.
-        seconds: for choosing and fitting; more try more, and see more of many images.
+        seconds: for choosing and fitting; more try more, and see more of many images. One network is tried even
+            where that takes up to twice as long.
         features: what describes a pixel, as in "edges@2+filters", in place of a choice; or several, whose mean is
             taken (a list, or with commas between them).
         strength: of the prior, for each of the features (a list, or with commas between them); the larger, the closer
@@ -316,8 +319,20 @@ def unlabelled_points(images: int) -> int:
 
 
 def anywhere(size: tuple[int, int]) -> np.ndarray:
-    """Pixels of an image of size (width, height), drawn evenly, the same of all that are so large: (P, 2)."""
-    return np.random.default_rng(1).integers(0, size, (UNLABELLED_POINTS, 2))
+    """Pixels of an image of size (width, height), drawn evenly, the same of all that are so large: (P, 2).
+
+    Of an image that is seen in many tiles they lie in some of these, drawn by their pixels: to see all of a large
+    photograph for this alone would take most of the time.
+    """
+    rng = np.random.default_rng(1)
+    tiles = tiles_of(size)
+    if len(tiles) <= MOST_TILES:
+        return rng.integers(0, size, (UNLABELLED_POINTS, 2))
+    numbers = tile_numbers(rng.integers(0, size, (MOST_TILES, 2)), size)
+    chosen = [tiles[number] for number in numbers for _ in range(UNLABELLED_POINTS // MOST_TILES)]
+    corners = np.array([(tile.left, tile.top) for tile in chosen])
+    sides = np.array([(tile.right - tile.left, tile.bottom - tile.top) for tile in chosen])
+    return rng.permutation(corners + rng.integers(0, sides))
 
 
 def _firsts(sizes: Sequence[int]) -> np.ndarray:

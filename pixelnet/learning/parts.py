@@ -184,8 +184,10 @@ class Maps:
 
     def _seen(self, size: tuple[int, int], part: str, tile: Tile) -> Tile:
         """What of an image of that size a part has to see for a tile's maps."""
-        halo = max(MARGIN, reach_of(part, self.channels))  # what is kept beyond the cells that are read hangs on more
-        return tile if tile.pixels == size[0] * size[1] else tile.around(halo, size)
+        if tile.pixels == size[0] * size[1]:
+            return tile  # the reach of a network takes seconds to trace
+        # What is kept beyond the cells that are read hangs on more.
+        return tile.around(max(MARGIN, reach_of(part, self.channels)), size)
 
     def _window(self, index: int, seen: Tile) -> np.ndarray:
         """The pixels of a tile; of an image that is not held whole no more is read."""
