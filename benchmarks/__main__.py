@@ -6,6 +6,7 @@
     memory     of a step beyond the backbone's own: every pixel against 2,000
     reading    hypercolumns at points, beside grid_sample
     dense      exact dense prediction beside the naive one, and its memory
+    defaults   what each default adds to a step and to an answer, in seconds and memory, beside smp's Unet
     adaptive   adaptive dense prediction beside smp's Unet; needs --run, a model trained on CamVid
     growth     with the image, the pixels sampled, the channels -> docs/results/speed.png
 
@@ -25,6 +26,7 @@ from typing import Literal, get_args
 import tyro
 
 from benchmarks.adaptive import adaptive
+from benchmarks.defaults import defaults
 from benchmarks.dense import dense
 from benchmarks.export import main as exported
 from benchmarks.growth import growth
@@ -37,7 +39,7 @@ from benchmarks.studio.command import main as studio
 from benchmarks.timing import Row, as_command, earlier_rows, keep, show
 from benchmarks.training import head_and_read, paper_head, training
 
-Measure = Literal["training", "paper", "head", "memory", "reading", "dense", "adaptive", "growth"]
+Measure = Literal["training", "paper", "head", "memory", "reading", "dense", "defaults", "adaptive", "growth"]
 Network = Literal["tf_efficientnet_lite0", "resnet18", "vgg16"]
 BY_NETWORK: dict[str, Callable[[str, int], list[Row]]] = {
     "training": training,
@@ -46,6 +48,7 @@ BY_NETWORK: dict[str, Callable[[str, int], list[Row]]] = {
     "memory": memory,
     "reading": reading,
     "dense": dense,
+    "defaults": defaults,
 }
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as main
-from benchmarks import accuracy, adaptive, dense, growth, memory, networks, reading, timing, training
+from benchmarks import accuracy, adaptive, defaults, dense, growth, memory, networks, reading, timing, training
 from benchmarks import export as exporting
 from pixelnet import InputError
 from pixelnet.config import ModelConfig
@@ -257,9 +257,10 @@ def test_the_table_says_the_bar_in_words() -> None:
 @pytest.mark.parametrize("measure", sorted(main.BY_NETWORK))
 def test_every_measure_gives_rows_of_its_own(measure: str, monkeypatch: pytest.MonkeyPatch) -> None:
     small = networks.make_batch((2, 64, 96), pixels=20)
-    for module in (training, memory, reading):
+    for module in (training, memory, reading, defaults):
         monkeypatch.setattr(module, "make_batch", lambda *_: small)
-    monkeypatch.setattr(dense, "IMAGE", (60, 90))
+    for module in (dense, defaults):
+        monkeypatch.setattr(module, "IMAGE", (60, 90))
     monkeypatch.setattr(memory, "_of_process", lambda _, arm: str(len(arm)))
     rows = main.BY_NETWORK[measure](SMALL, 1)
     assert len({row["measure"] for row in rows}) == len(rows) > 0
