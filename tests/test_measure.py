@@ -116,6 +116,16 @@ def test_labelling_is_kept_answer_by_answer(world, tmp_path):
     assert [one.sample for one in survey.samples] == list(range(1, 31))
 
 
+def test_who_answers_second_is_told(world, tmp_path):
+    of(world, tmp_path / "s", budget=30)
+    label(tmp_path / "s", 4, "sky", "ana", first=True)
+    with pytest.raises(InputError, match="somebody else has answered sample 4 meanwhile; that answer is kept"):
+        label(tmp_path / "s", 4, "road", "ben", first=True)
+    assert label(tmp_path / "s", 4, "sky", "ana", first=True).answer == "sky"  # sent twice
+    assert label(tmp_path / "s", 4, None, first=True).answer == ""
+    assert label(tmp_path / "s", 4, "road", "ben", first=True).answer == "road"
+
+
 def test_a_survey_that_is_extended_keeps_its_samples_and_is_as_random(world, tmp_path):
     first = of(world, tmp_path / "s", budget=60)
     answer_all(world, tmp_path / "s")

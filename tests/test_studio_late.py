@@ -11,6 +11,9 @@ from conftest import save_png
 from studio_browser import Person, until
 from studio_folder import HEIGHT, WIDTH, Served, make_folder, striped
 
+from pixelnet.measure.labelling import asked
+from pixelnet.measure.survey import read_survey
+
 
 @pytest.fixture
 def person(browser: Any, served: Served) -> Iterator[Person]:
@@ -189,6 +192,22 @@ def test_a_key_that_is_early_is_no_answer_of_a_survey(person: Person, served: Se
     assert (following["number"], following["done"]) == (2, 1)
     held.let_go()
     person.page.wait_for_selector("#survey-place:has-text('0 of 6')")
+
+
+def test_two_people_do_not_overwrite_each_other_in_a_survey(person: Person, served: Served) -> None:
+    person.two_classes()
+    person.answered()
+    person.measure(6)
+    person.page.wait_for_selector("#survey-choices button:enabled", timeout=60_000)
+    served.studio.surveyor.answer(1, "light")
+    person.press("1")
+    person.page.wait_for_selector("#toast:has-text('Somebody else has answered sample 1')")
+    person.page.wait_for_selector("#survey-place:has-text('1 of 6')")
+    person.page.wait_for_selector("#survey-choices button:enabled")
+    person.press("1")
+    person.page.wait_for_selector("#survey-place:has-text('2 of 6')")
+    surveyor = served.studio.surveyor
+    assert [asked(read_survey(surveyor.folder()), number).answer for number in (1, 2)] == ["light", "dark"]
 
 
 def test_a_survey_does_not_open_under_a_hand_that_paints(person: Person, served: Served) -> None:

@@ -55,7 +55,9 @@ def asked(survey: Survey, number: int) -> Asked:
     return Asked(number, one.image, one.x, one.y, survey.crop(number), choices, one.answer, done, len(survey.samples))
 
 
-def label(survey: str | Path, number: int, answer: str | float | None, who: str | None = None) -> Asked:
+def label(
+    survey: str | Path, number: int, answer: str | float | None, who: str | None = None, first: bool = False
+) -> Asked:
     """Keep an answer, with who gave it and when: samples.csv is whole at any moment, whoever else labels meanwhile.
 
     Args:
@@ -64,18 +66,22 @@ def label(survey: str | Path, number: int, answer: str | float | None, who: str 
         answer: the class, by its name or its number; of regression the value; "?" for cannot tell; None takes an answer
             back.
         who: gives it; the user's name if not given.
+        first: refuse an answer to what somebody has answered otherwise meanwhile.
 
     Returns:
         The sample as it is now.
 
     Raises:
-        InputError: no such sample; an answer that is no class, or no number; another process that does not let go.
+        InputError: no such sample; an answer that is no class, or no number; one that is not the first; another process
+            that does not let go.
     """
     folder = Path(survey)
     with _alone(folder):
         found = read_survey(folder)
-        asked(found, number)
+        earlier = asked(found, number).answer
         text = "" if answer is None else checked(found, str(answer), f"sample {number}")
+        if first and text and earlier not in ("", text):
+            raise InputError(f"somebody else has answered sample {number} meanwhile; that answer is kept")
         when = datetime.now(UTC).isoformat(timespec="seconds")
         own = replace(
             found.samples[number - 1],

@@ -4,6 +4,7 @@ FOLDER/studio/survey-N/model/    what is measured
 FOLDER/studio/survey-N/          as `pixelnet measure plan` writes it, with report.html once there are answers
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,15 @@ class Surveyor(Work):
 
     def _plan(self, budget: int) -> None:
         folder = self.project.fresh("survey")
-        write_model(self.learner, folder / "model")
-        self._step(words="the model answers for all images, and pixels are drawn", done=0.3)
-        paths, faults = self.project.paths, self.project.faults
-        readable = [file_and_page(self.project.folder / path)[0] for k, path in enumerate(paths) if k not in faults]
-        plan(list(dict.fromkeys(readable)), folder, model=folder / "model", budget=budget)
+        try:
+            write_model(self.learner, folder / "model")
+            self._step(words="the model answers for all images, and pixels are drawn", done=0.3)
+            paths, faults = self.project.paths, self.project.faults
+            readable = [file_and_page(self.project.folder / path)[0] for k, path in enumerate(paths) if k not in faults]
+            plan(list(dict.fromkeys(readable)), folder, model=folder / "model", budget=budget)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # nobody has answered anything in it
+            raise
         self._say(words="the pixels are drawn, and Measure asks for them", done=1.0, folder=folder.name)
 
     def folder(self) -> Path:
@@ -52,8 +57,8 @@ class Surveyor(Work):
         return {"open": False} if found is None else _told(found)
 
     def answer(self, number: int, answer: str | None) -> dict[str, Any]:
-        """Keep what somebody says of a sample; None takes it back."""
-        return _told(label(self.folder(), number, answer, "studio"))
+        """Keep what somebody says of a sample; None takes it back. Raises InputError where others were quicker."""
+        return _told(label(self.folder(), number, answer, "studio", first=True))
 
     def crop(self, number: int) -> bytes:
         """A picture of a sample's surroundings, PNG. Raises InputError for a sample that there is not."""

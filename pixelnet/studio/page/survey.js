@@ -99,8 +99,9 @@ const answer = (number, words) => alone(async () => {
     seen.push(number);
     await show(await json(`/api/survey/next?after=${number}`));
   } catch (error) {
-    ask(true);
-    throw error;
+    if (!(error instanceof Refused)) { ask(true); throw error; }
+    complain(error); // what is open now is asked: this pixel, unless somebody else has answered it meanwhile
+    await show(await json(`/api/survey/next?after=${number - 1}`));
   }
 });
 
