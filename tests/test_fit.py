@@ -15,12 +15,13 @@ from pixelnet import InputError
 from pixelnet.data.arrays import Arrays
 from pixelnet.data.dataset import Dataset, Window
 from pixelnet.learning import fit as module
+from pixelnet.learning import labels as reading
 from pixelnet.learning.assemble import PRIOR, joined, toward
 from pixelnet.learning.choose import Choice
-from pixelnet.learning.fit import fit_noted, labelled_points
+from pixelnet.learning.fit import fit_noted
+from pixelnet.learning.labels import labelled_points
 from pixelnet.learning.logistic import Linear, Problem, balanced
 from pixelnet.learning.parts import Maps
-from pixelnet.learning.tiles import tile_numbers
 
 FILTERS: dict[str, Any] = {"features": "filters", "strength": 0.1}
 
@@ -131,7 +132,8 @@ def test_what_is_unlabelled_is_never_learnt_from() -> None:
 
 
 def test_of_many_labels_some_are_taken_of_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_POINTS", 120)
+    for part in (module, reading):
+        monkeypatch.setattr(part, "MOST_POINTS", 120)
     labels = np.zeros((48, 64), np.uint8)
     labels[:2, :10] = 1
     data = Arrays([(item(k)[0], labels) for k in range(3)], "segmentation")
@@ -167,18 +169,6 @@ def test_how_common_classes_are_is_seen_in_the_images() -> None:
     assert abs(found.shares[0] - 0.5) < 0.12
 
 
-@pytest.mark.parametrize("size", [(1000, 900), (3000, 2000), (704, 9000)])
-def test_unlabelled_pixels_of_a_large_image_lie_in_few_tiles(size: tuple[int, int]) -> None:
-    points = module.anywhere(size)
-    assert points.shape == (2000, 2)
-    assert (points >= 0).all()
-    assert (points < size).all()
-    assert len(np.unique(tile_numbers(points, size))) <= module.MOST_TILES
-    # The first few, which are all that is looked at where images are many, are of several of them.
-    assert len(np.unique(tile_numbers(points[:50], size))) == len(np.unique(tile_numbers(points, size)))
-    np.testing.assert_array_equal(points, module.anywhere(size))
-
-
 def test_whole_maps_are_a_sample_of_their_own() -> None:
     image, _ = item(0)
     labels = np.zeros((48, 64), np.uint8)
@@ -210,7 +200,7 @@ def test_few_labels_take_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_images_are_seen_while_the_time_lasts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(module, "SEEN_FOR_CHOICE", 2)
+    monkeypatch.setattr(reading, "SEEN_FOR_CHOICE", 2)
     clock = count()
     monkeypatch.setattr("pixelnet.learning.described.time", SimpleNamespace(monotonic=lambda: next(clock)))
     found = fit_noted(items(12), tmp_path / "m", **FILTERS, seconds=5)
@@ -223,19 +213,6 @@ def test_images_are_seen_while_the_time_lasts(monkeypatch: pytest.MonkeyPatch, t
 
 
 # ------------------------------------------------------------------------------------------ what comes out
-
-
-def test_labels_are_read_while_the_time_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEEN_FOR_CHOICE", 2)
-    data = Arrays(items(9), "segmentation")
-    whole, _ = labelled_points(data)
-    some, _ = labelled_points(data, -1)
-    assert (whole.unread, some.unread) == (0, 7)
-    read = [i for i in range(9) if len(some.ids[i])]
-    assert len(read) == 2
-    assert all(np.array_equal(some.points[i], whole.points[i]) for i in read)
-    one = [(image, np.where(labels == 1, 255, labels).astype(np.uint8)) for image, labels in items(8)]
-    assert labelled_points(Arrays([*one, item(8)], "segmentation"), -1)[0].unread < 7  # read until there are two
 
 
 def test_of_more_points_than_are_learnt_from_some_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

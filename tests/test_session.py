@@ -19,6 +19,7 @@ from pixelnet import InputError
 from pixelnet.cli import main
 from pixelnet.learning import dense
 from pixelnet.learning import fit as fitting
+from pixelnet.learning import labels as reading
 from pixelnet.learning import session as module
 from pixelnet.learning.session import TOO_FEW, Score
 from pixelnet.runs import checkpoint
@@ -79,8 +80,9 @@ def test_it_answers_as_the_model_does_that_it_saves(
 
 
 def test_of_many_labels_the_same_are_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "MOST_POINTS", 60)
-    monkeypatch.setattr(fitting, "FEWEST_POINTS", 5)
+    for part in (fitting, reading):
+        monkeypatch.setattr(part, "MOST_POINTS", 60)
+    monkeypatch.setattr(reading, "FEWEST_POINTS", 5)
     session = made(3)
     session.score()
     session.save(tmp_path / "model")

@@ -26,7 +26,7 @@ from pixelnet import InputError
 from pixelnet.cli import main
 from pixelnet.data.drawn.shapes import Patch
 from pixelnet.learning import tiles
-from pixelnet.studio import studio, surveying
+from pixelnet.studio import studio
 from pixelnet.studio.project import Project
 
 NAMES = {"dark", "light"}
@@ -364,22 +364,6 @@ def test_a_port_that_is_taken_and_a_folder_that_is_none(folder: Path) -> None:
             studio(folder, port=taken.getsockname()[1])
     with pytest.raises(InputError, match="is no folder; give one of images"):
         studio(folder / "image-0.png")
-
-
-def test_a_survey_that_fails_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise InputError("the disk is full")
-
-    monkeypatch.setattr(surveying, "plan", fail)
-    with client_of(folder) as client:
-        page: Page = Page(client)
-        two_classes(page)
-        answered(page)
-        page.post("survey", budget=20)
-        while page.get("project")["survey"]["running"]:
-            time.sleep(0.05)
-        assert page.get("project")["survey"]["words"] == "the disk is full"
-        assert not list((folder / "studio").glob("survey-*"))
 
 
 @pytest.mark.skipif(find_spec("rasterio") is None, reason="needs rasterio")

@@ -125,6 +125,9 @@ def test_what_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "within 30 s; more time sees more" in told(module.Fitted(**fields | {"enough": 0.0}), OPTIONS)
     odd = told(module.Fitted(**fields | {"questions": ("0 is everywhere",)}), OPTIONS)
     assert odd.startswith("is it so? 0 is everywhere\nlearnt from")
+    assert "in one image alone" not in text
+    alone = told(module.Fitted(**fields | {"in_one_image": ("sky", "pole")}), OPTIONS)
+    assert "labelled in one image alone: sky, pole; nothing tells how well that is found in others" in alone
 
 
 def test_eight_candidates_and_eight_classes_are_shown() -> None:

