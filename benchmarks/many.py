@@ -1,6 +1,6 @@
 """Memory against the number of images, and of pixels: `check`, `evaluate --predictions` and `evaluate MODEL`.
 
-    python -m benchmarks.many --images 100 1000 10000 --classes 150 --out many.json
+    python -m benchmarks.many --images 100 1000 10000 --classes 150 --out docs/results/many.json
     python -m benchmarks.many --commands scene --sides 2048 8192
     python -m benchmarks.many COMMAND IMAGES CLASSES FOLDER    # a process of its own, of one command and number
 
@@ -38,6 +38,11 @@ FILES = 100
 COMMANDS = ("check", "predictions", "model", "scene")
 TILE, BLOB = 512, 64  # pixels
 OWN = 3  # classes that an image shows
+WHAT = (
+    "Memory against the number of images, or of pixels for `scene`: the most that a process came to beyond what it had "
+    "before the first image. `bytes each`: what each further image, or pixel, took, from the smallest number to the "
+    "largest."
+)
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,8 @@ def main(arguments: Arguments) -> None:
         each = (found[-1] - found[0]) / max(1, counts[-1] - counts[0])
         rows.append({"command": command, "classes": arguments.classes, **held, "bytes each": round(each, 2)})
         print(rows[-1], flush=True)
-    keep_in(arguments.out, "many", rows)
+    if arguments.out is not None:
+        keep_in(arguments.out, "many", rows, WHAT, "python -m benchmarks.many", ("command", "classes"))
 
 
 if __name__ == "__main__":

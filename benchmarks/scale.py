@@ -1,11 +1,12 @@
-"""Scenes: seconds and resident memory of `predict_files` against the size, beside the model on the same windows alone.
+"""Scenes: seconds and resident memory of `predict_files` against the size, beside peers that tile.
 
-    python -m benchmarks.scale --sides 1024 2048 4096 --out scale.json
-    python -m benchmarks.scale SIDE FOLDER NETWORK MEMORY    # a process of its own, of one size
+    python -m benchmarks.scale --sides 1024 2048 4096 --peers torchgeo terratorch --out docs/results/scale.json
+    python -m benchmarks.scale --sides 20000 --out docs/results/scale.json    # rows of other sizes stay
 
-A scene is a tiled GeoTIFF of four bands, uint16, of random blobs; the model is untrained, which costs the same. On
-ready tensors means: windows that are read and magnified already, some of them, evenly spread; their seconds for each
-pixel that is seen times the pixels that all windows show. What halos cost is the ratio of pixels seen to pixels
+A scene is a tiled GeoTIFF of four bands, uint16, of random blobs; the model is untrained, which costs the same. Every
+size and way is a process of its own. Peers see the same windows (see `benchmarks.tiling`). `alone` is the model on
+ready tensors: windows that are read and magnified already, some of them, evenly spread; their seconds for each pixel
+that is seen times the pixels that all windows show. What halos cost is `seen`, the ratio of pixels seen to pixels
 answered for.
 """
 
@@ -14,26 +15,37 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal
 
+import matplotlib.pyplot as plt
 import numpy as np
 import tyro
 
-import pixelnet
 from benchmarks.memory import resident_peak
 from benchmarks.networks import ours
+from benchmarks.tiling import PEERS
 from benchmarks.timing import keep_in
+from pixelnet.files import write_atomic
 from pixelnet.inference.answerer import Answerer, Asked
 from pixelnet.inference.encoded import encode_views
 from pixelnet.inference.inputs import Item
-from pixelnet.inference.scene import look
+from pixelnet.inference.scene import Plan, look
 from pixelnet.inference.source import FileSource
 from pixelnet.memory import keep_freed_memory
 
 TILE, BLOB = 512, 16  # pixels
 WINDOWS = 4  # that are timed on ready tensors
+WHAT = (
+    "Scenes of side x side pixels, four bands of uint16, from the file to the map: seconds and the most resident "
+    "memory of a process, beside peers that see the same windows by the same functions; `alone` is the model on ready "
+    "windows, and `share` how much of the seconds it is. `before` is what the process had come to with its libraries, "
+    "the model and one small prediction. `seen`: pixels in windows, halos included, over pixels answered for. "
+    "`as ours`: the share of pixels in which a peer's map is as ours; torchgeo's windows hang over the scene's ends."
+)
 
 
 @dataclass(frozen=True)
@@ -42,11 +54,13 @@ class Arguments:
 
     sides: tuple[int, ...] = (1024, 2048, 4096)
     """Of square scenes, in pixels."""
+    peers: tuple[Literal["torchgeo", "terratorch"], ...] = ()
+    """Which ways stand beside ours."""
     network: str = "tf_efficientnet_lite0"
     memory: str = "2GB"
-    """What each process may come to."""
+    """What each process of ours may come to."""
     out: Path | None = None
-    """Write the rows to this file as well."""
+    """Write the rows to this file as well, where rows of other sizes stay, and a picture of them beside it."""
 
 
 def write_scene(path: Path, side: int) -> None:
@@ -67,54 +81,113 @@ def write_scene(path: Path, side: int) -> None:
             file.write(values, window=Window(0, top, side, rows))
 
 
-def one(side: int, folder: Path, network: str, memory: str) -> dict[str, Any]:
-    """The row of one size."""
+class Noting(Answerer):
+    """An answerer that keeps its plan: made again later, when more memory is taken, it would be another one."""
+
+    made: Plan
+
+    def plan(self, item: Item, source: FileSource, placed: bool) -> Plan:
+        self.made = super().plan(item, source, placed)
+        return self.made
+
+
+def one(way: str, side: int, folder: Path, network: str, memory: str, window: int, step: int) -> dict[str, Any]:
+    """The row of one size and way. window, step: of a peer."""
     keep_freed_memory()
     path = folder / "scene.tif"
-    write_scene(path, side)
+    if not path.exists():
+        write_scene(path, side)
     model = ours(network, in_channels=4).eval()
     model.predict(np.zeros((256, 256, 4), np.uint16))
-    before = resident_peak()
-    start = time.perf_counter()
-    pixelnet.predict_files(model, path, folder / "out", memory=memory)
+    before, start = resident_peak(), time.perf_counter()
+    answerer = Noting(model, folder / way, None, Asked(memory=memory))
+    if way == "pixelnet":
+        answerer.answer(Item(PurePath("scene"), path, 0))
+    else:
+        PEERS[way](model, path, folder / f"{way}.tif", window, step)
     seconds, peak = time.perf_counter() - start, resident_peak()
-    asked = Asked(memory=memory)
+    row = {
+        "side": side, "way": way, "seconds": round(seconds, 2), "megapixels/s": round(side**2 / seconds / 1e6, 3),
+        "resident MB": round(peak / 2**20), "before MB": round(before / 2**20),
+    }  # fmt: skip
+    if way == "pixelnet":
+        return row | _alone(model, path, answerer.made, seconds) | {"memory": memory}
+    return row | {"as ours": round(_alike(folder / "pixelnet/segmentation/scene.tif", folder / f"{way}.tif"), 5)}
+
+
+def _alike(one: Path, other: Path) -> float:
+    """The share of pixels in which two maps agree."""
+    import rasterio
+
+    with rasterio.open(one) as first, rasterio.open(other) as second:
+        return float((first.read(1) == second.read(1)).mean())
+
+
+def _alone(model: Any, path: Path, plan: Plan, seconds: float) -> dict[str, Any]:
+    """The model on ready windows, and what the windows are."""
+    tiling = plan.tiling
+    numbers = range(tiling.count)
+    spent, seen, all_seen = 0.0, 0, sum(map(tiling.seen, numbers))
     with FileSource(path, model) as source:
-        plan = Answerer(model, folder, None, asked).plan(Item(PurePath("scene"), path, 0), source, False)
-        tiling = plan.tiling
-        sizes = {
-            block.number: len(tiling.around(block.rows, side)) * len(tiling.around(block.columns, side))
-            for block in tiling.blocks()
-        }
-        spent = seen = 0.0
-        for number in sorted(sizes)[:: -(-tiling.count // WINDOWS)]:
+        for number in numbers[:: -(-tiling.count // WINDOWS)]:
             views = look(model, source, plan, tiling.block(number)).views
             start = time.perf_counter()
             encode_views(model, views).answers()
-            spent, seen = spent + time.perf_counter() - start, seen + sizes[number]
-    ready = spent / seen * sum(sizes.values())
+            spent, seen = spent + time.perf_counter() - start, seen + tiling.seen(number)
+    alone = spent / seen * all_seen
     return {
-        "side": side, "network": network, "memory": memory, "seconds": round(seconds, 2), "ready": round(ready, 2),
-        "share": round(ready / seconds, 3), "halo": tiling.halo, "block": tiling.side, "blocks": tiling.count,
-        "seen": round(sum(sizes.values()) / side**2, 2), "error": plan.error,
-        "resident MB": round(peak / 2**20), "before MB": round(before / 2**20),
+        "alone": round(alone, 2), "share": round(alone / seconds, 3), "halo": tiling.halo, "block": tiling.side,
+        "blocks": tiling.count, "seen": round(all_seen / (tiling.height * tiling.width), 2),
+        "error": plan.error,
     }  # fmt: skip
 
 
+def draw(rows: Sequence[dict[str, Any]]) -> bytes:
+    """A PNG of seconds and of memory against the pixels, both in logarithms."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    for way in dict.fromkeys(row["way"] for row in rows):
+        own = sorted((row for row in rows if row["way"] == way), key=lambda row: row["side"])
+        pixels = [row["side"] ** 2 / 1e6 for row in own]
+        left.loglog(pixels, [row["seconds"] for row in own], "o-", label=way)
+        right.loglog(pixels, [row["resident MB"] for row in own], "o-", label=way)
+        if way == "pixelnet":
+            left.loglog(pixels, [row["alone"] for row in own], "k:", label="the model alone")
+    left.set(xlabel="megapixels", ylabel="seconds")
+    right.set(xlabel="megapixels", ylabel="resident, MB")
+    left.legend(fontsize="small")
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    plt.close(figure)
+    return content.getvalue()
+
+
 def main(arguments: Arguments) -> None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for side in arguments.sides:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "benchmarks.scale", str(side), folder, arguments.network, arguments.memory]
-            root = Path(__file__).parents[1]
-            done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-        print(rows[-1], flush=True)
-    keep_in(arguments.out, "scale", rows)
+            window = step = side
+            for way in ("pixelnet", *arguments.peers):
+                options = [way, str(side), folder, arguments.network, arguments.memory, str(window), str(step)]
+                done = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.scale", *options],
+                    cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True, check=True,
+                )  # fmt: skip
+                rows.append(json.loads(done.stdout.splitlines()[-1]))
+                print(rows[-1], flush=True)
+                if way == "pixelnet":
+                    step = rows[-1]["block"]
+                    window = step + 2 * rows[-1]["halo"]
+    if arguments.out is not None:
+        own = keep_in(
+            arguments.out, "scale", rows, WHAT, "python -m benchmarks.scale", ("side", "way"),
+            picture="seconds and resident memory against the size of a scene",
+        )  # fmt: skip
+        write_atomic(arguments.out.with_suffix(".png"), draw(own))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] and sys.argv[1].isdecimal():
-        print(json.dumps(one(int(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])))
+    if sys.argv[1:2] and sys.argv[1] in ("pixelnet", *PEERS):
+        way, side, folder, network, memory, *window = sys.argv[1:]
+        print(json.dumps(one(way, int(side), Path(folder), network, memory, *map(int, window))))
     else:
         main(tyro.cli(Arguments, description=__doc__))

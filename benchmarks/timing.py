@@ -134,10 +134,19 @@ def keep(new: Iterable[Row], path: Path = RESULT) -> None:
     write_json(path, found | {"picture": "seconds against image pixels, sampled pixels and channels"})
 
 
-def keep_in(path: Path | None, name: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows of a form of their own, with the machine that they are of; nowhere for None."""
-    if path is not None:
-        write_json(path, {"name": name, "machine": machine(), "rows": rows})
+def keep_in(
+    path: Path, name: str, rows: Sequence[Row], what: str, command: str, by: Sequence[str], picture: str | None = None
+) -> list[Row]:
+    """Merge rows of a form of their own into a file that `python -m recipes results` reads; returns all of them.
+
+    by: the columns that tell rows apart; a new one takes the place of an old one, and they are in the columns' order.
+    what, picture: what the rows and the picture beside the file show. Raises InputError as `earlier_rows`.
+    """
+    known = {tuple(row[column] for column in by): row for row in (*earlier_rows(path), *rows)}
+    found = [known[key] for key in sorted(known)]
+    about = {"name": name, "what": what, "command": command, "machine": machine(), "rows": found}
+    write_json(path, about | ({} if picture is None else {"picture": picture}))
+    return found
 
 
 def as_command(work: Callable[[], None]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from csv import writer as csv_writer
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from accelerate import Accelerator
@@ -125,12 +125,12 @@ def evaluate(
     # All is made before the first file is written, so that none stands alone.
     page = None
     if report is not None:
-        order = worst_first(scorer.each(), scorer.headline)
+        order = worst_first(scorer.one_by_one(), scorer.headline).tolist()
         page = scorecard(about, first.judge, dataset, first.answer, scorer, scores, order)
     if json is not None:
         write_json(json, about | scores)
     if csv is not None:
-        write_atomic(csv, rows(dataset.names, scorer).encode(errors="backslashreplace"))
+        write_atomic(csv, lambda file: write_rows(file, dataset.names, scorer))
     if report is not None and page is not None:
         write_atomic(report, page.encode(errors="backslashreplace"))
     return scores
@@ -239,25 +239,24 @@ def score_model(
     return scorer.result()
 
 
-def rows(names: Sequence[str], scorer: Scorer) -> str:
+def write_rows(file: BinaryIO, names: Sequence[str], scorer: Scorer) -> None:
     """CSV with a row for each image, worst first: its name, and its scores that are one number; nothing for none."""
     keys = list(dict.fromkeys(key for row in scorer.one_by_one() for key in row))  # an image may lack some
-    order = worst_first(scorer.one_by_one(), scorer.headline)
-    text = io.StringIO()
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
     table = csv_writer(text, lineterminator="\n")
     table.writerow(["name", *keys])
-    for i in order:
+    for i in worst_first(scorer.one_by_one(), scorer.headline):
         row = scorer.alone(i)
         table.writerow([names[i], *(row.get(key) for key in keys)])
-    return text.getvalue()
+    text.detach()  # which writes what is left, and leaves the file open
 
 
-def worst_first(scored: Iterable[dict[str, Any]], headline: tuple[str, bool]) -> list[int]:
+def worst_first(scored: Iterable[dict[str, Any]], headline: tuple[str, bool]) -> np.ndarray:
     """The order of images by their scores; those without the headline, which nothing was labelled for, come last."""
     name, more_is_better = headline
     sign = 1 if more_is_better else -1
     places = array("d", (math.inf if own[name] is None else sign * own[name] for own in scored))
-    return sorted(range(len(places)), key=places.__getitem__)
+    return np.argsort(places, kind="stable")
 
 
 def table(scores: dict[str, Any]) -> str:

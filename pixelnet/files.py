@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LONGEST = 250  # bytes of a name: file systems end at 255, and a temporary name is 5 longer
+AT_FDCWD, SWAP = -100, 2  # of Linux: paths from here on; RENAME_EXCHANGE, which is RENAME_SWAP of macOS
 REMEDIES = {
     errno.ENOSPC: "free some space and run it again, or give another place",
     errno.EDQUOT: "free some space and run it again, or give another place",
@@ -95,6 +96,24 @@ def _real(path: str | Path) -> Path:
 def _unwritable(path: str | Path, error: OSError) -> InputError:
     remedy = REMEDIES.get(error.errno or 0, "give a place that may be written to")
     return InputError(f"{path} cannot be written: {error.strerror or error}; {remedy}")
+
+
+def exchanged(one: str | Path, other: str | Path) -> bool:
+    """Let two files or folders of one file system change places, in one step; False where the system has none for it.
+
+    Whoever looks, and a process that is killed, finds both as they were or both changed. Linux has renameat2, macOS
+    renamex_np; Windows and some file systems on a network have nothing of the kind.
+    """
+    import ctypes  # not for `--help`, as below
+
+    if os.name != "posix":
+        return False
+    library, names = ctypes.CDLL(None), (os.fsencode(one), os.fsencode(other))
+    if hasattr(library, "renameat2"):
+        return bool(library.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], SWAP) == 0)
+    if hasattr(library, "renamex_np"):
+        return bool(library.renamex_np(*names, SWAP) == 0)
+    return False
 
 
 def require_writable(path: str | Path, folder: bool = False) -> None:

@@ -9,7 +9,20 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as main
-from benchmarks import accuracy, adaptive, defaults, dense, growth, memory, networks, reading, timing, training
+from benchmarks import (
+    accuracy,
+    adaptive,
+    defaults,
+    dense,
+    growth,
+    memory,
+    networks,
+    reading,
+    scale,
+    tiling,
+    timing,
+    training,
+)
 from benchmarks import export as exporting
 from pixelnet import InputError
 from pixelnet.config import ModelConfig
@@ -274,3 +287,36 @@ def test_a_step_on_every_pixel_holds_more_than_one_on_few() -> None:
     batch, model = networks.make_batch((2, 64, 96), pixels=20), networks.ours(SMALL).train()
     peaks = {arm: memory.peak(memory.step_of(arm, model, batch)) for arm in memory.ARMS}
     assert peaks["backbone"] < peaks["sampled"] < peaks["every pixel"]
+
+
+def test_rows_of_their_own_form_stay_beside_new_ones(tmp_path: Path) -> None:
+    path = tmp_path / "scale.json"
+    timing.keep_in(
+        path, "scale", [{"side": 2, "way": "a", "s": 1}, {"side": 1, "way": "a", "s": 2}], "w", "c", ("side",)
+    )
+    found = timing.keep_in(path, "scale", [{"side": 2, "way": "a", "s": 3}], "what", "command", ("side", "way"), "plot")
+    assert [(row["side"], row["s"]) for row in found] == [(1, 2), (2, 3)]
+    assert timing.earlier_rows(path) == found
+    assert "| 2 | a | 3 |" in results._body(results.read_json(path))
+
+
+@pytest.mark.parametrize("length", [64, 100, 131])
+def test_windows_of_a_grid_answer_for_each_pixel_of_an_axis(length: int) -> None:
+    """As torchgeo lays them: from the far end on, so that the first one may hang over the near end."""
+    window, step = 64, 32
+    count = -(-(length - window) // step) + 1
+    times = np.zeros(length, int)
+    for k in range(count):
+        first = length - k * step - window
+        there, here = tiling._middle(first, window, step, length)
+        assert there.stop - there.start == here.stop - here.start
+        assert 0 <= here.start < here.stop <= window
+        times[there] += 1
+    assert times.min() == 1
+
+
+def test_the_picture_of_scenes_has_every_way() -> None:
+    rows = [
+        {"side": side, "way": way, "seconds": side, "resident MB": 9, "alone": 1} for side in (1, 2) for way in "ab"
+    ]
+    assert scale.draw([row | {"way": "pixelnet"} for row in rows[:2]] + rows)[:4] == b"\x89PNG"

@@ -125,7 +125,7 @@ def test_options_that_pages_name_exist(page: Path) -> None:
     """In lines that call a command, its own; anywhere else, some command's, or of the programs named below."""
     text = page.read_text(encoding="utf-8").replace("\\\n", " ")
     others = {"help", "version", "out", "data", "weights", "full", "hed", "images", "thresholds", "every", "scenes"}
-    others |= {"picture", "run", "editable", "constraint", "cases", "seed", "seeds", "steps"}
+    others |= {"picture", "run", "editable", "constraint", "cases", "seed", "seeds", "steps", "peers"}
     others |= {"nproc-per-node", "nnodes", "node-rank", "master-addr", "master-port"}  # torchrun's
     known = {option for command in COMMANDS for option in options_of(command)} | others
     for line in text.splitlines():

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from pixelnet.errors import InputError, printable
 from pixelnet.files import (
     append,
+    exchanged,
     inside,
     read_bytes,
     read_text,
@@ -48,6 +50,17 @@ def test_what_a_killed_writer_left_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".a.bin.tmp").write_bytes(b"half a ve")
     write_atomic(tmp_path / "a.bin", b"new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_two_folders_change_places_or_stay_where_they_are(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own").write_text(name)
+    done = exchanged(tmp_path / "a", tmp_path / "b")
+    assert done or sys.platform not in ("linux", "darwin")
+    assert [(tmp_path / name / "own").read_text() for name in "ab"] == (["b", "a"] if done else ["a", "b"])
+    assert not exchanged(tmp_path / "a", tmp_path / "missing")
+    assert sorted(own.name for own in tmp_path.iterdir()) == ["a", "b"]
 
 
 def test_json_comes_back_and_has_no_nan(tmp_path: Path) -> None:

@@ -129,14 +129,22 @@ def test_called_again_it_replaces_its_own_labels_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [2, 3])
-@pytest.mark.parametrize("step", range(7))
-def test_a_kill_at_any_step_leaves_the_image_as_it_was(step: int, version: int, tmp_path: Path, monkeypatch) -> None:
-    """The process ends at one change of the disk after another; nothing that would be done on the way out is."""
+@pytest.mark.parametrize("swaps", [True, False])
+@pytest.mark.parametrize("step", range(8))
+def test_a_kill_at_any_step_leaves_the_image_and_its_labels(
+    step: int, swaps: bool, version: int, tmp_path: Path, monkeypatch
+) -> None:
+    """The process ends at one change of the disk after another; nothing that would be done on the way out is.
+
+    swaps: whether two folders can change places in one step.
+    """
     path, model = tmp_path / "a.zarr", four_bands()
     image(path, version)
     predict_files(model, path, tmp_path / "first", label_group="mine")
     before, own = files_of(path, "mine"), files_of(path / "labels/mine")
-    left = [step]
+    new, left = tmp_path / "new.zarr", [step]
+    shutil.copytree(path, new)
+    omezarr.write_label_group(new, "mine", omezarr_map(model, SIZES[0]))
 
     class Killed(BaseException):
         pass
@@ -153,6 +161,7 @@ def test_a_kill_at_any_step_leaves_the_image_as_it_was(step: int, version: int, 
     with monkeypatch.context() as patch:
         for owner, name in ((Path, "rename"), (Path, "mkdir"), (omezarr, "write_atomic"), (omezarr.os, "utime")):
             patch.setattr(owner, name, counted(getattr(owner, name)))
+        patch.setattr(omezarr, "exchanged", counted(omezarr.exchanged) if swaps else lambda *_: False)
         patch.setattr(omezarr.shutil, "rmtree", counted(lambda *_, **__: None))
         given = omezarr_map(model, SIZES[0])
         try:
@@ -161,6 +170,9 @@ def test_a_kill_at_any_step_leaves_the_image_as_it_was(step: int, version: int, 
             assert step < 20
     assert files_of(path, "mine") == before
     assert "cells" in labels_in(path, version)
+    assert swaps is False or (path / "labels/mine").is_dir()
+    omezarr.require_label_group(path, "mine")  # as the next call does before its work
+    assert files_of(path / "labels/mine") in (own, files_of(new / "labels/mine"))
     omezarr.write_label_group(path, "mine", omezarr_map(model, SIZES[0]))
     assert files_of(path, "mine") == before
     assert set(files_of(path / "labels/mine")) == set(own)

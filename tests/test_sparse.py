@@ -1,5 +1,7 @@
 """Counts of many images come back as they went in, and take the memory of what is in them."""
 
+import errno
+import os
 import pickle
 
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pixelnet.errors import InputError
+from pixelnet.metrics import sparse
 from pixelnet.metrics.sparse import SparseCounts
 
 
@@ -42,6 +46,29 @@ def test_places_are_those_of_a_list() -> None:
             kept[place]
     with pytest.raises(ValueError, match="other names or shapes"):
         kept.append({"a": np.array([1, 2, 3])})
+
+
+def test_what_is_more_than_a_little_lies_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparse, "HELD", 1000)
+    images = [{"a": np.arange(k, k + 20.0)} for k in range(50)]
+    kept = SparseCounts(images[:40])
+    kept += images[40:]
+    for found in (kept, pickle.loads(pickle.dumps(kept)), SparseCounts(kept)):
+        np.testing.assert_array_equal([own["a"] for own in found], [own["a"] for own in images])
+    assert kept._file._rolled
+    kept.append(images[3])  # after it was read from
+    assert kept[50]["a"].tolist() == images[3]["a"].tolist()
+
+
+def test_no_space_for_them_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = SparseCounts()
+
+    def full(stored: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kept._file, "write", full)
+    with pytest.raises(InputError, match="No space left on device; free some space, or let TMPDIR name"):
+        kept.append({"a": np.ones(3)})
 
 
 def test_zeros_take_no_memory() -> None:

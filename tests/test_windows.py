@@ -29,6 +29,9 @@ def test_blocks_tile_the_image_and_windows_hold_them(tiling: Tiling) -> None:
             assert seen.stop % tiling.step == 0 or seen.stop == length
             assert seen.start <= max(0, part.start - tiling.halo)
             assert seen.stop >= min(length, part.stop + tiling.halo)
+        shown = np.zeros(times.shape, bool)
+        shown[cut(tiling.around(block.rows, tiling.height)), cut(tiling.around(block.columns, tiling.width))] = True
+        assert tiling.seen(block.number) == shown.sum()
     assert (times == 1).all()
     assert tiling.count == len(list(tiling.blocks()))
 

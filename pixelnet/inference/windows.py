@@ -67,6 +67,11 @@ class Tiling:
         stop = -(-(part.stop + self.halo) // self.step) * self.step
         return range(start, min(stop, length))
 
+    def seen(self, number: int) -> int:
+        """How many pixels the window of a block shows."""
+        block = self.block(number)
+        return len(self.around(block.rows, self.height)) * len(self.around(block.columns, self.width))
+
     @property
     def border(self) -> int:
         """How far beyond its block a window's answer still counts, where answers are mixed: half of the halo."""

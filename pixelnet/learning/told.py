@@ -85,7 +85,9 @@ def _in_one_image(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     shown = ", ".join([*names[:CLASSES], *([f"{len(names) - CLASSES} more"] if len(names) > CLASSES else [])])
-    return [f"labelled in one image alone: {shown}; nothing tells how well that is found in others, so label more there"]
+    return [
+        f"labelled in one image alone: {shown}; nothing tells how well that is found in others, so label more there"
+    ]
 
 
 def _tried(choice: Choice) -> list[str]:

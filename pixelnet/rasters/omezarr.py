@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pixelnet.errors import InputError
-from pixelnet.files import inside, read_text, write_atomic
+from pixelnet.files import exchanged, inside, read_text, write_atomic
 from pixelnet.rasters.arrays import format_of, load_zarr, pixel_scale
 from pixelnet.rasters.geotiff import Map
 
@@ -120,11 +120,14 @@ def _legend(given: Map) -> dict[str, Any]:
 def require_label_group(image: Path, name: str) -> Path:
     """Where an OME-Zarr image has, or is to have, its labels of a name: IMAGE/labels/NAME.
 
+    Labels that a process was killed over, after it had moved them away and before the new ones were there, are back.
     Raises InputError for what is no such image, for a level of one, and for labels that somebody else has written.
     """
     if image.suffix.lower() != ".zarr" or not image.is_dir():
         raise InputError(f"{image} is no OME-Zarr image, of which label groups are a part; leave --label-group out")
-    target = inside(image, LABELS, name)
+    target, before = inside(image, LABELS, name), _beside(image, name, "old")
+    if before.exists() and not target.exists():
+        before.rename(target)
     if target.exists() and OURS not in _attributes(image, target):
         raise InputError(
             f"{target} is there, and was not written by pixelnet, so that it is left alone; give another --label-group"
@@ -140,7 +143,7 @@ def write_label_group(image: Path, name: str, given: Map) -> Path:
     `require_label_group`, and for an image whose axes and levels are not said as versions 0.4 and 0.5 do.
     """
     target, zarr = require_label_group(image, name), load_zarr(image)
-    part, before = (image.with_name(f".{image.name}.{name}.{what}") for what in ("tmp", "old"))
+    part, before = (_beside(image, name, what) for what in ("tmp", "old"))
     for path in (part, before):
         shutil.rmtree(path, ignore_errors=True)
     version = "0.5" if format_of(image) == 3 else "0.4"
@@ -158,14 +161,21 @@ def write_label_group(image: Path, name: str, given: Map) -> Path:
         stat = image.stat()
         target.parent.mkdir(exist_ok=True)
         os.utime(image, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # by which an image is known as that of before
-        if target.exists():
+        if not target.exists():
+            part.rename(target)
+        elif not exchanged(part, target):
             target.rename(before)
-        part.rename(target)
+            part.rename(target)
         _list_label(target.parent, name, version)
     finally:
         for path in (part, before):
             shutil.rmtree(path, ignore_errors=True)
     return target
+
+
+def _beside(image: Path, name: str, what: str) -> Path:
+    """A place for a label group that is not, or no more, a part of its image, on the same file system."""
+    return image.with_name(f".{image.name}.{name}.{what}")
 
 
 def _scales(image: Path) -> tuple[dict[str, Any], list[Size], list[dict[str, Any]]]:
