@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from benchmarks.studio import person, picture
 
@@ -62,6 +63,19 @@ def test_a_policy_is_held_to_random_places_seed_by_seed() -> None:
     rows += [row("random", 0, 0.4, 0.7), row("random", 1, 0.4, 0.8)]
     # Of two differences, .1 and .2, the interval is t(.975, 1) = 12.706 times .05; of 0 and -.1 the same.
     assert (
-        picture.against_random(rows, "em", "pixelnet", "suggest") == "+0.150 ± 0.635 after 5, -0.050 ± 0.635 after 10"
+        picture.less(rows, "em", ("pixelnet", "suggest"), ("pixelnet", "random"))
+        == "+0.150 ± 0.635 after 5, -0.050 ± 0.635 after 10"
     )
-    assert picture.against_random(rows, "em", "forest", "suggest") == ""
+    assert picture.less(rows, "em", ("forest", "suggest"), ("forest", "random")) == ""
+
+
+def test_means_are_of_the_strokes_that_all_have() -> None:
+    def row(name: str, seed: int, first: int, *scores: float) -> dict[str, Any]:
+        curve = [{"strokes": first * 2**k, "seconds": 1.0, "miou": own} for k, own in enumerate(scores)]
+        return {"set": name, "learner": "pixelnet", "policy": "wrong", "seed": seed, "curve": curve}
+
+    rows = [row("em", 0, 5, 0.1, 0.2, 0.3), row("camvid", 0, 10, 0.6, 0.9), row("em", 1, 5, 0.5, 0.6, 0.7)]
+    (every,) = picture.over_sets(rows)  # one seed was run on both
+    assert (every["set"], every["seed"]) == ("all", 0)
+    strokes, _, score = picture.means([every])
+    assert (strokes, score) == ([10, 20], pytest.approx([0.4, 0.6]))
