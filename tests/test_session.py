@@ -201,6 +201,25 @@ def test_the_score_is_of_pixels_that_were_not_learnt_from() -> None:
     assert made(3).score().value > 0.8
 
 
+def test_a_score_that_is_ended_between_fits_changes_nothing() -> None:
+    session, whole, calls = made(4), made(4), []
+
+    def between() -> None:
+        calls.append(0)
+        if len(calls) == 3:
+            raise TimeoutError
+
+    session.fit()
+    before = session.predict(0)
+    with pytest.raises(TimeoutError):
+        session.score(between)
+    assert len(calls) == 3
+    np.testing.assert_array_equal(session.predict(0)[1], before[1])
+    whole.fit()
+    assert session.score() == whole.score()
+    session.score(lambda: pytest.fail("it is known already"))
+
+
 def test_a_choice_is_judged_by_choosing_within_the_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = [("filters",), ("edges", "filters")]
     monkeypatch.setattr(module, "candidates", lambda: tried)

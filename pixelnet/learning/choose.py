@@ -40,7 +40,8 @@ class Table:
 
     describe: (parts, which points) -> features (M, D). labels: (M,) class ids. folds: (M,), numbers of what is held out
     together. classes: K. seconds: what it will take to describe all points by some parts, about. width: of parts, D.
-    one_image: whether all points lie in one, whose blocks the folds are.
+    one_image: whether all points lie in one, whose blocks the folds are. between: called between fits; what it raises
+    ends the choice.
     """
 
     describe: Callable[[Parts, np.ndarray], np.ndarray]
@@ -50,6 +51,7 @@ class Table:
     seconds: Callable[[Parts], float]
     width: Callable[[Parts], int]
     one_image: bool = False
+    between: Callable[[], None] = lambda: None
 
     def problem(self, parts: Parts, points: np.ndarray) -> Problem:
         """What is to be fitted on some of the points."""
@@ -227,6 +229,7 @@ def _try(
             continue
         problem = Problem(features[~outside], labels, table.weigh(points[~outside]), table.classes)
         for strength in strengths:
+            table.between()
             logits = problem.fit(strength, ROUGH)(features[outside])
             if len(out) == 1:
                 held[strength][outside] = logits

@@ -12,7 +12,7 @@ where the one before has ended.
 import csv
 import io
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,17 +193,19 @@ class Session:
         self._judged = self.strokes.changes
         self.fit()
 
-    def score(self) -> Score:
+    def score(self, between: Callable[[], None] = lambda: None) -> Score:
         """How well it would do on images, or of one image on places, that it has not seen. See `Score`.
 
         Each fold is answered by what the others' labels would have led to; where there was a choice, that is made
         within each fold again, of all that was tried, which takes about as long. The same folds tell how sure the
         predictor may be, so that confidence follows.
+
+        between: called between the fits of folds; what it raises ends the score, and all is as it was.
         """
         if len(self.strokes.classes()) < 2:
             return Score.of(())
         if self._judged != self.strokes.changes:
-            table, members = self._table_for_choice(), self._choice.members
+            table, members = replace(self._table_for_choice(), between=between), self._choice.members
             given = [(parts, (strength,)) for parts, strength in members]
             own = choose(table, given, np.inf, members, len(members))
             accuracy = choose(table, self._tried, np.inf, members).accuracy if self._tried else own.accuracy

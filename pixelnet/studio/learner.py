@@ -51,6 +51,10 @@ class Refined(NamedTuple):
     words: str
 
 
+class _Late(Exception):
+    """There are other labels than those that a score is taken of."""
+
+
 class Learner:
     """Begin to follow a project. told: is called with what has changed, from any thread. device: of networks."""
 
@@ -345,7 +349,15 @@ class Learner:
     def _judge(self, full: Following) -> None:
         with self._working:
             fork = full.fork()
-        score = fork.session.score()
+
+        def between() -> None:
+            if self.project.version != fork.version or self._ended.is_set():
+                raise _Late
+
+        try:
+            score = fork.session.score(between)
+        except _Late:
+            return  # the answer to the stroke that came needs the processor
         if score.folds < FEWEST:
             score = Score.of(())
         with self._working:
