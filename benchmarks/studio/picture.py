@@ -47,9 +47,12 @@ def draw(arguments: Picture) -> None:
                     strokes, seconds, score = means(own)
                     panels[0, column].plot(strokes, score, dash, color=color, label=f"{learner}, {policy}")
                     panels[1, column].plot(seconds, score, dash, color=color)
-        panels[0, column].set(title=name, xlabel="strokes", xscale="log", xticks=SCORED_AT)
-        panels[1, column].set(xlabel="seconds of the machine", xscale="log", xticks=SECONDS)
-        for panel in panels[:, column]:
+        panels[0, column].set(title=name, xlabel="strokes")
+        panels[1, column].set(xlabel="seconds of the machine")
+        for panel, ticks in zip(panels[:, column], (SCORED_AT, SECONDS), strict=True):
+            panel.set(xscale="log")
+            limits = panel.get_xlim()
+            panel.set(xticks=ticks, xlim=limits)
             panel.xaxis.set_major_formatter(ScalarFormatter())
             panel.xaxis.set_minor_locator(NullLocator())
     for line in compared(rows, [*sets, ALL]):
