@@ -32,12 +32,12 @@ def test_the_closed_form_is_what_the_package_finds():
 
 
 def test_overall_accuracy_has_its_variance_where_no_class_is_told():
-    rng, none = np.random.default_rng(1), np.zeros(4, bool)
+    rng, every, none = np.random.default_rng(1), np.ones(4, bool), np.zeros(4, bool)
     frame = some_frame(rng)
     strata = frame.stratified("uniform", 40)
     sample = next(strata.samples(3, rng))
     found = Quick(frame, strata, none, none).of(sample.pixels)
     assert found[0].shape == found[1].shape
-    expected = estimate(frame, sample, "difference", none, none)
+    expected = estimate(frame, sample, "difference", every, none)
     for own, one in zip(found[:2], expected[:2], strict=True):
         assert own[:, 0] == pytest.approx(one[:, 0])
