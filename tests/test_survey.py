@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 
 from pixelnet.errors import InputError
 from pixelnet.metrics.confusion import scores as dense_scores
+from pixelnet.metrics.survey import strata as survey_strata
 from pixelnet.metrics.survey.accuracy import counted, expected, scores
 from pixelnet.metrics.survey.allocation import allocate, merged, sample_size
 from pixelnet.metrics.survey.assisted import residuals
 from pixelnet.metrics.survey.bounds import INTERVALS
 from pixelnet.metrics.survey.designs import Stratified, TwoStage, between_images, draw
 from pixelnet.metrics.survey.errors import confidence_scores, counted_errors, error_scores
-from pixelnet.metrics.survey.strata import cell_of, cells, planned
+from pixelnet.metrics.survey.strata import cell_of, cells, planned, softened
 
 Z = 1.96
 
@@ -133,10 +134,58 @@ def test_totals_are_unbiased_and_variances_are_those_of_the_draws(how):
     own, whole = scores(totals, left), scores(every, counted(mapped, truth, 3))
     variance = design.variance(own.influences)
     assert np.sqrt(variance.mean(axis=0)) == pytest.approx(own.values.std(axis=0), rel=0.15)
-    low, high = INTERVALS["logit"](own.values, variance, design.freedom(own.influences))
+    low, high = INTERVALS["wilson"](own.values, variance, design.freedom)
     held = ((low <= whole.values) & (whole.values <= high)).mean(axis=0)
     assert held.min() > 0.91
     assert held.max() < 0.995
+
+
+def test_a_variance_is_that_of_the_strata_and_one_foreseen_observation_more():
+    rng, sizes, stratum = np.random.default_rng(5), np.array([900.0, 40.0, 6.0]), np.repeat([0, 1, 2], [7, 4, 6])
+    values, doubts = rng.normal(size=(17, 2)), rng.random((17, 2))
+    design = Stratified(sizes, stratum)
+    plain, doubted = np.zeros(2), np.zeros(2)
+    for h, size in enumerate(sizes):
+        own = values[stratum == h]
+        factor = size**2 * (1 - len(own) / size) / len(own)
+        squares = ((own - own.mean(axis=0)) ** 2).sum(axis=0)
+        plain += factor * own.var(axis=0, ddof=1)
+        doubted += factor * (squares + doubts[stratum == h].mean(axis=0)) / len(own)
+    assert design.variance(values) == pytest.approx(plain)
+    assert design.variance(values, doubts) == pytest.approx(doubted)
+    assert design.freedom == 17 - 3
+    assert TwoStage(20, sizes, stratum).freedom == 3 - 1
+
+
+def test_softened_probabilities_are_half_those_of_halved_logits():
+    logits = np.random.default_rng(6).normal(scale=4, size=(50, 5))
+    expected_half = special.softmax(logits / survey_strata.TEMPERATURE, axis=1)
+    assert softened(special.softmax(logits, axis=1)) == pytest.approx(
+        (special.softmax(logits, axis=1) + expected_half) / 2
+    )
+    assert softened(np.zeros((1, 5))).sum() == 0  # of a cell without pixels
+
+
+def test_softening_makes_errors_of_a_model_that_is_too_sure_cheaper(monkeypatch):
+    rng = np.random.default_rng(7)
+    probabilities = special.softmax(rng.normal(scale=6, size=(200_000, 3)), axis=1)
+    honest = np.sqrt(probabilities) / np.sqrt(probabilities).sum(axis=1, keepdims=True)
+    truth = (honest.cumsum(axis=1) > rng.random((len(honest), 1))).argmax(axis=1)
+    mapped, found = probabilities.argmax(axis=1), cells(probabilities.argmax(axis=1), probabilities)
+    off = (truth == mapped) - probabilities.max(axis=1)
+
+    def exact_variance():
+        of_cell, counts, _ = planned(found, 300)
+        stratum = of_cell.ravel()[cell_of(mapped, probabilities)]
+        sizes = np.bincount(stratum)
+        return sum(
+            n**2 * (1 - m / n) / m * off[stratum == h].var(ddof=1)
+            for h, (n, m) in enumerate(zip(sizes, counts, strict=True))
+        )
+
+    softer = exact_variance()
+    monkeypatch.setattr(survey_strata, "TEMPERATURE", 1.0)
+    assert softer < 0.98 * exact_variance()
 
 
 def test_two_stages_and_images_like_these():
@@ -212,6 +261,12 @@ def test_intervals_agree_with_the_textbooks_where_these_speak():
     for interval in INTERVALS.values():
         low, high = interval(np.array([0.0, 1.0]), np.zeros(2), np.array([30.0, 30.0]))
         assert ((low >= 0) & (high <= 1)).all()
+    n = 50  # none found, where one find would have been worth a 50th
+    low, high = INTERVALS["wilson"](np.array([-0.01, 1.02]), np.full(2, n**-2.0), np.full(2, 1e9))
+    none = stats.binomtest(0, n - 1).proportion_ci(method="wilson")
+    assert (low[0], high[0], low[1], high[1]) == pytest.approx((0, none.high, 1 - none.high, 1), abs=1e-6)
+    near = INTERVALS["wilson"](np.linspace(0, 0.3, 200), np.full(200, n**-2.0), np.full(200, 60.0))
+    assert max(np.abs(np.diff(end)).max() for end in near) < 0.003  # no step where an end begins
     low, high = INTERVALS["logit"](np.array([1.0]), np.zeros(1), np.array([30.0]))
     assert 0.8 < low[0] < 0.92  # 31 right of 31 leave room for doubt
 

@@ -25,7 +25,7 @@ from pixelnet.metrics.survey.strata import ENOUGH
 
 Row = dict[str, Any]
 MAPS, IMAGES = "these maps", "images like these"
-DEFAULT = ("confidence", "difference", "logit")
+DEFAULT = ("confidence", "difference", "wilson")
 RESAMPLES = 400
 TIMES = np.array([0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16])  # uniform budgets, of the budget
 

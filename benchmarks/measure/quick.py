@@ -1,17 +1,15 @@
 """The difference estimator of a thousand surveys in seconds: the package's scores, in closed form.
 
-A score's variance needs sums of powers of what the model was off by, by stratum and class: a sample's part in the IoU
-of k is e_k / U_k where it is called k and -IoU_k e_k / U_k elsewhere, with e = truth - probability; in the area of k it
-is e_k / N. So no array of samples by scores is made. A test holds it to the package's own functions.
+A score's variance needs sums of what the model was off by, and of its square, by stratum and class: a sample's part in
+the IoU of k is e_k / U_k where it is called k and -IoU_k e_k / U_k elsewhere, with e = truth - probability; in the area
+of k it is e_k / N. So no array of samples by scores is made. A test holds it to the package's own functions.
 """
 
 import numpy as np
 
 from benchmarks.measure.simulate import Estimates, Frame, Strata
-from pixelnet.metrics.survey.designs import Moments, Stratified
-from pixelnet.metrics.survey.strata import UNSURE, mistrusted
-
-Powers = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+from pixelnet.metrics.survey.designs import Stratified
+from pixelnet.metrics.survey.strata import UNSURE, mistrusted, softened
 
 
 class Quick:
@@ -29,12 +27,12 @@ class Quick:
         found, classes = self.frame.population, self.frame.classes
         mapped, truth = found.mapped[pixels].astype(np.int64), found.truth[pixels].astype(np.int64)
         probabilities = found.probabilities[pixels].astype(np.float64)
-        chances = mistrusted(probabilities, self.foreseen, UNSURE)
+        chances = mistrusted(softened(probabilities), self.foreseen, UNSURE)
         off = (truth[..., None] == np.arange(classes)) - probabilities
         own = np.take_along_axis(off, mapped[..., None], axis=-1)[..., 0]
-        sums = [self._split(off**power, mapped) for power in (1, 2, 3, 4)]
+        sums = [self._split(off**power, mapped) for power in (1, 2)]
         unsure = chances * (1 - chances)
-        doubts = [self._split(one, mapped) for one in (unsure, unsure * (1 - 3 * unsure))]
+        doubts = self._split(unsure, mapped)
 
         weights = self.strata.sizes / self.strata.counts
         hits, true = (
@@ -56,18 +54,18 @@ class Quick:
 
         flat = np.full((1, classes), 1 / self.pixels)
         parts = [
-            self._of_samples(own / self.pixels, [doubt / self.pixels**2, doubt * (1 - 3 * doubt) / self.pixels**4]),
-            self._of_samples((off * move).sum(axis=-1), [(chances * away**power).sum(axis=-1) for power in (2, 4)]),
+            self._of_samples(own / self.pixels, doubt / self.pixels**2),
+            self._of_samples((off * move).sum(axis=-1), (chances * away**2).sum(axis=-1)),
             self._of_classes(sums, doubts, inside, outside),
             self._of_classes(sums, doubts, flat, flat),
         ]
-        moments = Moments(*(np.concatenate(one, axis=-1) for one in zip(*parts, strict=True)))
         other = np.full((len(pixels), 1), np.nan)
         values = [
             hits.sum(axis=1, keepdims=True) / self.pixels, mean[:, None],
             iou[:, self.told], other, true[:, self.told] / self.pixels, other,
         ]  # fmt: skip
-        return np.concatenate(values, axis=1), self.design.variance_of(moments), self.design.freedom_of(moments)
+        variance = self.design.variance_of(np.concatenate(parts, axis=-1))
+        return np.concatenate(values, axis=1), variance, float(self.design.freedom)
 
     def _split(self, values: np.ndarray, mapped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(S, n, K) -> twice (S, H, K), sums over each stratum: of the class that a sample is called, and of others."""
@@ -81,34 +79,27 @@ class Quick:
     def _of_classes(
         self,
         sums: list[tuple[np.ndarray, np.ndarray]],
-        doubts: list[tuple[np.ndarray, np.ndarray]],
+        doubts: tuple[np.ndarray, np.ndarray],
         inside: np.ndarray,
         outside: np.ndarray,
-    ) -> Moments:
-        """inside, outside: (S, K), what a sample's part is of e where it is called the class, and where not."""
+    ) -> np.ndarray:
+        """(S, H, J + 1). inside, outside: (S, K), a sample's part over e where it is called the class, where not."""
 
         def weighed(parts: tuple[np.ndarray, np.ndarray], power: int) -> np.ndarray:
             own, others = (part[..., self.told] for part in parts)
             return inside[:, None, self.told] ** power * own + outside[:, None, self.told] ** power * others
 
-        first, second, third, fourth = (weighed(one, power) for power, one in enumerate(sums, start=1))
-        foreseen = [weighed(one, power) for one, power in zip(doubts, (2, 4), strict=True)]
-        return self._with_others(self._central((first, second, third, fourth), foreseen))
+        spreads = self._spreads(weighed(sums[0], 1), weighed(sums[1], 2), weighed(doubts, 2))
+        return np.concatenate([spreads, np.zeros((*spreads.shape[:-1], 1))], axis=-1)
 
-    def _of_samples(self, parts: np.ndarray, doubts: list[np.ndarray]) -> Moments:
-        """(S, n) parts in one score, and their doubts."""
-        powers = [np.add.reduceat(parts**power, self.starts, axis=1)[..., None] for power in (1, 2, 3, 4)]
-        foreseen = [np.add.reduceat(doubt, self.starts, axis=1)[..., None] for doubt in doubts]
-        return self._central((powers[0], powers[1], powers[2], powers[3]), foreseen)
+    def _of_samples(self, parts: np.ndarray, doubts: np.ndarray) -> np.ndarray:
+        """(S, H, 1), of (S, n) parts in one score, and their doubts."""
+        first, second, foreseen = (
+            np.add.reduceat(one, self.starts, axis=1)[..., None] for one in (parts, parts**2, doubts)
+        )
+        return self._spreads(first, second, foreseen)
 
-    def _central(self, powers: Powers, foreseen: list[np.ndarray]) -> Moments:
-        """Stratified.moments, of sums of powers (S, H, Q)."""
+    def _spreads(self, first: np.ndarray, second: np.ndarray, foreseen: np.ndarray) -> np.ndarray:
+        """The variances of Stratified.variance, of sums (S, H, Q)."""
         counts = self.strata.counts[:, None]
-        mean = powers[0] / counts
-        second = powers[1] - counts * mean**2
-        fourth = powers[3] - 4 * mean * powers[2] + 6 * mean**2 * powers[1] - 3 * counts * mean**4
-        return Moments((second + foreseen[0] / counts) / counts, (fourth + foreseen[1] / counts) / counts)
-
-    @staticmethod
-    def _with_others(moments: Moments) -> Moments:
-        return Moments(*(np.concatenate([one, np.zeros_like(one[..., :1])], axis=-1) for one in moments))
+        return np.asarray((second - first**2 / counts + foreseen / counts) / counts)

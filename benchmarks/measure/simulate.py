@@ -16,14 +16,14 @@ from pixelnet.metrics.survey.accuracy import counted, doubts, expected, scores
 from pixelnet.metrics.survey.allocation import allocate
 from pixelnet.metrics.survey.assisted import residuals
 from pixelnet.metrics.survey.designs import ENDLESS, Design, Stratified, TwoStage, between_images, draw
-from pixelnet.metrics.survey.strata import UNSURE, Cells, cell_of, cells, mistrusted, planned
+from pixelnet.metrics.survey.strata import UNSURE, Cells, cell_of, cells, mistrusted, planned, softened
 
 QUANTITIES = ("overall", "miou", "iou", "area")
 BATCH = 3_000_000  # numbers of an array
 PER_IMAGE = 10  # samples, in two stages
 DESIGNS = ("uniform", "proportional", "equal", "good practice", "confidence", "two-stage")
 ASSISTED = {"direct": None, "difference": False, "ppi++": True}
-Estimates = tuple[np.ndarray, np.ndarray, np.ndarray]  # (S, Q) each: scores, their variances, degrees of freedom
+Estimates = tuple[np.ndarray, np.ndarray, float | np.ndarray]  # (S, Q): scores, variances, degrees of freedom
 
 
 class Frame:
@@ -173,17 +173,17 @@ def estimate(
     if isinstance(sample.design, Stratified):
         one = together(told)[: frame.classes, : told.sum() + 1]
         said = one.argmax(axis=1)[frame.population.mapped[sample.pixels]]
-        chances = frame.population.probabilities[sample.pixels].astype(np.float64) @ one
+        chances = softened(frame.population.probabilities[sample.pixels].astype(np.float64)) @ one
         unsure = doubts(totals, said, mistrusted(chances, over_all[..., None, :], UNSURE), QUANTITIES, averaged)
-    variance, freedom = sample.design.variance(own.influences, unsure), sample.design.freedom(own.influences, unsure)
+    variance, freedom = sample.design.variance(own.influences, unsure), float(sample.design.freedom)
     if of_images and isinstance(sample.design, Stratified):
         assert sample.image is not None
         whole = scores(totals, values, QUANTITIES, averaged)
         between = between_images(whole.influences, sample.design, sample.image)
         both = variance + between
         parts = variance**2 / freedom + between**2 / (frame.images - 1)
-        freedom = np.divide(both**2, parts, out=np.array(freedom), where=parts > 0)
-        variance = both
+        of_both = np.divide(both**2, parts, out=np.full(parts.shape, freedom), where=parts > 0)
+        return own.values, both, of_both
     return own.values, variance, freedom
 
 

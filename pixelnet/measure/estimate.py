@@ -12,10 +12,10 @@ from pixelnet.metrics.intervals import FEWEST
 from pixelnet.metrics.survey.accuracy import NAMES, Scores, counted, doubts, expected, scores
 from pixelnet.metrics.survey.allocation import merged
 from pixelnet.metrics.survey.assisted import residuals
-from pixelnet.metrics.survey.bounds import logistic, plain
-from pixelnet.metrics.survey.designs import ENDLESS, Doubts, Stratified, TwoStage, between_images
+from pixelnet.metrics.survey.bounds import plain, wilson
+from pixelnet.metrics.survey.designs import ENDLESS, Stratified, TwoStage, between_images
 from pixelnet.metrics.survey.errors import confidence_scores, counted_errors, error_scores
-from pixelnet.metrics.survey.strata import ENOUGH, UNSURE, mistrusted
+from pixelnet.metrics.survey.strata import ENOUGH, UNSURE, mistrusted, softened
 
 SIGNED = ("rmse", "bias", "overconfidence")  # scores that are no shares
 MAPS, IMAGES = "these_maps", "images_like_these"
@@ -92,7 +92,7 @@ def how(found: Known) -> str:
     return "difference" if plan["probable"] and len(found.survey.drawn.foreseen) else "direct"
 
 
-def _of_classes(found: Known) -> tuple[Scores, np.ndarray, Doubts | None]:
+def _of_classes(found: Known) -> tuple[Scores, np.ndarray, np.ndarray | None]:
     """Scores with what is left of influences beside the model, the influences whole, and how unsure the model is."""
     classes = len(found.survey.class_names)
     values = counted(found.mapped, found.values.astype(np.int64), classes)
@@ -105,25 +105,26 @@ def _of_classes(found: Known) -> tuple[Scores, np.ndarray, Doubts | None]:
     own = scores(totals, left, NAMES, averaged)
     unsure = None
     if len(over_all):
-        unsure = doubts(totals, found.mapped, mistrusted(chances, over_all, UNSURE), NAMES, averaged)
+        likely = mistrusted(softened(chances), over_all, UNSURE)
+        unsure = doubts(totals, found.mapped, likely, NAMES, averaged)
     return own, scores(totals, values, NAMES, averaged).influences, unsure
 
 
-def _rows(found: Known, own: Scores, whole: np.ndarray, unsure: Doubts | None) -> list[dict[str, Any]]:
-    variance, freedom = (of(own.influences, unsure) for of in (found.design.variance, found.design.freedom))
+def _rows(found: Known, own: Scores, whole: np.ndarray, unsure: np.ndarray | None) -> list[dict[str, Any]]:
+    variance, freedom = found.design.variance(own.influences, unsure), float(found.design.freedom)
     ends = {MAPS: _ends(own, variance, freedom), IMAGES: None}
     images = len(found.survey.plan["images"])
     if len(np.unique(found.image)) >= FEWEST:
         if isinstance(found.design, TwoStage):
             design = replace(found.design, images=ENDLESS)
             totals = own.influences * found.design.images / ENDLESS
-            more, free = design.variance(totals), design.freedom(totals)
+            ends[IMAGES] = _ends(own, design.variance(totals), design.freedom)
         else:
             between = between_images(whole, found.design, found.image)
             more = variance + between
             parts = variance**2 / freedom + between**2 / max(1, images - 1)
-            free = np.divide(more**2, parts, out=np.array(freedom), where=parts > 0)
-        ends[IMAGES] = _ends(own, more, free)
+            free = np.divide(more**2, parts, out=np.full(parts.shape, freedom), where=parts > 0)
+            ends[IMAGES] = _ends(own, more, free)
     rows = []
     for q, (name, k) in enumerate(own.names):
         value = float(own.values[q])
@@ -141,10 +142,10 @@ def _rows(found: Known, own: Scores, whole: np.ndarray, unsure: Doubts | None) -
     return rows
 
 
-def _ends(own: Scores, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ends(own: Scores, variance: np.ndarray, freedom: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     signed = np.array([name in SIGNED for name, _ in own.names])
     values = np.nan_to_num(own.values, nan=0.5)
-    shares, numbers = logistic(values, variance, freedom), plain(values, variance, freedom)
+    shares, numbers = wilson(values, variance, freedom), plain(values, variance, freedom)
     low, high = (np.where(signed, number, share) for number, share in zip(numbers, shares, strict=True))
     return low, high
 
@@ -162,7 +163,7 @@ def calibrated(found: Known) -> list[dict[str, Any]]:
     chances = found.survey.drawn.probabilities[found.rows].astype(np.float64)
     confidence = np.take_along_axis(chances, found.mapped[:, None], axis=1)[:, 0]
     own = confidence_scores(confidence, found.mapped == found.values, found.design.weights)
-    ends = _ends(own, found.design.variance(own.influences), found.design.freedom(own.influences))
+    ends = _ends(own, found.design.variance(own.influences), found.design.freedom)
     labels = ["all", "below .5", ".5 to .8", ".8 to .95", "from .95 on"]
     return [
         {"confidence": label, "overconfidence": float(value), MAPS: [float(ends[0][q]), float(ends[1][q])]}
@@ -180,7 +181,7 @@ def compared(found: Known, other: np.ndarray) -> list[dict[str, Any]]:
     ]
     influences = sides[0].influences - sides[1].influences
     difference = sides[0].values - sides[1].values
-    low, high = plain(difference, found.design.variance(influences), found.design.freedom(influences))
+    low, high = plain(difference, found.design.variance(influences), found.design.freedom)
     return [
         {"name": name, "class": None if k is None else found.survey.class_names[k], "difference": float(difference[q]),
          MAPS: [float(low[q]), float(high[q])]}

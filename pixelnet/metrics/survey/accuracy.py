@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelnet.metrics.survey.designs import Doubts
-
 NAMES = ("overall", "miou", "iou", "dice", "area", "users", "producers")
 
 
@@ -79,8 +77,8 @@ def doubts(
     chances: np.ndarray,
     names: Sequence[str] = NAMES,
     averaged: np.ndarray | None = None,
-) -> Doubts:
-    """How each influence would scatter, were the class drawn by chances: (..., n, Q), as of `scores`.
+) -> np.ndarray:
+    """(..., n, Q): the variance of each influence of `scores`, were the class drawn by chances.
 
     mapped: (..., n). chances: (..., n, K), of each class at each sample.
     """
@@ -98,12 +96,10 @@ def doubts(
             taken = np.ones(classes, bool) if averaged is None else averaged
             moved = moved * taken / max(1, taken.sum())
             off = moved - (chances * moved).sum(axis=-1, keepdims=True)
-            parts.append([(chances * off**power).sum(axis=-1, keepdims=True) for power in (2, 4)])
-        else:  # a class is so or not: moments of one draw
-            chance = said if name == "overall" else own
-            parts.append([chance * moved**2, chance * (1 - 3 * chance) * moved**4])
-    variance, fourth = (np.concatenate(one, axis=-1) for one in zip(*parts, strict=True))
-    return Doubts(variance, fourth)
+            parts.append((chances * off**2).sum(axis=-1, keepdims=True))
+        else:  # a class is so or not
+            parts.append((said if name == "overall" else own) * moved**2)
+    return np.concatenate(parts, axis=-1)
 
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

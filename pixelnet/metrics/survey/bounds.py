@@ -9,19 +9,19 @@ from scipy.stats import t as student
 LEVEL = 0.95
 
 
-def plain(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def plain(value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """value +- t s, for what is no share."""
     reach = _times(freedom) * np.sqrt(variance)
     return value - reach, value + reach
 
 
-def wald(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wald(value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same, cut at 0 and 1."""
     low, high = plain(value, variance, freedom)
     return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
-def logistic(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def logistic(value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same on the scale log(p / (1 - p)), which has no ends; where the value is at an end it is Wilson's."""
     inside = (value > 0) & (value < 1)
     safe = np.where(inside, value, 0.5)
@@ -31,20 +31,29 @@ def logistic(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tu
     return np.where(inside, low, ends[0]), np.where(inside, high, ends[1])
 
 
-def wilson(value: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's (1927), of as many independent draws as would have that variance (Kish's effective size)."""
+def wilson(value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's (1927), of as many independent draws as would have that variance (Kish's effective size).
+
+    A value nearer to 0 or 1 than its standard error does not tell how many these are; one standard error is put in its
+    place there, and they are no more than the degrees of freedom and one. So where nothing was found, up to about four
+    times what one find would have been worth is allowed for.
+    """
     value = np.clip(value, 0, 1)
+    error = np.minimum(np.sqrt(variance), 0.5)
+    inside = np.clip(value, error, 1 - error)
+    most = np.where(inside == value, np.inf, freedom + 1)
+    effective = np.divide(inside * (1 - inside), variance, out=freedom + np.ones(value.shape), where=variance > 0)
+    effective = np.minimum(effective, most)
     spread = value * (1 - value)
-    effective = np.divide(spread, variance, out=np.array(freedom, np.float64) + 1, where=(variance > 0) & (spread > 0))
     z2 = _times(freedom) ** 2
     middle = (value + z2 / (2 * effective)) / (1 + z2 / effective)
     reach = np.sqrt(z2 * (spread / effective + z2 / (4 * effective**2))) / (1 + z2 / effective)
     return np.clip(middle - reach, 0, 1), np.clip(middle + reach, 0, 1)
 
 
-def _times(freedom: np.ndarray) -> np.ndarray:
+def _times(freedom: float | np.ndarray) -> np.ndarray:
     return student.ppf((1 + LEVEL) / 2, np.maximum(freedom, 1))
 
 
-Interval = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Interval = Callable[[np.ndarray, np.ndarray, float | np.ndarray], tuple[np.ndarray, np.ndarray]]
 INTERVALS: dict[str, Interval] = {"wald": wald, "logit": logistic, "wilson": wilson}

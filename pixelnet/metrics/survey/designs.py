@@ -6,44 +6,30 @@ Cochran, Sampling Techniques (1977), chapters 5 and 10; Saerndal, Swensson and W
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from pixelnet.errors import InputError
 
-FEWEST = 16  # degrees of freedom, below which a variance's own variance is not believed
 ENDLESS = 10**9  # images, where those that were drawn stand for ever so many like them
-
-
-class Doubts(NamedTuple):
-    """How each value (..., n, Q) would scatter, were a model right: its variance, and its fourth central moment."""
-
-    variance: np.ndarray
-    fourth: np.ndarray
-
-
-class Moments(NamedTuple):
-    """How values scatter within each stratum: (..., H, Q), the second and the fourth central moment."""
-
-    second: np.ndarray
-    fourth: np.ndarray
 
 
 class Design(Protocol):
     """How a sample was drawn. values: (..., n, Q), what was found at each sample."""
 
+    @property
+    def freedom(self) -> int:
+        """How many degrees of freedom a variance has: the clusters, here the samples or images, less the strata."""
+
     def total(self, values: np.ndarray) -> np.ndarray:
         """(..., Q): their sum over all N pixels, estimated without bias."""
 
-    def variance(self, values: np.ndarray, doubts: Doubts | None = None) -> np.ndarray:
+    def variance(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
         """(..., Q): the variance of that estimate over draws of this design, estimated.
 
-        doubts: what a model expects; see `Stratified.moments`.
+        doubts: (..., n, Q), the variance of each value, were a model right; see `Stratified.variance`.
         """
-
-    def freedom(self, values: np.ndarray, doubts: Doubts | None = None) -> np.ndarray:
-        """(..., Q): how many degrees of freedom that variance has: 2 variance^2 over its own variance."""
 
 
 @dataclass(frozen=True)
@@ -90,45 +76,26 @@ class Stratified:
     def total(self, values: np.ndarray) -> np.ndarray:
         return np.einsum("...n,...nq->...q", self.weights, values)
 
-    def moments(self, values: np.ndarray, doubts: Doubts | None = None) -> Moments:
-        """What the values scatter by within each stratum, n - 1 in the denominator.
+    @property
+    def freedom(self) -> int:
+        return max(1, len(self.stratum) - self.sizes.shape[-1])
+
+    def variance(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
+        """Of what the values scatter by within each stratum, n - 1 in the denominator.
 
         With doubts one observation more: that a model expects such a scatter. Five samples that are all right do not
         prove that the stratum is; without it their variance would be 0, and the interval too short.
         """
         counts = self.counts[:, None]
         off = values - (self.sums(values) / counts)[..., self.stratum, :]
-        powers = (self.sums(off**2), self.sums(off**4))
+        squares = self.sums(off**2)
         if doubts is None:
-            return Moments(*(power / np.maximum(counts - 1, 1) for power in powers))
-        foreseen = (self.sums(doubt) / counts for doubt in doubts)
-        return Moments(*((power + one) / counts for power, one in zip(powers, foreseen, strict=True)))
+            return self.variance_of(squares / np.maximum(counts - 1, 1))
+        return self.variance_of((squares + self.sums(doubts) / counts) / counts)
 
-    def variance(self, values: np.ndarray, doubts: Doubts | None = None) -> np.ndarray:
-        return self.variance_of(self.moments(values, doubts))
-
-    def freedom(self, values: np.ndarray, doubts: Doubts | None = None) -> np.ndarray:
-        return self.freedom_of(self.moments(values, doubts))
-
-    def variance_of(self, moments: Moments) -> np.ndarray:
-        return np.einsum("...h,...hq->...q", self.factors, moments.second)
-
-    def freedom_of(self, moments: Moments) -> np.ndarray:
-        """Satterthwaite's (1946), or fewer where errors are rare and large: their variance is known badly.
-
-        How badly, the fourth moment says: a variance varies by (m4 - s^4 (n - 3) / (n - 1)) / n (O'Neill 2014,
-        section 3), which is 2 s^4 / (n - 1) where values are normal. Fewer than FEWEST are not believed: so long a tail
-        would be read off the model's mistrust alone, and doubles an interval.
-        """
-        counts, above = self.counts[:, None], np.maximum(self.counts - 1, 1)[:, None]
-        squares = self.factors[..., None] ** 2 * moments.second**2
-        normal = 2 * squares / above
-        tailed = self.factors[..., None] ** 2 * moments.fourth / counts - squares * (counts - 3) / above / counts
-        of_normal, of_tailed = normal.sum(axis=-2), np.maximum(tailed, normal).sum(axis=-2)
-        twice, there = 2 * self.variance_of(moments) ** 2, of_normal > 0
-        most = np.full(there.shape, float(max(1, len(self.stratum) - self.sizes.shape[-1])))
-        by_normal, by_tail = (np.divide(twice, one, out=most.copy(), where=there) for one in (of_normal, of_tailed))
-        return np.maximum(by_tail, np.minimum(by_normal, FEWEST))
+    def variance_of(self, spreads: np.ndarray) -> np.ndarray:
+        """(..., Q), from the variance within each stratum (..., H, Q)."""
+        return np.einsum("...h,...hq->...q", self.factors, spreads)
 
 
 @dataclass(frozen=True)
@@ -159,14 +126,15 @@ class TwoStage:
     def total(self, values: np.ndarray) -> np.ndarray:
         return np.einsum("...n,...nq->...q", self.weights, values)
 
-    def variance(self, values: np.ndarray, doubts: Doubts | None = None) -> np.ndarray:
+    @property
+    def freedom(self) -> int:
+        return self.sizes.shape[-1] - 1
+
+    def variance(self, values: np.ndarray, doubts: np.ndarray | None = None) -> np.ndarray:
         drawn = self.sizes.shape[-1]
         each = self.within.sums(self.within.weights[..., None] * values)
         between = self.images**2 * (1 - drawn / self.images) / drawn * each.var(axis=-2, ddof=1)
         return between + self.images / drawn * self.within.variance(values, doubts)
-
-    def freedom(self, values: np.ndarray, doubts: Doubts | None = None) -> np.ndarray:
-        return np.full(values.shape[:-2] + values.shape[-1:], float(self.sizes.shape[-1] - 1))
 
 
 def between_images(values: np.ndarray, design: Stratified, image: np.ndarray) -> np.ndarray:

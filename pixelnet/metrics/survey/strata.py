@@ -2,8 +2,9 @@
 
 A cell is a class and a narrow range of doubt, 1 less the probability of that class. What a model expects of a cell's
 pixels tells how far their parts in a score will scatter (their anticipated variance; Isaki and Fuller 1982), and strata
-are made so that each matters as much: where the model is sure a stratum is large, where it doubts small. A model that
-is wrong costs samples, never the truth of an estimate.
+are made so that each matters as much: where the model is sure a stratum is large, where it doubts small. Networks are
+surer than they are right (Guo et al. 2017), so that its probabilities are softened first. A model that is wrong costs
+samples, never the truth of an estimate.
 """
 
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from pixelnet.metrics.survey.allocation import allocate
 DOUBTS = 2.0 ** -np.arange(0.5, 12.5, 0.5)  # the cells' limits, from the most doubt down
 OVERALL = 0.2  # what overall accuracy counts for, beside mean IoU
 MISTRUST = 0.05  # of a model's word: the share of pixels that are taken to be of any class
+TEMPERATURE = 2.0  # by which a model's logits are divided where it is taken to be too sure
 UNSURE = 0.01  # the same where it widens intervals: what a model that is never wrong is still not believed
 Z = 1.96  # standard errors in half of a 95 % interval
-PER_STRATUM = 5  # samples
+PER_STRATUM = 10  # samples
 ENOUGH = 20  # samples that a class is to have, in truth or map, for its scores to be told
 
 
@@ -86,7 +88,7 @@ def needed(found: Cells, half_width: float, of: int | None = None) -> int:
     Olofsson et al. (2014), equation 13, with cells of class and doubt as strata, and the model's own probabilities in
     place of a guess: it is right if these are, and if samples are allocated for this score alone.
     """
-    chances = _chances(found)
+    chances = mistrusted(_means(found), found.foreseen)
     if of is None:
         hits = np.einsum("kbk->kb", chances)
         part = hits * (1 - hits)
@@ -103,9 +105,20 @@ def needed(found: Cells, half_width: float, of: int | None = None) -> int:
     return int(np.ceil(((shares * np.sqrt(part)).sum() / (half_width / Z)) ** 2))
 
 
-def _chances(found: Cells) -> np.ndarray:
-    """(K, B, K): the mean probabilities in each cell, with some mistrust."""
-    return mistrusted(found.expected / np.maximum(found.number, 1)[..., None], found.foreseen)
+def _means(found: Cells) -> np.ndarray:
+    """(K, B, K): the mean probabilities in each cell."""
+    return np.asarray(found.expected / np.maximum(found.number, 1)[..., None])
+
+
+def softened(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities (..., K), half as they are, half as a model would have them that is so much less sure.
+
+    A model that is right loses few samples by it. Where one is too sure, few samples would be drawn, each would stand
+    for many pixels, and one error among them would move a score by far.
+    """
+    soft = probabilities ** (1 / TEMPERATURE)
+    known = np.maximum(soft.sum(axis=-1, keepdims=True), 1e-9)
+    return np.asarray((probabilities + soft / known) / 2)
 
 
 def mistrusted(probabilities: np.ndarray, foreseen: np.ndarray, mistrust: float = MISTRUST) -> np.ndarray:
@@ -123,7 +136,7 @@ def anticipated(found: Cells, averaged: np.ndarray) -> np.ndarray:
     (K,) bool, the classes that mean IoU is of.
     """
     classes = len(found.number)
-    chances = _chances(found)
+    chances = mistrusted(softened(_means(found)), found.foreseen)
     total = (chances * found.number[..., None]).sum(axis=(0, 1))
     hits = (np.einsum("kbk->kb", chances) * found.number).sum(axis=1)
     union = total + found.number.sum(axis=1) - hits
