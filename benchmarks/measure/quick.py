@@ -90,7 +90,7 @@ class Quick:
             return inside[:, None, self.told] ** power * own + outside[:, None, self.told] ** power * others
 
         spreads = self._spreads(weighed(sums[0], 1), weighed(sums[1], 2), weighed(doubts, 2))
-        return np.concatenate([spreads, np.zeros_like(spreads[..., :1])], axis=-1)
+        return np.concatenate([spreads, np.zeros((*spreads.shape[:-1], 1))], axis=-1)
 
     def _of_samples(self, parts: np.ndarray, doubts: np.ndarray) -> np.ndarray:
         """(S, H, 1), of (S, n) parts in one score, and their doubts."""

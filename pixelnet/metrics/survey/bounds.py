@@ -35,12 +35,15 @@ def wilson(value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarray)
     """Wilson's (1927), of as many independent draws as would have that variance (Kish's effective size).
 
     A value nearer to 0 or 1 than its standard error does not tell how many these are; one standard error is put in its
-    place there. So where nothing was found, up to about four times what one find would have been worth is allowed for.
+    place there, and they are no more than the degrees of freedom and one. So where nothing was found, up to about four
+    times what one find would have been worth is allowed for.
     """
     value = np.clip(value, 0, 1)
     error = np.minimum(np.sqrt(variance), 0.5)
     inside = np.clip(value, error, 1 - error)
-    effective = np.divide(inside * (1 - inside), variance, out=np.ones(value.shape) * (freedom + 1), where=variance > 0)
+    most = np.where(inside == value, np.inf, freedom + 1)
+    effective = np.divide(inside * (1 - inside), variance, out=freedom + np.ones(value.shape), where=variance > 0)
+    effective = np.minimum(effective, most)
     spread = value * (1 - value)
     z2 = _times(freedom) ** 2
     middle = (value + z2 / (2 * effective)) / (1 + z2 / effective)
