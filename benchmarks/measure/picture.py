@@ -38,8 +38,13 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     left.set_xticks(ticks, [str(budget) for _ in GROUPS for budget in budgets], rotation=90, fontsize=7)
     for g, words in enumerate(GROUPS.values()):
         left.text(g * (len(budgets) + 1.5) + (len(budgets) - 1) / 2, 1.003, words, ha="center", fontsize=8)
-    left.set(ylim=(0.85, 1.01), ylabel="share of 95 % intervals that hold the truth", xlabel="labelled pixels")
-    left.legend(loc="lower right", fontsize=8, frameon=False)
+    least = min([row["coverage"] for row in default if not row["rare"]], default=1.0)
+    left.set(
+        ylim=(min(0.85, least - 0.01), 1.01),
+        ylabel="share of 95 % intervals that hold the truth",
+        xlabel="labelled pixels",
+    )
+    left.legend(loc="lower left", fontsize=8, frameon=False)
     for name in sets:
         own = [row for row in default if row["data"] == name and row["quantity"] == "miou" and row["saved"]]
         right.plot([row["budget"] for row in own], [row["saved"] for row in own], "o-", color=COLORS[name], label=name)
