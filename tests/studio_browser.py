@@ -71,6 +71,15 @@ class Person:
 
     def answered(self) -> np.ndarray:
         """The page's labels once they are by all that was painted, not by the strokes before the last."""
-        newest = "answer().version === (await (await fetch('/api/project')).json()).version"
-        self.until(f"answer() && answer().step === 1 && !state.learner.busy && {newest}")
-        return np.array(self.ask("[...answer().labels]"), np.uint8).reshape(HEIGHT, WIDTH)
+        # Asked and read at once: between two questions the page may begin anew, and have no answer for a moment.
+        now = "(await (await fetch('/api/project')).json()).version"
+        current = "answer() && answer().step === 1 && answer().version === version && !state.learner.busy"
+        found: list[list[int]] = []
+
+        def read() -> bool:
+            labels = self.ask(f"((version) => {current} ? [...answer().labels] : null)({now})")
+            found.append(labels)
+            return labels is not None
+
+        until(read, current)
+        return np.array(found[-1], np.uint8).reshape(HEIGHT, WIDTH)
