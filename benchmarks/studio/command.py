@@ -19,11 +19,10 @@ import tyro
 from benchmarks.studio.person import Person, measure
 from benchmarks.studio.picture import Picture, draw
 from benchmarks.studio.speed import load, memory, overlay, scene
-from benchmarks.timing import as_command, machine
-from pixelnet.config import read_json
-from pixelnet.files import write_json
+from benchmarks.timing import as_command, keep_in
 
 RESULT = Path(__file__).parents[2] / "docs" / "results" / "studio.json"
+COMMAND = "python -m benchmarks studio overlay | scene | load | memory"
 WHAT = (
     "The studio, in Chromium on the same machine. overlay: from the release of the pointer to the first frame that "
     "answers that stroke, 1024x768 with 2,000 labelled pixels. scene: from a move to the frame that shows the new view "
@@ -72,15 +71,7 @@ def work(arguments: Any) -> None:
         name = type(arguments).__name__.lower()
         row = found[type(arguments)](**vars(arguments))
         print(json.dumps(row))
-        keep({"measure": name} | row)
-
-
-def keep(row: dict[str, object]) -> None:
-    """Write a measure to docs/results/studio.json, where it takes the place of an earlier one."""
-    rows = read_json(RESULT)["rows"] if RESULT.exists() else []
-    rows = sorted([*(own for own in rows if own["measure"] != row["measure"]), row], key=lambda own: own["measure"])
-    found = {"name": "studio", "what": WHAT, "command": "python -m benchmarks studio overlay | scene | load | memory"}
-    write_json(RESULT, found | {"machine": machine(), "rows": rows})
+        keep_in(RESULT, "studio", [{"measure": name} | row], WHAT, COMMAND, ("measure",))
 
 
 def main(words: Sequence[str]) -> int:

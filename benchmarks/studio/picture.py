@@ -41,9 +41,7 @@ def draw(arguments: Picture) -> None:
     for column, name in enumerate(sets):
         for learner, color in COLORS.items():
             for policy, dash in DASHES.items():
-                if own := [
-                    row for row in rows if (row["set"], row["learner"], row["policy"]) == (name, learner, policy)
-                ]:
+                if own := runs_of(rows, name, learner, policy):
                     strokes, seconds, score = means(own)
                     panels[0, column].plot(strokes, score, dash, color=color, label=f"{learner}, {policy}")
                     panels[1, column].plot(seconds, score, dash, color=color)
@@ -65,14 +63,17 @@ def draw(arguments: Picture) -> None:
     write_atomic(arguments.out, content.getvalue())
 
 
+def runs_of(rows: list[Row], name: str, learner: str, policy: str) -> list[Row]:
+    """Those of a set, a learner and a policy, one for each seed."""
+    return [row for row in rows if (row["set"], row["learner"], row["policy"]) == (name, learner, policy)]
+
+
 def compared(rows: list[Row], sets: list[str]) -> Iterator[str]:
     """Of each set and of all: learners with their policies, and how far ahead of random places and of the forest."""
     for name in sets:
         for learner in COLORS:
             for policy in DASHES:
-                if own := [
-                    row for row in rows if (row["set"], row["learner"], row["policy"]) == (name, learner, policy)
-                ]:
+                if own := runs_of(rows, name, learner, policy):
                     yield f"{name} {learner} {policy}: {told(own)}"
                 if policy != "random" and (found := less(rows, name, (learner, policy), (learner, "random"))):
                     yield f"{name} {learner} {policy} less random: {found}"
