@@ -35,16 +35,19 @@ from pixelnet.inference.encoded import encode_views
 from pixelnet.inference.inputs import Item
 from pixelnet.inference.scene import Plan, look
 from pixelnet.inference.source import FileSource
-from pixelnet.memory import keep_freed_memory
+from pixelnet.memory import keep_freed_memory, return_freed_memory
 
 TILE, BLOB = 512, 16  # pixels
 WINDOWS = 4  # that are timed on ready tensors
+WAYS = ("pixelnet", "kept", "usual", *PEERS)
 WHAT = (
     "Scenes of side x side pixels, four bands of uint16, from the file to the map: seconds and the most resident "
     "memory of a process, beside peers that see the same windows by the same functions; `alone` is the model on ready "
     "windows, and `share` how much of the seconds it is. `before` is what the process had come to with its libraries, "
     "the model and one small prediction. `seen`: pixels in windows, halos included, over pixels answered for. "
-    "`as ours`: the share of pixels in which a peer's map is as ours; torchgeo's windows hang over the scene's ends."
+    "`kept` and `usual` are our own way, where freed memory stays with the process, or where the C library is left to "
+    "itself. `as ours`: the share of pixels in which a peer's map is as ours, by an untrained model, whose classes are "
+    "close: torchgeo's windows hang over the scene's ends, and terratorch's means are over borders of windows, too."
 )
 
 
@@ -56,6 +59,8 @@ class Arguments:
     """Of square scenes, in pixels."""
     peers: tuple[Literal["torchgeo", "terratorch"], ...] = ()
     """Which ways stand beside ours."""
+    freed: tuple[Literal["kept", "usual"], ...] = ()
+    """What else our own way does with freed memory: keeps it, or what the C library does by itself."""
     network: str = "tf_efficientnet_lite0"
     memory: str = "2GB"
     """What each process of ours may come to."""
@@ -93,7 +98,10 @@ class Noting(Answerer):
 
 def one(way: str, side: int, folder: Path, network: str, memory: str, window: int, step: int) -> dict[str, Any]:
     """The row of one size and way. window, step: of a peer."""
-    keep_freed_memory()
+    if way == "kept":
+        keep_freed_memory()
+    elif way != "usual":
+        return_freed_memory()
     path = folder / "scene.tif"
     if not path.exists():
         write_scene(path, side)
@@ -101,7 +109,7 @@ def one(way: str, side: int, folder: Path, network: str, memory: str, window: in
     model.predict(np.zeros((256, 256, 4), np.uint16))
     before, start = resident_peak(), time.perf_counter()
     answerer = Noting(model, folder / way, None, Asked(memory=memory))
-    if way == "pixelnet":
+    if way not in PEERS:
         answerer.answer(Item(PurePath("scene"), path, 0))
     else:
         PEERS[way](model, path, folder / f"{way}.tif", window, step)
@@ -110,7 +118,7 @@ def one(way: str, side: int, folder: Path, network: str, memory: str, window: in
         "side": side, "way": way, "seconds": round(seconds, 2), "megapixels/s": round(side**2 / seconds / 1e6, 3),
         "resident MB": round(peak / 2**20), "before MB": round(before / 2**20),
     }  # fmt: skip
-    if way == "pixelnet":
+    if way not in PEERS:
         return row | _alone(model, path, answerer.made, seconds) | {"memory": memory}
     return row | {"as ours": round(_alike(folder / "pixelnet/segmentation/scene.tif", folder / f"{way}.tif"), 5)}
 
@@ -166,7 +174,7 @@ def main(arguments: Arguments) -> None:
     for side in arguments.sides:
         with tempfile.TemporaryDirectory() as folder:
             window = step = side
-            for way in ("pixelnet", *arguments.peers):
+            for way in ("pixelnet", *arguments.freed, *arguments.peers):
                 options = [way, str(side), folder, arguments.network, arguments.memory, str(window), str(step)]
                 done = subprocess.run(
                     [sys.executable, "-m", "benchmarks.scale", *options],
@@ -186,7 +194,7 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] and sys.argv[1] in ("pixelnet", *PEERS):
+    if sys.argv[1:2] and sys.argv[1] in WAYS:
         way, side, folder, network, memory, *window = sys.argv[1:]
         print(json.dumps(one(way, int(side), Path(folder), network, memory, *map(int, window))))
     else:

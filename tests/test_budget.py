@@ -8,7 +8,7 @@ import torch
 from test_predict import picture, small
 
 from pixelnet import InputError
-from pixelnet.inference.budget import Counted, cost_of_windows, parse_bytes
+from pixelnet.inference.budget import SMALL, Counted, cost_of_windows, parse_bytes
 
 
 def test_what_tensors_hold_at_once_is_counted() -> None:
@@ -33,7 +33,7 @@ def test_a_window_takes_no_more_than_it_was_said_to(scale: int) -> None:
         maps = model.maps(image, for_prediction=True, zoom=scale)
         for _ in model.bands(maps, range(320), range(320)):
             pass
-    assert counted.peak <= cost.of(320 * 320) <= 3 * counted.peak + 2**24
+    assert counted.peak <= cost.of(320 * 320) <= 3 * counted.peak + SMALL
 
 
 def test_the_mirror_image_takes_more() -> None:

@@ -1,8 +1,9 @@
-"""Freed memory stays with the process: a second large array costs no page faults."""
+"""Freed memory stays with the process, or comes in large pages: a large array costs few page faults."""
 
 import subprocess
 import sys
 from mmap import mmap
+from pathlib import Path
 
 import pytest
 
@@ -24,19 +25,41 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
 """
 
 
-def faults(before: str) -> int:
+def faults(script: str, before: str) -> int:
     run = subprocess.run(
-        [sys.executable, "-c", COUNT.format(before=before)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script.format(before=before)], capture_output=True, text=True, check=True
     )
     return int(run.stdout)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is glibc's allocator that gives memory back")
 def test_memory_that_was_freed_is_used_again() -> None:
-    without, kept = faults(""), faults("keep_freed_memory()")
+    without, kept = faults(COUNT, ""), faults(COUNT, "keep_freed_memory()")
     if without < 20:
         pytest.skip("this system's allocator keeps memory by itself")
     assert kept < without / 10
+
+
+PAGES = """
+import resource
+import torch
+from pixelnet.memory import return_freed_memory
+
+{before}
+faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+torch.ones(64 << 20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults)
+"""
+
+
+def test_large_tensors_are_in_huge_pages() -> None:
+    known = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not known.exists() or "[never]" in known.read_text():
+        pytest.skip("this system has no large pages to give")
+    without, huge = faults(PAGES, ""), faults(PAGES, "return_freed_memory()")
+    if without < 2000:
+        pytest.skip("this system gives large pages by itself")
+    assert huge < without / 10
 
 
 def test_what_is_free_and_what_is_held_are_sizes_of_this_machine() -> None:

@@ -95,17 +95,6 @@ def test_blocks_are_the_same_bit_for_bit_whoever_answers_for_them() -> None:
             assert all(np.array_equal(some[number], alone[number]) for number in share)
 
 
-def test_the_largest_windows_are_seen_first() -> None:
-    """What they free does for all others, and the process grows no more."""
-    model = model_of("test_resnet")
-    plan = Plan(Tiling(330, 330, 64, 128, 32), Fraction(1))
-    numbers = [block.number for block, _ in answered(model, ArraySource(picture(330, 330)), plan)]
-    assert sorted(numbers) == list(range(plan.tiling.count))
-    sizes = [plan.tiling.seen(number) for number in numbers]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(set(sizes)) > 1
-
-
 def test_mixed_answers_are_near_those_of_the_whole_and_show_no_seam() -> None:
     model, image = model_of("mobilenetv3_small_050"), picture(256, 320)
     plan = Plan(Tiling(256, 320, 96, 64, 32, blend=True), Fraction(1), probabilities=True)
@@ -145,7 +134,7 @@ def test_photos_are_one_window_and_scenes_are_cut(monkeypatch: pytest.MonkeyPatc
     model = model_of("test_resnet")
     asked = np.dtype(np.uint8), False, False, False, "a.tif"
     assert planner(model).plan(ArraySource(picture(100, 120)), *asked).whole
-    plan = planner(model, memory=0.03).plan(ArraySource(picture(1000, 1200)), *asked)
+    plan = planner(model, memory=0.155).plan(ArraySource(picture(1000, 1200)), *asked)
     assert not plan.whole
     assert plan.tiling.halo == 128  # what covers the receptive field
     assert plan.tiling.side % 32 == 0

@@ -59,15 +59,14 @@ class Population:
 
 
 def train(name: SetName, data: Path, folder: Path) -> Path:
-    """The folder of a model for a set; taught first where none ships and none is there yet."""
+    """The folder of a model for a set; taught first, or to the end, where none ships."""
     out = folder / name
-    if not (out / "model.safetensors").exists():
-        run(
-            TrainConfig(
-                task="segmentation", data=FOLDERS[name].format(data), out=out, pretrained=True, max_steps=STEPS,
-                num_workers=0,
-            )
-        )  # fmt: skip
+    run(
+        TrainConfig(
+            task="segmentation", data=FOLDERS[name].format(data), out=out, pretrained=True, max_steps=STEPS,
+            num_workers=0, resume=True,
+        )
+    )  # fmt: skip
     return out
 
 

@@ -19,6 +19,7 @@ LARGEST = 2048  # pixels, the side of a block: more spares little of what halos 
 TRIED = 1024  # pixels, the side of the larger of the windows that are tried, at most
 SEEN = 512  # pixels of it that the network sees
 BEYOND = 1.3  # what kernels take besides, and what lies between, as a factor
+SMALL = 2**27  # bytes that pieces come to which are too small to be handed back (`pixelnet.memory`)
 AHEAD = 3  # windows whose pixels are in memory at once: one is read, one waits, one is seen
 
 
@@ -71,7 +72,7 @@ def cost_of_windows(model: PixelNet, dtype: np.dtype, scale: Fraction, flip: boo
     (few, less), (many, more) = counts.items()
     pixel = max(more - less, 0) / (many - few)
     stored = (1 + flip) * model.config.in_channels * (4 * AHEAD * float(scale) ** 2 + dtype.itemsize + 8)  # and read
-    return Cost(max(0.0, less - pixel * few), BEYOND * pixel + stored)
+    return Cost(SMALL + max(0.0, less - pixel * few), BEYOND * pixel + stored)
 
 
 def parse_bytes(text: str) -> int:

@@ -24,7 +24,7 @@ from pixelnet.inference.objects import OBJECTS, POLYGONS
 from pixelnet.inference.remote import is_place
 from pixelnet.inference.sinks import fingerprint
 from pixelnet.inference.stream import Result, batch_size_on, stream
-from pixelnet.memory import keep_freed_memory
+from pixelnet.memory import return_freed_memory
 from pixelnet.model import PixelNet
 from pixelnet.runs.hub import folder_of, load
 from pixelnet.runs.processes import Processes
@@ -202,6 +202,7 @@ def answer_files(
     workers: int | None = None,
 ) -> Outcome:
     """`predict_files`, which tells more of what came of it, and leaves failures to who asks."""
+    return_freed_memory()
     folder = Path(out)
     check_engine(folder, engine, workers, batch_size)
     processes = Processes("cpu" if engine else device)
@@ -214,7 +215,6 @@ def answer_files(
         raise InputError("label groups are written by this process, not by an engine; leave one of the two out")
     inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     table = None if points is None else read_points(Path(points))
-    keep_freed_memory()
     with ExitStack() as stack:
         archives: Archives = {}
         stack.callback(_close, archives)

@@ -30,7 +30,7 @@ from pixelnet.inference.inputs import Item
 from pixelnet.inference.journal import stamp
 from pixelnet.inference.remote import Elsewhere, Remote, is_place, is_remote, opened_archive
 from pixelnet.inference.stream import Result, batch_size_on, stream
-from pixelnet.memory import keep_freed_memory
+from pixelnet.memory import return_freed_memory
 from pixelnet.model import PixelNet
 
 BLOCK = 32  # images that an actor takes at once
@@ -81,7 +81,7 @@ class Worker:
     """Answers blocks of images. Items and answers travel as JSON, which keeps names of any bytes."""
 
     def __init__(self, work: Work, tries: Tries) -> None:
-        keep_freed_memory()
+        return_freed_memory()
         device = find_device(work.device)
         self._tries, self._archives, self._elsewhere = tries, dict[str, Archive](), None
         self._batch_size = work.batch_size or batch_size_on(device)

@@ -233,8 +233,6 @@ def answered(model: PixelNet, source: Source, plan: Plan, wanted: Sequence[int] 
     tiling = plan.tiling
     numbers = range(tiling.count) if wanted is None else wanted
     seen = sorted({block.number for number in numbers for block in tiling.neighbors(number)})
-    if not tiling.border:  # the largest windows first: memory that was freed in smaller pieces would not do for them
-        seen.sort(key=lambda number: -tiling.seen(number))
     looks = ahead(lambda number: look(model, source, plan, tiling.block(number)), seen)
     yield from (_mixed if tiling.border else _apart)(model, plan, looks, frozenset(numbers))
 

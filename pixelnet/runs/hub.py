@@ -11,6 +11,7 @@ from pixelnet.config import read_json
 from pixelnet.devices import find_device, seeing
 from pixelnet.errors import InputError, printable
 from pixelnet.files import read_text
+from pixelnet.memory import use_huge_pages
 from pixelnet.model import PixelNet
 from pixelnet.runs.checkpoint import CHECKPOINT, CONFIG, MOST_CONFIG, WEIGHTS, is_model, load_model
 from pixelnet.tasks import AnyTask
@@ -49,6 +50,7 @@ def load(
         InputError: no such model, device or precision; a file is missing, damaged, misspelt or of another model; an
             object that the model was made with was not given, or one that it was made without was.
     """
+    use_huge_pages()
     place, folder = find_device(device), folder_of(name)
     seeing(place, precision)  # which refuses one that there is not, before anything is read
     model = load_model(folder, task, backbone).to(place)
