@@ -61,6 +61,7 @@ OWNERS = {
     "starlette": {"studio"},
     "pydantic": {"studio"},
     "uvicorn": {"studio"},
+    "threadpoolctl": {"studio"},
     "onnx": {"export"},
     "onnxruntime": {"export"},
     "onnxscript": {"export"},

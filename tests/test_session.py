@@ -31,16 +31,20 @@ def few_features(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "default", lambda: [(("filters",), 0.1)])
 
 
-def assert_same_answers(session: pixelnet.Session, model: pixelnet.PixelNet, images: list[np.ndarray]) -> None:
-    far = 5e-3
+WARM = 5e-2  # how far from its end a fit that begins where the last one ended may stop, as a probability
+
+
+def assert_same_answers(
+    session: pixelnet.Session, model: pixelnet.PixelNet, images: list[np.ndarray], far: float = 5e-3
+) -> None:
     for k, pixels in enumerate(images):
         labels, confidence = session.predict(k)
         assert (labels.dtype, confidence.dtype) == (np.uint8, np.float32)
         expected = model.predict(pixels, probabilities=True)
         np.testing.assert_allclose(confidence, expected.max(axis=-1), atol=far)
         first, second = np.sort(expected, axis=-1)[..., :-3:-1].transpose(2, 0, 1)
-        clear = first - second > far
-        assert clear.mean() > 0.9
+        clear = first - second > 2 * far
+        assert clear.mean() > 0.8
         np.testing.assert_array_equal(labels[clear], expected.argmax(axis=-1)[clear])
 
 
@@ -75,7 +79,7 @@ def test_it_answers_as_the_model_does_that_it_saves(
     asked.save(tmp_path / "model")
     model = pixelnet.load(tmp_path / "model")
     images = [image(k) for k in range(4)]
-    assert_same_answers(session, model, images)
+    assert_same_answers(session, model, images, WARM)
     assert_same_answers(asked, model, images)
 
 
@@ -89,7 +93,7 @@ def test_of_many_labels_the_same_are_learnt_from(tmp_path: Path, monkeypatch: py
     model = pixelnet.load(tmp_path / "model")
     again = made(3)
     again.score()
-    assert_same_answers(again, model, [image(k) for k in range(3)])
+    assert_same_answers(again, model, [image(k) for k in range(3)], WARM)
     assert sum(map(len, again._labels()[1].ids)) == 60
 
 

@@ -19,15 +19,22 @@ from typing import Any
 import httpx
 import numpy as np
 from PIL import Image
+from scipy.ndimage import binary_erosion
 
 from pixelnet.rasters.geotiff import Map, write_geotiff
 
 WIDTH, HEIGHT = 1024, 768
 LABELLED = 2000  # pixels, before strokes are timed
+MARGIN = 24  # pixels that strokes keep from other classes
 CLIENTS, RATE, SECONDS = 4, 200, 60
 WATCH = """() => import('./state.js').then(({on}) => { window.shown = []; window.released = [];
   on('answered', (found) => window.shown.push([found.version, performance.now(), found.step]));
   document.getElementById('overlay').addEventListener('pointerup', () => window.released.push(performance.now())); })"""
+
+# Where a pixel of the image is in the window.
+PLACE = """([x, y]) => import('./canvas.js').then(({toScreen}) => {
+  const box = document.getElementById('overlay').getBoundingClientRect(), own = toScreen(x, y);
+  return [box.left + own.x, box.top + own.y]; })"""
 
 # Whether the view is shown as finely as the screen does; and a look somewhere else until it is.
 DETAILED = "async () => (await import('./canvas.js')).detailed()"
@@ -118,21 +125,20 @@ def overlay(strokes: int) -> dict[str, object]:
         served = Served(folder)
         label(served.address, blobs, LABELLED)
         rng = np.random.default_rng(2)
+        inner = [binary_erosion(blobs == own, iterations=MARGIN, border_value=0) for own in (False, True)]
         browser, page = opened(playwright, served.address)
         page.wait_for_selector("#preview", state="hidden")
         page.evaluate(WATCH)
-        box = page.locator("#overlay").bounding_box()
-        assert box is not None
         times = []
         for k in range(strokes):
-            x, y = (
-                box["x"] + box["width"] * (0.3 + 0.4 * rng.random()),
-                box["y"] + box["height"] * (0.3 + 0.4 * rng.random()),
-            )
+            rows, columns = np.nonzero(inner[k % 2])
+            at = rng.integers(len(rows))
+            page.keyboard.press(str(k % 2 + 1))
+            x, y = page.evaluate(PLACE, [int(columns[at]), int(rows[at])])
             before = page.evaluate("Math.max(0, ...window.shown.map((own) => own[0]))")
-            page.mouse.move(x, y)
+            page.mouse.move(x - 4, y)
             page.mouse.down()
-            page.mouse.move(x + 8, y, steps=2)
+            page.mouse.move(x + 4, y, steps=2)
             page.mouse.up()
             until(page, "(version) => window.shown.some((own) => own[0] > version)", before)
             times.append(

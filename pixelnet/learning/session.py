@@ -30,7 +30,7 @@ from pixelnet.learning.choose import STRENGTHS, Choice, Parts, Table, choose
 from pixelnet.learning.dense import logits_in
 from pixelnet.learning.fit import Priors, candidates, default, fit_noted, folds_of, given_members, shares_by
 from pixelnet.learning.labels import Labels, anywhere, quota, spread, unlabelled_points
-from pixelnet.learning.logistic import Linear
+from pixelnet.learning.logistic import Linear, balanced
 from pixelnet.learning.parts import MOST_BYTES, Maps
 from pixelnet.learning.strokes import Given, Images, Labelled, Strokes
 from pixelnet.learning.tiles import tiles_of
@@ -172,11 +172,12 @@ class Session:
         `score` or `save` found them last. Raises InputError where fewer than two classes are labelled.
         """
         data, labels = self._labels()
-        table, every = self._table(data, labels, list(range(len(data)))), np.arange(labels.count)
+        images, classes = list(range(len(data))), len(self.class_names)
+        ids = np.concatenate([labels.ids[i] for i in images])
+        weights = balanced(ids, classes)
         for parts, strength in self._choice.members:
-            features, weights = table.describe(parts, every), table.weigh(every)
-            start = self._fitted.get(parts)
-            self._fitted[parts] = refit(features, table.labels, weights, table.classes, strength, start)
+            features, start = self._features(data, parts, images), self._fitted.get(parts)
+            self._fitted[parts] = refit(features, ids, weights, classes, strength, start)
         self._settle(data, labels.counts)
 
     def choose(self, seconds: float = 30.0) -> None:
@@ -300,13 +301,17 @@ class Session:
             counts += np.bincount(own, minlength=len(counts))
         return data, Labels(points, ids, counts)
 
+    def _features(self, data: Labelled, parts: Parts, images: list[int]) -> np.ndarray:
+        """What describes the points that are learnt from, (M, D) float32, of some of the labelled images."""
+        of_parts = [
+            np.concatenate([self.strokes.features(data.numbers[i], part)[data.drawn[i]] for i in images])
+            for part in parts
+        ]
+        return np.concatenate(of_parts, axis=1)
+
     def _table(self, data: Labelled, labels: Labels, images: list[int]) -> Table:
         def describe(parts: Parts, chosen: np.ndarray) -> np.ndarray:
-            of_parts = [
-                np.concatenate([self.strokes.features(data.numbers[i], part)[data.drawn[i]] for i in images])
-                for part in parts
-            ]
-            features = np.concatenate(of_parts, axis=1)
+            features = self._features(data, parts, images)
             return features if len(chosen) == len(features) else features[chosen]
 
         def seconds(parts: Parts) -> float:
@@ -341,16 +346,16 @@ class Session:
         """Logits (M, K) of pixels of the labelled images that nobody labelled."""
         found, few = [], unlabelled_points(len(data))
         for number in data.numbers:
-            total, first = linear.bias, 0
+            total, first = torch.from_numpy(linear.bias), 0
             for part in parts:
                 key = number, part
                 if key not in self._elsewhere:
                     self._elsewhere[key] = self.maps.at(number, part, anywhere(self.images.sizes[number]))
                 width = self._elsewhere[key].shape[1]
-                own = linear.kernel[:, first : first + width].astype(np.float32)
-                total, first = total + self._elsewhere[key][:few] @ own.T, first + width
+                own = torch.from_numpy(linear.kernel[:, first : first + width]).float()
+                total, first = total + torch.from_numpy(self._elsewhere[key][:few]) @ own.T, first + width
             found.append(total)
-        return np.concatenate(found)
+        return torch.cat(found).numpy()
 
 
 def _checked_names(given: Sequence[str]) -> tuple[str, ...]:

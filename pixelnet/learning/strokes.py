@@ -242,9 +242,9 @@ class Strokes:
         pixels = self._pixels[index]
         known, rows = self._read.get((index, part), (NONE, None))
         if rows is None or not np.array_equal(known, pixels):
-            new = pixels[~np.isin(pixels, known)]
+            new = pixels[~np.isin(pixels, known, assume_unique=True)]
             fresh = self.maps.at(index, part, self._points(index, new))
-            still = np.isin(known, pixels)
+            still = np.isin(known, pixels, assume_unique=True)
             rows = fresh if rows is None else np.concatenate([rows[still], fresh])
             rows = rows[np.argsort(np.concatenate([known[still], new]))]
             self._read[index, part] = pixels, rows

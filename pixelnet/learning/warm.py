@@ -2,16 +2,18 @@
 
 A problem's principal axes take longer than all else, so here they are those of a few points, which are drawn where the
 loss bends at the start: points that are answered surely bend nothing. They only say how far to step along what, and
-where the search ends is the same.
+where the search ends is the same. Products are torch's: numpy's threads wait beside torch's, each in the way of the other.
 """
 
 import numpy as np
+import torch
 from scipy.optimize import minimize
+from torch import Tensor
 
 from pixelnet.learning.logistic import ABSENT, FLATTEST, STEPS, Linear, cross_entropy, log_chances
 
-SAMPLE = 256  # points that axes are found from
-CLOSE = 2e-5  # of the gradient's first length: where it stops, about a thousandth of a probability from the end
+SAMPLE = 128  # points that axes are found from
+CLOSE = 5e-4  # of the gradient's first length: where it stops, a few hundredths of a probability from the end at most
 
 
 def refit(
@@ -30,14 +32,14 @@ def refit(
         start: where the search begins, the predictor of almost the same labels; None for 0.
     """
     count = len(features)
-    mean = features.mean(axis=0, dtype=np.float64)
-    table = features - mean.astype(np.float32)
-    deviation = np.sqrt(np.einsum("ij,ij->j", table, table).astype(np.float64) / count)
+    means = torch.from_numpy(features).mean(dim=0)
+    table = torch.from_numpy(features) - means
+    mean, deviation = means.double().numpy(), table.square().mean(dim=0).sqrt().double().numpy()
     deviation = np.where(deviation > 1e-6 * (1 + abs(mean)), deviation, 1.0)
-    table /= deviation.astype(np.float32)
+    table /= torch.from_numpy(deviation).float()
     weights = weights * (count / weights.sum())
     present = np.bincount(labels, minlength=classes) > 0
-    kernel, bias = np.zeros((classes, table.shape[1])), np.zeros(classes)
+    kernel, bias = np.zeros((classes, len(mean))), np.zeros(classes)
     if start is not None:
         known = present & (start.bias > ABSENT)
         kernel, bias = start.kernel * deviation, np.where(known, start.bias + start.kernel @ mean, 0.0)
@@ -53,13 +55,13 @@ def refit(
     def loss(given: np.ndarray) -> tuple[float, np.ndarray]:
         own, free = moved(given)
         total, slopes = cross_entropy(_logits(table, own, free), labels, weights, present)
-        slope = slopes.T.astype(np.float32) @ table + own / strength
+        slope = (torch.from_numpy(slopes).float().T @ table).double().numpy() + own / strength
         return total + float((own**2).sum() / (2 * strength)), np.column_stack(
             [steps(slope), slopes.sum(axis=0) * wide]
         ).ravel()
 
     found = minimize(
-        loss, np.zeros(classes * (table.shape[1] + 1)), method="L-BFGS-B", jac=True,
+        loss, np.zeros(classes * (len(mean) + 1)), method="L-BFGS-B", jac=True,
         options={"maxiter": STEPS, "gtol": CLOSE * np.sqrt(count)},
     )  # fmt: skip
     own, free = moved(found.x)
@@ -68,8 +70,8 @@ def refit(
     return Linear(own, np.where(present, free - free[present].mean(), ABSENT))
 
 
-def _logits(table: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    return (table @ kernel.T.astype(np.float32)).astype(np.float64) + bias
+def _logits(table: Tensor, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return (table @ torch.from_numpy(kernel).float().T).double().numpy() + bias
 
 
 class _Steps:
@@ -78,18 +80,19 @@ class _Steps:
     bends: (M,), how much the loss of each point does, the mean over the classes' logits.
     """
 
-    def __init__(self, table: np.ndarray, bends: np.ndarray, strength: float) -> None:
+    def __init__(self, table: Tensor, bends: np.ndarray, strength: float) -> None:
         count, width = table.shape
         drawn = np.random.default_rng(0).choice(count, min(SAMPLE, count), p=bends / bends.sum())
-        rows = table[drawn].astype(np.float64) * np.sqrt(bends.sum() / len(drawn))
-        squares, places = np.linalg.eigh(rows @ rows.T)
-        kept = squares > max(squares[-1], 1e-30) * FLATTEST
+        rows = table[torch.from_numpy(drawn)].double() * np.sqrt(bends.sum() / len(drawn))
+        squares, places = torch.linalg.eigh(rows @ rows.T)
+        kept = squares > max(float(squares[-1]), 1e-30) * FLATTEST
         squares = squares[kept]
-        self.axes = (rows.T @ places[:, kept] / np.sqrt(squares)).astype(np.float32)
-        rest = max(bends.sum() * width - squares.sum(), 0.0) / max(width - len(squares), 1)
+        self.axes = (rows.T @ places[:, kept] / squares.sqrt()).float()
+        rest = max(float(bends.sum() * width - squares.sum()), 0.0) / max(width - len(squares), 1)
         self.flat = 1 / np.sqrt(rest + 1 / strength)
-        self.more = (1 / np.sqrt(squares + 1 / strength) - self.flat).astype(np.float32)
+        self.more = (1 / (squares + 1 / strength).sqrt() - self.flat).float()
 
     def __call__(self, kernels: np.ndarray) -> np.ndarray:
         """Kernels (K, D) in units of these steps -> the kernels; symmetric."""
-        return self.flat * kernels + ((kernels.astype(np.float32) @ self.axes) * self.more) @ self.axes.T
+        bent = ((torch.from_numpy(kernels).float() @ self.axes) * self.more) @ self.axes.T
+        return self.flat * kernels + bent.double().numpy()
