@@ -144,7 +144,9 @@ def overlay(strokes: int) -> dict[str, object]:
             times.append(
                 page.evaluate("(v) => window.shown.find((own) => own[0] > v)[1] - window.released.at(-1)", before)
             )
-            time.sleep(1.5 if k % 5 else 2.5)
+            time.sleep(1)
+            page.keyboard.press("Control+z")  # so that it stays by about so many labels
+            time.sleep(2)
         browser.close()
         served.end()
     return {

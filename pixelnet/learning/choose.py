@@ -24,6 +24,7 @@ HANDICAP = 0.03
 FOLDS = 5  # at most
 MOST_POINTS = 3000  # that a choice is made on
 ROUGH = 1e-3  # where a trial's fit stops: its score is then right to some thousandths, and more is tried in the time
+SETTLED = 1e-6  # of a share: rounds that change no more than that are the last
 WARMEST = 4.0  # logits are at most so many times what they were, or as small a part, when they are set right
 OVERTIME = 2.0  # times the seconds, until when one network is tried, if no time was for any
 FARTHEST = 1.25, 0.05  # times the best one's log probability, and so much more, that a member's may be
@@ -339,5 +340,7 @@ def shares(chances: np.ndarray, floor: float = 0.02, rounds: int = 100) -> np.nd
     for _ in range(rounds if classes == 2 else 1):
         weighed = of_class * found[:, None]
         weighed /= weighed.sum(axis=0)
-        found = (1 - floor) * weighed.mean(axis=1) + floor / classes
+        before, found = found, (1 - floor) * weighed.mean(axis=1) + floor / classes
+        if abs(found - before).max() < SETTLED:
+            break
     return found

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 STEPS = 200  # of L-BFGS at most; some ten are usual
 CLOSE = 1e-5  # of the gradient's first length: where it stops
@@ -129,7 +129,7 @@ def balanced(labels: np.ndarray, classes: int) -> np.ndarray:
 
 def log_chances(logits: np.ndarray) -> np.ndarray:
     """Logits (..., K) -> the logarithms of what the classes' probabilities are, which add up to 1."""
-    return log_softmax(logits, axis=-1)
+    return torch.from_numpy(logits).log_softmax(dim=-1).numpy()
 
 
 def mean(members: Sequence[np.ndarray]) -> np.ndarray:

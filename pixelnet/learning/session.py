@@ -303,11 +303,16 @@ class Session:
 
     def _features(self, data: Labelled, parts: Parts, images: list[int]) -> np.ndarray:
         """What describes the points that are learnt from, (M, D) float32, of some of the labelled images."""
-        of_parts = [
-            np.concatenate([self.strokes.features(data.numbers[i], part)[data.drawn[i]] for i in images])
-            for part in parts
-        ]
-        return np.concatenate(of_parts, axis=1)
+        found = np.empty((sum(len(data.drawn[i]) for i in images), sum(map(data.width, parts))), np.float32)
+        left = 0
+        for part in parts:
+            top, right = 0, left + data.width(part)
+            for i in images:
+                bottom = top + len(data.drawn[i])
+                found[top:bottom, left:right] = self.strokes.features(data.numbers[i], part)[data.drawn[i]]
+                top = bottom
+            left = right
+        return found
 
     def _table(self, data: Labelled, labels: Labels, images: list[int]) -> Table:
         def describe(parts: Parts, chosen: np.ndarray) -> np.ndarray:

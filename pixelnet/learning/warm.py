@@ -2,7 +2,7 @@
 
 A problem's principal axes take longer than all else, so here they are those of a few points, which are drawn where the
 loss bends at the start: points that are answered surely bend nothing. They only say how far to step along what, and
-where the search ends is the same. Products are torch's: numpy's threads wait beside torch's, each in the way of the other.
+where the search ends is the same. Products are torch's, as numpy's threads and torch's are in each other's way.
 """
 
 import numpy as np

@@ -43,7 +43,9 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give one of images")
     find_device(device)
-    threadpool_limits(1, "blas")  # numpy's threads wait beside torch's, each in the way of the other: half an answer's time
+    threadpool_limits(
+        1, "blas"
+    )  # numpy's threads wait beside torch's, each in the way of the other: half an answer's time
     listening = _listening(host, port)
     token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
     with listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
