@@ -1,13 +1,16 @@
 """Where a model works, on the processor or on an accelerator, and in which precision it sees."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import get_native_id
 
 import torch
 
 from pixelnet.errors import InputError
 
+NICENESS = 10  # of what steps back
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -54,3 +57,12 @@ def find_device(name: str) -> torch.device:
     if device.type not in known or (device.index or 0) >= count:
         raise InputError(f"there is no {name} here; give auto, or one of {', '.join(known)}")
     return device
+
+
+def step_back(process: int | None = None) -> None:
+    """Have all others go first where the processor is short: this thread steps back, or a process by its number.
+
+    Does nothing where processes have no priorities, or, but on Linux, threads none of their own.
+    """
+    if sys.platform == "linux" or (process is not None and hasattr(os, "setpriority")):
+        os.setpriority(os.PRIO_PROCESS, get_native_id() if process is None else process, NICENESS)

@@ -1,6 +1,10 @@
 """Devices by name; and, without an accelerator, that a model's tensors meet on one device."""
 
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import get_native_id
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import pixelnet
 from pixelnet import InputError, PixelNet
 from pixelnet.cli import main
-from pixelnet.devices import find_device
+from pixelnet.devices import NICENESS, find_device, step_back
 from pixelnet.learning import parts
 from pixelnet.learning.tiles import tiles_of
 from pixelnet.nn.backbone import Backbone
@@ -147,3 +151,14 @@ def test_what_a_prediction_and_a_step_need_is_on_the_models_device(backbone: str
         (dense,) = model.bands(maps, range(37), range(50))
         answers = model.task.answers(dense, False)
         assert {answer.device.type for answer in answers.values()} == {"cuda"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux alone")
+def test_a_thread_steps_back_alone() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, get_native_id())
+
+    before = priority()
+    with ThreadPoolExecutor(1, initializer=step_back) as pool:
+        assert pool.submit(priority).result() == NICENESS > before
+    assert priority() == before

@@ -2,7 +2,8 @@
 
     items --threads--> photos --the model, batch by batch--> answers --threads--> files
 
-Decoders and encoders of pictures let other threads run, so that the model seldom waits for either. In a batch of
+Decoders and encoders of pictures let other threads run, so that the model seldom waits for either, and they step back
+behind its threads: each of its layers waits for the slowest of these. In a batch of
 another size, an image's answer may differ in its last bits.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from pixelnet.devices import step_back
 from pixelnet.errors import InputError
 from pixelnet.inference.answerer import Answerer, Answers, Photo
 from pixelnet.inference.inputs import Item
@@ -42,7 +44,7 @@ def stream(
 
     Raises InputError where nothing more can be written, such as on a full disk; what was written before is whole.
     """
-    reading, writing = ThreadPoolExecutor(READERS), ThreadPoolExecutor(WRITERS)
+    reading, writing = (ThreadPoolExecutor(count, initializer=step_back) for count in (READERS, WRITERS))
     try:
         yield from _Course(answerer, batch_size, note, reading, writing).run(items)
     finally:  # whoever is stopped waits for what is begun, and begins no more

@@ -9,7 +9,6 @@ The run holds images back, fits the teacher to the others once more, and keeps t
 back. Only where that is the network does it answer from then on.
 """
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from pixelnet.config import read_json
+from pixelnet.devices import step_back
 from pixelnet.errors import InputError
 from pixelnet.files import read_text, write_json
 from pixelnet.learning.session import LABELS
@@ -38,7 +38,6 @@ COMPARED = "val miou: "  # what the run's line that compares the two begins with
 FEWEST = 3  # labelled images, of which one at least is held back
 HELD_BACK = 0.25  # of them
 EVERY = 0.5  # seconds between looks at how far it is
-NICENESS = 10  # the page goes first
 
 
 class Finetuner(Work):
@@ -148,8 +147,7 @@ class Finetuner(Work):
                 stderr=file,
             )
         try:
-            if hasattr(os, "setpriority"):
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+            step_back(process.pid)  # the page goes first
             self._step(words="the model that teaches answers for all images")
             while process.poll() is None and not self._cancelled.wait(EVERY):
                 step, total = _steps(run)

@@ -7,18 +7,17 @@ an image whose maps are more than can be held, what is visible is answered, and 
 """
 
 import math
-import os
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from threading import Condition, Event, RLock, Thread, get_native_id
+from threading import Condition, Event, RLock, Thread
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pixelnet.devices import step_back
 from pixelnet.errors import InputError, printable
 from pixelnet.learning.fit import Priors
 from pixelnet.learning.session import Score, Session
@@ -37,7 +36,6 @@ STILL = 0.4  # seconds that a part of a large image has been on screen before ma
 AHEAD = 0.6  # of the memory for maps: what is made ahead stays below, so that nothing in use is dropped for it
 MOST = 0.5  # of the memory for maps, that those of what is visible may take
 FEWEST = 3  # folds that a score is told of: the spread of two says next to nothing
-NICENESS = 10  # of the thread that makes maps: a view, and an answer, are waited for
 FOLLOWING = 3  # images behind the one that is looked at, whose maps are made ahead
 
 
@@ -176,8 +174,8 @@ class Learner:
     # -------------------------------------------------------------------------------------- two threads
 
     def _run(self, work: Callable[[int], None]) -> None:
-        if work == self._prepare and sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
+        if work == self._prepare:
+            step_back()  # a view, and an answer, are waited for
         seen = 0
         while not self._ended.is_set():
             with self._changed:
