@@ -304,6 +304,11 @@ def test_a_model_is_measured(tmp_path, world):
     survey = pixelnet.measure.plan(world / "images", tmp_path / "s", model=model, budget=40)
     assert survey.class_names == ["none", "edge"]
     assert "40 of 16,000 pixels" in planned(survey)
+    foreseen = survey.drawn.foreseen  # of each image
+    paths = sorted((world / "images").iterdir())
+    assert foreseen[:, -1].tolist() == [np.prod(Image.open(path).size) for path in paths]
+    share = np.concatenate([model.predict(path).ravel() for path in paths])
+    np.testing.assert_allclose(foreseen.sum(axis=0)[2:4], [(1 - share).sum(), share.sum()], rtol=1e-4)
 
 
 def test_what_the_table_tells_of_the_map_is_said(world, tmp_path):

@@ -222,6 +222,21 @@ def test_what_images_add_is_the_variance_between_them():
     assert np.mean(added) == pytest.approx(np.var(truths), rel=0.25)
 
 
+def test_what_a_model_foresees_of_images_counts_beside_what_was_found():
+    rng = np.random.default_rng(5)
+    image, design = rng.integers(0, 4, 20), Stratified(np.array([100.0, 300.0]), np.repeat([0, 1], 10))
+    values, each = rng.normal(size=(20, 2)), rng.normal(size=(4, 2))
+    weighed = design.weights[:, None] * values
+    for q in range(2):
+        pairs = sum(
+            weighed[i, q] * weighed[j, q] for i in range(20) for j in range(20) if i != j and image[i] == image[j]
+        )
+        foreseen = sum(one**2 for one in each[:, q])
+        alone, both = (between_images(values, design, image, *given)[q] for given in ((), (each,)))
+        assert alone == pytest.approx(max(pairs, 0))
+        assert both == pytest.approx(0.5 * max(pairs, 0) + 0.75 * foreseen)
+
+
 @given(st.lists(st.tuples(st.integers(1, 500), st.floats(0, 100)), min_size=1, max_size=12), st.integers(2, 400))
 def test_an_allocation_is_the_budget_and_keeps_its_bounds(strata, budget):
     sizes, weights = np.array([own[0] for own in strata]), np.array([own[1] for own in strata])

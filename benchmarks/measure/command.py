@@ -3,7 +3,7 @@
 Simulated surveys of maps whose truth is known: CamVid val by the model `street`, NYUv2 val by `indoor`, BSDS500 val by
 `edges`, ACDC val and `scenes` by networks that are taught for 150 steps first. What the models say is kept in --folder.
 The rows go to docs/results/measure.json as soon as they are there, a picture of them beside it. Hours on one core;
---default-alone, the rows of the default for these maps, takes minutes. The data are found in PIXELNET_DATA.
+--default-alone, the rows of the default, takes minutes. The data are found in PIXELNET_DATA.
 """
 
 import json
@@ -39,7 +39,7 @@ class Arguments:
     designs: tuple[str, ...] = DESIGNS
     surveys: int = 1000
     default_alone: bool = False
-    """Only the default's rows, of these maps."""
+    """Only the default's rows."""
     resume: bool = False
     """Leave out what the file has already, of as many surveys: go on where a run was cut off."""
     images: int | None = None

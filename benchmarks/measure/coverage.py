@@ -37,7 +37,7 @@ def planned(
     for budget in budgets:
         for design in [DEFAULT[0]] if default_alone else designs:
             yield budget, design, MAPS
-            if design in ("uniform", "confidence", "two-stage") and not default_alone:
+            if design in ("uniform", "confidence", "two-stage"):
                 yield budget, design, IMAGES
 
 

@@ -68,12 +68,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Sample:
-    """Surveys at once: pixels (S, n), the design they are of, what the model foresees of all, and images (S, n)."""
+    """Surveys at once: pixels (S, n), the design they are of, what the model foresees of all, and images (S, n).
+
+    times: (S, M), how often each image is among those that were drawn anew.
+    """
 
     pixels: np.ndarray
     design: Design
     foreseen: np.ndarray
     image: np.ndarray | None = None
+    times: np.ndarray | None = None
 
 
 class Strata:
@@ -118,7 +122,7 @@ class Strata:
                     found.append((times, sizes, *self._drawn(times, sizes, firsts, rng)))
             times, sizes, pixels, image = (np.stack(one) for one in zip(*found, strict=True))
             design = Stratified(sizes.astype(np.float64), self.stratum)
-            yield Sample(pixels, design, times @ self.frame.foreseen, image)
+            yield Sample(pixels, design, times @ self.frame.foreseen, image, times)
 
     def _drawn(
         self, times: np.ndarray, sizes: np.ndarray, firsts: np.ndarray, rng: np.random.Generator
@@ -154,7 +158,7 @@ def batches(surveys: int, samples: int, classes: int) -> Iterator[int]:
 
 
 def estimate(
-    frame: Frame, sample: Sample, how: str, told: np.ndarray, common: np.ndarray, of_images: bool = False
+    frame: Frame, sample: Sample, how: str, told: np.ndarray, common: np.ndarray, drawn_anew: bool = False
 ) -> Estimates:
     """Scores by an estimator, their variance and its degrees of freedom.
 
@@ -176,10 +180,13 @@ def estimate(
         chances = softened(frame.population.probabilities[sample.pixels].astype(np.float64)) @ one
         unsure = doubts(totals, said, mistrusted(chances, over_all[..., None, :], UNSURE), QUANTITIES, averaged)
     variance, freedom = sample.design.variance(own.influences, unsure), float(sample.design.freedom)
-    if of_images and isinstance(sample.design, Stratified):
+    if drawn_anew and isinstance(sample.design, Stratified):
         assert sample.image is not None
-        whole = scores(totals, values, QUANTITIES, averaged)
-        between = between_images(whole.influences, sample.design, sample.image)
+        assert sample.times is not None
+        whole = scores(totals, values, QUANTITIES, averaged).influences
+        of_images = np.broadcast_to(frame.foreseen @ together(told), (len(values), frame.images, values.shape[-1]))
+        each = scores(totals, of_images, QUANTITIES, averaged).influences * np.sqrt(sample.times)[..., None]
+        between = between_images(whole, sample.design, sample.image, each)
         both = variance + between
         parts = variance**2 / freedom + between**2 / (frame.images - 1)
         of_both = np.divide(both**2, parts, out=np.full(parts.shape, freedom), where=parts > 0)

@@ -46,12 +46,17 @@ class Reservoir:
 
 def look(
     maps: Maps, cell: Callable[[Answer], np.ndarray] | None, number: int, most: int, seed: int
-) -> tuple[Reservoir, Cells | None, list[int]]:
-    """One pass over all maps: the reservoir, what the model says of all in cells of class and doubt, pixels an image.
+) -> tuple[Reservoir, Cells | None, np.ndarray, list[int]]:
+    """One pass over all maps.
 
     cell: an answer -> the cell of each of its pixels (N,), 0 .. number - 1; None: each image is one. seed: of the keys.
+
+    Returns:
+        The reservoir; what the model says of all pixels in cells of class and doubt, None of values; what it expects of
+        each image, (M, 3 K + 1), empty of values; the pixels of each image.
     """
     reservoir, found, pixels = Reservoir(most, number), None, []
+    foreseen = np.zeros((len(maps), 3 * len(maps.class_names) + 1))
     for i in tqdm(range(len(maps)), unit="image", desc="look", leave=False):
         answer = maps(i)
         said, width = answer.said.ravel(), answer.said.shape[1]
@@ -66,10 +71,10 @@ def look(
             assert answer.probabilities is not None
             flat = answer.probabilities.reshape(len(said), -1)[said]
             one = cells(answer.mapped.ravel()[said], flat)
-            found = one if found is None else found + one
+            found, foreseen[i] = one if found is None else found + one, one.foreseen
     if not sum(pixels):
         raise InputError("the maps say nothing of any pixel; give maps with a class or a value")
-    return reservoir, found, pixels
+    return reservoir, found, foreseen if found is not None else np.zeros((0, 0)), pixels
 
 
 def _at(answer: Answer, taken: np.ndarray, classes: int) -> dict[str, np.ndarray]:

@@ -77,7 +77,7 @@ def estimated(found: Known, tolerance: float | None) -> list[dict[str, Any]]:
     if found.survey.plan["task"] == "regression":
         values = counted_errors(found.survey.drawn.values[found.rows], found.values, _tolerance(found, tolerance))
         own = error_scores(found.design.total(values), values)
-        return _rows(found, own, own.influences, None)
+        return _rows(found, own, own.influences, None, None)
     return _rows(found, *_of_classes(found))
 
 
@@ -92,25 +92,31 @@ def how(found: Known) -> str:
     return "difference" if plan["probable"] and len(found.survey.drawn.foreseen) else "direct"
 
 
-def _of_classes(found: Known) -> tuple[Scores, np.ndarray, np.ndarray | None]:
-    """Scores with what is left of influences beside the model, the influences whole, and how unsure the model is."""
+def _of_classes(found: Known) -> tuple[Scores, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Scores with what is left of influences beside the model, the influences whole, how unsure the model is, and what
+    it expects of each image's part."""
     classes = len(found.survey.class_names)
     values = counted(found.mapped, found.values.astype(np.int64), classes)
     totals, left = found.design.total(values), values
-    chances, over_all = found.survey.drawn.probabilities[found.rows].astype(np.float64), found.survey.drawn.foreseen
+    chances, of_images = found.survey.drawn.probabilities[found.rows].astype(np.float64), found.survey.drawn.foreseen
+    over_all = of_images.sum(axis=0)
     if how(found) == "difference" and isinstance(found.design, Stratified):
         totals, left = residuals(values, expected(found.mapped, chances), over_all, found.design)
     told = np.array(found.survey.plan["told"])
     averaged = told if told.any() else None
     own = scores(totals, left, NAMES, averaged)
-    unsure = None
-    if len(over_all):
+    unsure = each = None
+    if len(of_images):
         likely = mistrusted(softened(chances), over_all, UNSURE)
         unsure = doubts(totals, found.mapped, likely, NAMES, averaged)
-    return own, scores(totals, values, NAMES, averaged).influences, unsure
+        if found.survey.plan["probable"]:
+            each = scores(totals, of_images, NAMES, averaged).influences
+    return own, scores(totals, values, NAMES, averaged).influences, unsure, each
 
 
-def _rows(found: Known, own: Scores, whole: np.ndarray, unsure: np.ndarray | None) -> list[dict[str, Any]]:
+def _rows(
+    found: Known, own: Scores, whole: np.ndarray, unsure: np.ndarray | None, each: np.ndarray | None
+) -> list[dict[str, Any]]:
     variance, freedom = found.design.variance(own.influences, unsure), float(found.design.freedom)
     ends = {MAPS: _ends(own, variance, freedom), IMAGES: None}
     images = len(found.survey.plan["images"])
@@ -120,7 +126,7 @@ def _rows(found: Known, own: Scores, whole: np.ndarray, unsure: np.ndarray | Non
             totals = own.influences * found.design.images / ENDLESS
             ends[IMAGES] = _ends(own, design.variance(totals), design.freedom)
         else:
-            between = between_images(whole, found.design, found.image)
+            between = between_images(whole, found.design, found.image, each)
             more = variance + between
             parts = variance**2 / freedom + between**2 / max(1, images - 1)
             free = np.divide(more**2, parts, out=np.full(parts.shape, freedom), where=parts > 0)

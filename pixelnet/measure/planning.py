@@ -125,7 +125,7 @@ def _in_strata(
     cell, number = cells_of(design, len(maps.class_names))
     if target is not None:  # which takes a pass more: how many pixels are to be kept is not known before
         budget = for_target(maps.class_names, look(maps, cell, number, 1, seed)[1], target, target_class)
-    reservoir, found, pixels = look(maps, cell, number, budget, seed)
+    reservoir, found, foreseen, pixels = look(maps, cell, number, budget, seed)
     if budget > sum(pixels):
         raise InputError(f"the budget is {budget}, and there are {sum(pixels)} pixels with a map; take fewer")
     of_cell, counts, told = stratified(design, found, number, budget, sum(pixels))
@@ -136,7 +136,6 @@ def _in_strata(
         for name, size, count in zip(names, sizes, counts, strict=True)
     ]
     settled = {"budget": budget, "strata": strata, "of_cell": of_cell.tolist(), "pixels": pixels, "told": told.tolist()}
-    foreseen = found.foreseen if found is not None else np.zeros(0)
     return _drawn(smallest(reservoir, of_cell, counts), foreseen, seed), settled
 
 
@@ -149,7 +148,7 @@ def _in_two_stages(maps: Maps, budget: int, seed: int) -> tuple[Drawn, dict[str,
     chosen = np.sort(rng.choice(len(maps), count, replace=False))
     sub = _Some(maps, chosen)
     each = budget // count
-    reservoir, found, pixels = look(sub, None, count, each, seed)  # an image is a stratum of the second stage
+    reservoir, found, _, pixels = look(sub, None, count, each, seed)  # an image is a stratum of the second stage
     if min(pixels) < each:
         raise InputError(
             f"{maps.names[chosen[int(np.argmin(pixels))]]} has {min(pixels)} pixels with a map; take fewer"
@@ -162,7 +161,7 @@ def _in_two_stages(maps: Maps, budget: int, seed: int) -> tuple[Drawn, dict[str,
     told = np.zeros(0, bool)
     if found is not None:
         told = told_classes(found, np.full(len(found.number), budget / found.number.sum()))
-    return _drawn(rows, np.zeros(0), seed), {"strata": strata, "told": told.tolist(), "budget": each * count}
+    return _drawn(rows, np.zeros((0, 0)), seed), {"strata": strata, "told": told.tolist(), "budget": each * count}
 
 
 class _Some(Maps):
@@ -223,7 +222,7 @@ def _extended(folder: Path, add: int) -> Survey:
     sizes = np.array([one["pixels"] for one in old.plan["strata"]])
     counts = before + allocate(add, sizes - before, before, 0)
     cell, number = cells_of(old.plan["design"], len(maps.class_names))
-    reservoir, _, _ = look(maps, cell, number, int(counts.max()), seed)
+    reservoir, *_ = look(maps, cell, number, int(counts.max()), seed)
     rows = smallest(reservoir, np.array(old.plan["of_cell"]), counts)
     known = {(int(i), int(x), int(y)) for i, x, y in zip(old.drawn.image, old.drawn.x, old.drawn.y, strict=True)}
     new = [k for k, place in enumerate(zip(rows["image"], rows["x"], rows["y"], strict=True)) if place not in known]

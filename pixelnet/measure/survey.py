@@ -45,7 +45,7 @@ class Drawn:
     """What the plan knows of each sample, which the labeller is not shown, and of all pixels.
 
     image: (n,), of which image; x, y: (n,); stratum: (n,). mapped: (n,) ids, probabilities: (n, K), or values: (n,).
-    foreseen: (3 K + 1,), what the model expects of all pixels; empty of two-stage designs and regression.
+    foreseen: (M, 3 K + 1), what the model expects of each image; empty of two-stage designs and regression.
     """
 
     image: np.ndarray

@@ -12,6 +12,7 @@ import numpy as np
 
 from pixelnet.errors import InputError
 
+ALIKE = 1.5  # how much more images differ than models expect, as a variance
 ENDLESS = 10**9  # images, where those that were drawn stand for ever so many like them
 
 
@@ -137,14 +138,19 @@ class TwoStage:
         return between + self.images / drawn * self.within.variance(values, doubts)
 
 
-def between_images(values: np.ndarray, design: Stratified, image: np.ndarray) -> np.ndarray:
+def between_images(
+    values: np.ndarray, design: Stratified, image: np.ndarray, each: np.ndarray | None = None
+) -> np.ndarray:
     """(..., Q): what the draw of the images adds to the variance of totals, where these are images like others.
 
     The sum over images of the square of an image's own total (its part in a score, so that all sum to 0), from pairs of
     samples of one image: what scatters within images is not counted twice. 0 where the pairs say less than nothing.
+    Pairs are few, and what they say is 0 as often as it is too much. Where a model says what it expects of each image,
+    that is known without samples, and half of either is taken; the model's half as much again, as it takes images
+    to be more alike than they are.
 
     values: (..., n, Q), influences, of what was found and not of what is left beside a model. image: (..., n), each
-    sample's image, a number from 0.
+    sample's image, a number from 0. each: (..., M, Q), the images' own totals as the model expects them.
     """
     weighed = design.weights[..., None] * values
     pairs = np.zeros(values.shape[:-2] + values.shape[-1:])
@@ -156,7 +162,8 @@ def between_images(values: np.ndarray, design: Stratified, image: np.ndarray) ->
         if not same.any():
             break
         pairs += 2 * np.einsum("...n,...nq,...nq->...q", same, weighed[..., lag:, :], weighed[..., :-lag, :])
-    return np.maximum(pairs, 0)
+    found = np.maximum(pairs, 0)
+    return found if each is None else (found + ALIKE * (each**2).sum(axis=-2)) / 2
 
 
 def draw(sizes: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
