@@ -118,9 +118,13 @@ def one(way: str, side: int, folder: Path, network: str, memory: str, window: in
         "side": side, "way": way, "seconds": round(seconds, 2), "megapixels/s": round(side**2 / seconds / 1e6, 3),
         "resident MB": round(peak / 2**20), "before MB": round(before / 2**20),
     }  # fmt: skip
-    if way not in PEERS:
+    if way == "pixelnet":
         return row | _alone(model, path, answerer.made, seconds) | {"memory": memory}
-    return row | {"as ours": round(_alike(folder / "pixelnet/segmentation/scene.tif", folder / f"{way}.tif"), 5)}
+    return (
+        row
+        if way not in PEERS
+        else row | {"as ours": round(_alike(folder / "pixelnet/segmentation/scene.tif", folder / f"{way}.tif"), 5)}
+    )
 
 
 def _alike(one: Path, other: Path) -> float:
@@ -135,14 +139,14 @@ def _alone(model: Any, path: Path, plan: Plan, seconds: float) -> dict[str, Any]
     """The model on ready windows, and what the windows are."""
     tiling = plan.tiling
     numbers = range(tiling.count)
-    spent, seen, all_seen = 0.0, 0, sum(map(tiling.seen, numbers))
+    rates, all_seen = [], sum(map(tiling.seen, numbers))
     with FileSource(path, model) as source:
         for number in numbers[:: -(-tiling.count // WINDOWS)]:
             views = look(model, source, plan, tiling.block(number)).views
             start = time.perf_counter()
             encode_views(model, views).answers()
-            spent, seen = spent + time.perf_counter() - start, seen + tiling.seen(number)
-    alone = spent / seen * all_seen
+            rates.append((time.perf_counter() - start) / tiling.seen(number))
+    alone = float(np.median(rates)) * all_seen
     return {
         "alone": round(alone, 2), "share": round(alone / seconds, 3), "halo": tiling.halo, "block": tiling.side,
         "blocks": tiling.count, "seen": round(all_seen / (tiling.height * tiling.width), 2),

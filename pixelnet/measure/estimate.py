@@ -118,19 +118,22 @@ def _rows(
     found: Known, own: Scores, whole: np.ndarray, unsure: np.ndarray | None, each: np.ndarray | None
 ) -> list[dict[str, Any]]:
     variance, freedom = found.design.variance(own.influences, unsure), float(found.design.freedom)
-    ends = {MAPS: _ends(own, variance, freedom), IMAGES: None}
+    draws = _draws(found, own)
+    low, high = _ends(own, variance, freedom, draws)
+    ends: dict[str, tuple[np.ndarray, np.ndarray] | None] = {MAPS: (low, high), IMAGES: None}
     images = len(found.survey.plan["images"])
     if len(np.unique(found.image)) >= FEWEST:
         if isinstance(found.design, TwoStage):
             design = replace(found.design, images=ENDLESS)
             totals = own.influences * found.design.images / ENDLESS
-            ends[IMAGES] = _ends(own, design.variance(totals), design.freedom)
+            ends[IMAGES] = _ends(own, design.variance(totals), design.freedom, draws)
         else:
             between = between_images(whole, found.design, found.image, each)
             more = variance + between
             parts = variance**2 / freedom + between**2 / max(1, images - 1)
             free = np.divide(more**2, parts, out=np.full(parts.shape, freedom), where=parts > 0)
-            ends[IMAGES] = _ends(own, more, free)
+            wide = _ends(own, more, free, draws)
+            ends[IMAGES] = np.minimum(wide[0], low), np.maximum(wide[1], high)  # which know no more than these maps'
     rows = []
     for q, (name, k) in enumerate(own.names):
         value = float(own.values[q])
@@ -148,10 +151,23 @@ def _rows(
     return rows
 
 
-def _ends(own: Scores, variance: np.ndarray, freedom: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _draws(found: Known, own: Scores) -> np.ndarray:
+    """(Q,): how many samples a score is of; of a class those that are it, or called it, whichever it counts."""
+    if found.survey.plan["task"] == "regression":
+        return np.full(len(own.names), len(found.rows))
+    ids = np.arange(len(found.survey.class_names))
+    true, called = found.values[:, None] == ids, found.mapped[:, None] == ids
+    of = {"users": called, "producers": true, "iou": true | called, "dice": true | called}
+    counts = {name: samples.sum(axis=0) for name, samples in of.items()}
+    return np.array([counts[name][k] if name in of and k is not None else len(found.rows) for name, k in own.names])
+
+
+def _ends(
+    own: Scores, variance: np.ndarray, freedom: float | np.ndarray, draws: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     signed = np.array([name in SIGNED for name, _ in own.names])
     values = np.nan_to_num(own.values, nan=0.5)
-    shares, numbers = wilson(values, variance, freedom), plain(values, variance, freedom)
+    shares, numbers = wilson(values, variance, freedom, draws), plain(values, variance, freedom)
     low, high = (np.where(signed, number, share) for number, share in zip(numbers, shares, strict=True))
     return low, high
 
@@ -169,7 +185,9 @@ def calibrated(found: Known) -> list[dict[str, Any]]:
     chances = found.survey.drawn.probabilities[found.rows].astype(np.float64)
     confidence = np.take_along_axis(chances, found.mapped[:, None], axis=1)[:, 0]
     own = confidence_scores(confidence, found.mapped == found.values, found.design.weights)
-    ends = _ends(own, found.design.variance(own.influences), found.design.freedom)
+    ends = _ends(
+        own, found.design.variance(own.influences), found.design.freedom, np.full(len(own.names), len(confidence))
+    )
     labels = ["all", "below .5", ".5 to .8", ".8 to .95", "from .95 on"]
     return [
         {"confidence": label, "overconfidence": float(value), MAPS: [float(ends[0][q]), float(ends[1][q])]}

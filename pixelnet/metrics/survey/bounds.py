@@ -7,6 +7,7 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 LEVEL = 0.95
+NOTHING = 1e-6  # samples, where there are none
 
 
 def plain(value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,19 +32,22 @@ def logistic(value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarra
     return np.where(inside, low, ends[0]), np.where(inside, high, ends[1])
 
 
-def wilson(value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson(
+    value: np.ndarray, variance: np.ndarray, freedom: float | np.ndarray, draws: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's (1927), of as many independent draws as would have that variance (Kish's effective size).
 
     A value nearer to 0 or 1 than its standard error does not tell how many these are; one standard error is put in its
-    place there, and they are no more than the degrees of freedom and one. So where nothing was found, up to about four
-    times what one find would have been worth is allowed for.
+    place there, and they are no more than the samples that the value is of, `draws`; where these are not given, than
+    the degrees of freedom and one. So where nothing was found, up to about four times what one find would have been
+    worth is allowed for, and of nothing at all everything.
     """
     value = np.clip(value, 0, 1)
     error = np.minimum(np.sqrt(variance), 0.5)
     inside = np.clip(value, error, 1 - error)
-    most = np.where(inside == value, np.inf, freedom + 1)
-    effective = np.divide(inside * (1 - inside), variance, out=freedom + np.ones(value.shape), where=variance > 0)
-    effective = np.minimum(effective, most)
+    own = freedom + np.ones(value.shape) if draws is None else np.maximum(draws, NOTHING).astype(np.float64)
+    most = np.where(inside == value, np.inf, own)
+    effective = np.minimum(np.divide(inside * (1 - inside), variance, out=own.copy(), where=variance > 0), most)
     spread = value * (1 - value)
     z2 = _times(freedom) ** 2
     middle = (value + z2 / (2 * effective)) / (1 + z2 / effective)

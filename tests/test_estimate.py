@@ -1,0 +1,35 @@
+"""From answers to intervals: what few samples of a class can say."""
+
+import numpy as np
+from PIL import Image
+
+import pixelnet
+
+
+def test_few_samples_that_are_all_right_say_little(tmp_path):
+    """Of a class of which six samples are all right a third may be wrong."""
+    rng = np.random.default_rng(0)
+    for k in range(8):
+        mapped = np.zeros((40, 50), np.uint8)
+        mapped[:2, :10] = 1
+        mapped[39, 49] = 2
+        for folder, pixels in (("images", rng.integers(0, 255, (40, 50), dtype=np.uint8)), ("maps", mapped)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{k}.png")
+    survey = pixelnet.measure.plan(
+        tmp_path / "images", tmp_path / "s", predictions=tmp_path / "maps", classes=["a", "b", "c"], budget=300,
+        design="uniform",
+    )  # fmt: skip
+    counts = np.bincount(survey.drawn.mapped, minlength=3)
+    assert 1 <= counts[1] <= 8
+    assert counts[2] == 0
+    for number, own in enumerate(survey.drawn.mapped, start=1):
+        pixelnet.measure.label(tmp_path / "s", number, "abc"[own])
+    found = {(row["name"], row["class"]): row for row in pixelnet.measure.report(tmp_path / "s")["scores"]}
+    for who in ("these_maps", "images_like_these"):
+        low, high = found["users", "b"][who]
+        assert low <= counts[1] / (counts[1] + 1.96**2)  # Wilson's, of so many draws, all right
+        assert high == 1
+        assert found["users", "a"][who][0] > 0.98
+        assert found["iou", "a"][who][0] < found["users", "a"][who][0] + 0.01
+    assert ("users", "c") not in found  # of which no sample is
