@@ -2,8 +2,7 @@
 
     items --threads--> photos --the model, batch by batch--> answers --threads--> files
 
-Decoders and encoders of pictures let other threads run, so that the model seldom waits for either, and they step back
-behind its threads: each of its layers waits for the slowest of these. In a batch of
+Decoders and encoders of pictures let other threads run, so that the model seldom waits for either. In a batch of
 another size, an image's answer may differ in its last bits.
 """
 
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import torch
 
-from pixelnet.devices import step_back
 from pixelnet.errors import InputError
 from pixelnet.inference.answerer import Answerer, Answers, Photo
 from pixelnet.inference.inputs import Item
@@ -44,12 +42,22 @@ def stream(
 
     Raises InputError where nothing more can be written, such as on a full disk; what was written before is whole.
     """
-    reading, writing = (ThreadPoolExecutor(count, initializer=step_back) for count in (READERS, WRITERS))
+    threads = torch.get_num_threads()
+    reading, writing = (ThreadPoolExecutor(count, initializer=_apart) for count in (READERS, WRITERS))
     try:
         yield from _Course(answerer, batch_size, note, reading, writing).run(items)
     finally:  # whoever is stopped waits for what is begun, and begins no more
         reading.shutdown(cancel_futures=True)
         writing.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)  # of threads that are yet to come
+
+
+def _apart() -> None:
+    """Keep this thread out of the model's way, each of whose layers waits for the slowest of its threads.
+
+    torch would have it lead as many threads as the model has, and they wait for work by turning on the spot.
+    """
+    torch.set_num_threads(1)
 
 
 class _Course:
