@@ -1,8 +1,9 @@
-"""python -m benchmarks studio overlay | load | scene | memory | person | picture: what the studio promises.
+"""python -m benchmarks studio overlay | load | scene | survey | memory | person | picture: what the studio promises.
 
 overlay  end of a stroke -> new overlay on the screen, 1024 x 768 with 2,000 labelled pixels, in Chromium
 scene    a view of a scene of 20,000 x 20,000 pixels with overviews, in Chromium
 load     200 strokes a second from four clients, the server killed with -9 and started again in the middle
+survey   300 pixels of a survey answered by keys, the server killed with -9 and started again in the middle
 memory   of the server, with 1, 10 and 100 images
 person   somebody simulated paints where it is wrong, at random, or where it is suggested; beside a forest
 picture  what that came to -> docs/results/studio_person.png
@@ -18,15 +19,16 @@ import tyro
 
 from benchmarks.studio.person import Person, measure
 from benchmarks.studio.picture import Picture, draw
-from benchmarks.studio.speed import load, memory, overlay, scene
+from benchmarks.studio.speed import load, memory, overlay, scene, survey
 from benchmarks.timing import as_command, keep_in
 
 RESULT = Path(__file__).parents[2] / "docs" / "results" / "studio.json"
-COMMAND = "python -m benchmarks studio overlay | scene | load | memory"
+COMMAND = "python -m benchmarks studio overlay | scene | load | survey | memory"
 WHAT = (
     "The studio, in Chromium on the same machine. overlay: from the release of the pointer to the first frame that "
     "answers that stroke, 1024x768 with 2,000 labelled pixels. scene: from a move to the frame that shows the new view "
-    "of 20,000 x 20,000 pixels with overviews. load: strokes of four clients, the server killed in the middle. memory: "
+    "of 20,000 x 20,000 pixels with overviews. load: strokes of four clients, the server killed in the middle. survey: "
+    "from a key that answers to the next pixel that can be answered, the server killed in the middle. memory: "
     "megabytes of the server with so many images of 1024x768."
 )
 
@@ -54,6 +56,13 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """Milliseconds from a key that answers a pixel to the next one, and how many answers are kept."""
+
+    samples: int = 300
+
+
+@dataclass(frozen=True)
 class Memory:
     """Megabytes of the server, once the image that is looked at is answered and quiet has come."""
 
@@ -67,7 +76,7 @@ def work(arguments: Any) -> None:
         draw(arguments)
     else:
         found: dict[type, Callable[..., dict[str, object]]]
-        found = {Overlay: overlay, Scene: scene, Load: load, Memory: memory}
+        found = {Overlay: overlay, Scene: scene, Load: load, Survey: survey, Memory: memory}
         name = type(arguments).__name__.lower()
         row = found[type(arguments)](**vars(arguments))
         print(json.dumps(row))
@@ -75,7 +84,10 @@ def work(arguments: Any) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    kinds = {"overlay": Overlay, "scene": Scene, "load": Load, "memory": Memory, "person": Person, "picture": Picture}
+    kinds = {
+        "overlay": Overlay, "scene": Scene, "load": Load, "survey": Survey, "memory": Memory, "person": Person,
+        "picture": Picture,
+    }  # fmt: skip
     arguments = tyro.extras.subcommand_cli_from_dict(
         kinds, args=list(words), prog="python -m benchmarks studio", description=__doc__
     )

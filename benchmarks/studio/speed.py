@@ -3,6 +3,7 @@
 `overlay` and `scene` need Playwright and Chromium on the path. Times are by the page's own clock.
 """
 
+import csv
 import shutil
 import signal
 import socket
@@ -154,6 +155,47 @@ def overlay(strokes: int) -> dict[str, object]:
         "median_ms": round(float(np.median(times))),
         "p95_ms": round(float(np.quantile(times, 0.95))),
     }
+
+
+def survey(samples: int) -> dict[str, object]:
+    """Milliseconds from a key that answers to the next pixel that can be answered; nobody thinks meanwhile.
+
+    In the middle the server is killed and started again; `kept` of the answers are there in the end.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        folder = Path(place)
+        blobs = scene_of_blobs(folder)
+        served = Served(folder)
+        label(served.address, blobs, 200)
+        browser, page = opened(playwright, served.address)
+        page.keyboard.press("g")
+        page.fill("#measure-dialog [name=budget]", str(samples))
+        page.click("#measure-dialog .primary")
+        page.wait_for_selector("#survey-choices button:enabled", timeout=120_000)
+        began, times = time.monotonic(), []
+        asked = began
+        for k in range(samples):
+            page.wait_for_selector(f"#survey-place:has-text('{k} of {samples}')")
+            page.wait_for_selector("#survey-choices button:enabled")
+            if k:
+                times.append(1000 * (time.monotonic() - asked))
+            if k == samples // 2:
+                served.end(signal.SIGKILL)
+                served = Served(folder, served.port)
+            asked = time.monotonic()
+            page.keyboard.press(str(k % 2 + 1))
+        page.wait_for_selector("#survey-report:not([hidden])", timeout=60_000)
+        seconds = time.monotonic() - began
+        browser.close()
+        served.end()
+        (path,) = folder.glob("studio/survey-*/samples.csv")
+        kept = sum(bool(row["class"]) for row in csv.DictReader(path.open()))
+    return {
+        "samples": samples, "kept": kept, "median_ms": round(float(np.median(times))),
+        "p95_ms": round(float(np.quantile(times, 0.95))), "seconds": round(seconds, 1),
+    }  # fmt: skip
 
 
 def load(seconds: float) -> dict[str, object]:
