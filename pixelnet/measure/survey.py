@@ -15,7 +15,7 @@ from pixelnet.errors import InputError
 from pixelnet.files import read_text, write_atomic, write_json
 
 PLAN, SAMPLES, DRAWN, CROPS = "plan.json", "samples.csv", "drawn.npz", "crops"
-FORMAT = 1
+FORMAT = 2
 UNKNOWN = "?"  # an answer: cannot tell
 
 
@@ -94,7 +94,10 @@ def read_survey(folder: str | Path) -> Survey:
         raise InputError(f"{folder} is no survey: there is no {PLAN} in it; make one with `pixelnet measure plan`")
     plan = read_json(folder / PLAN)
     if plan.get("format") != FORMAT:
-        raise InputError(f"{folder / PLAN} has the format {plan.get('format')!r}, expected {FORMAT}")
+        raise InputError(
+            f"{folder / PLAN} has the format {plan.get('format')!r}, expected {FORMAT}; plan the survey anew with this "
+            "version, or read it with the one that made it"
+        )
     try:
         with np.load(folder / DRAWN, allow_pickle=False) as found:
             drawn = Drawn(**{one.name: found[one.name] for one in fields(Drawn)})
