@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import get_native_id
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from pixelnet.errors import InputError
 
@@ -66,3 +67,12 @@ def step_back(process: int | None = None) -> None:
     """
     if sys.platform == "linux" or (process is not None and hasattr(os, "setpriority")):
         os.setpriority(os.PRIO_PROCESS, get_native_id() if process is None else process, NICENESS)
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """From here on, or within, numpy's products take one thread.
+
+    Its threads turn on the spot for a while after each, as torch's do, and where both work in turn each is in the way
+    of the other: on two cores `fit` had time for half as much.
+    """
+    return threadpool_limits(1, "blas")

@@ -61,7 +61,7 @@ OWNERS = {
     "starlette": {"studio"},
     "pydantic": {"studio"},
     "uvicorn": {"studio"},
-    "threadpoolctl": {"studio"},
+    "threadpoolctl": {"devices"},
     "onnx": {"export"},
     "onnxruntime": {"export"},
     "onnxscript": {"export"},

@@ -33,9 +33,7 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device
             in the folder.
     """
     try:
-        from threadpoolctl import threadpool_limits
-
-        from pixelnet.devices import find_device  # here, and not for --help, since they bring torch
+        from pixelnet.devices import find_device, one_blas_thread  # here, and not for --help, since they bring torch
         from pixelnet.studio.app import Server, Studio
     except ImportError as error:
         raise needs("the studio", error.name, "studio") from error
@@ -43,9 +41,7 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give one of images")
     find_device(device)
-    threadpool_limits(
-        1, "blas"
-    )  # numpy's threads wait beside torch's, each in the way of the other: half an answer's time
+    one_blas_thread()
     listening = _listening(host, port)
     token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
     with listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
