@@ -155,11 +155,13 @@ def _draws(found: Known, own: Scores) -> np.ndarray:
     """(Q,): how many samples a score is of; of a class those that are it, or called it, whichever it counts."""
     if found.survey.plan["task"] == "regression":
         return np.full(len(own.names), len(found.rows))
-    ids = np.arange(len(found.survey.class_names))
-    true, called = found.values[:, None] == ids, found.mapped[:, None] == ids
-    of = {"users": called, "producers": true, "iou": true | called, "dice": true | called}
-    counts = {name: samples.sum(axis=0) for name, samples in of.items()}
-    return np.array([counts[name][k] if name in of and k is not None else len(found.rows) for name, k in own.names])
+    called, true = (
+        np.bincount(ids.astype(np.int64), minlength=len(found.survey.class_names))
+        for ids in (found.mapped, found.values)
+    )
+    either = samples_of(found)
+    of = {"users": called, "producers": true, "iou": either, "dice": either}
+    return np.array([of[name][k] if name in of and k is not None else len(found.rows) for name, k in own.names])
 
 
 def _ends(
@@ -185,12 +187,10 @@ def calibrated(found: Known) -> list[dict[str, Any]]:
     chances = found.survey.drawn.probabilities[found.rows].astype(np.float64)
     confidence = np.take_along_axis(chances, found.mapped[:, None], axis=1)[:, 0]
     own = confidence_scores(confidence, found.mapped == found.values, found.design.weights)
-    ends = _ends(
-        own, found.design.variance(own.influences), found.design.freedom, np.full(len(own.names), len(confidence))
-    )
+    low, high = plain(own.values, found.design.variance(own.influences), found.design.freedom)
     labels = ["all", "below .5", ".5 to .8", ".8 to .95", "from .95 on"]
     return [
-        {"confidence": label, "overconfidence": float(value), MAPS: [float(ends[0][q]), float(ends[1][q])]}
+        {"confidence": label, "overconfidence": float(value), MAPS: [float(low[q]), float(high[q])]}
         for q, (label, value) in enumerate(zip(labels, own.values, strict=True))
         if np.isfinite(value)
     ]
