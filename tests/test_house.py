@@ -38,8 +38,12 @@ ORDER = [
     {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
-# The two places of the model that look up the stairs, inside a function: the README's best lines need them.
-DOORS = {("model", "encode"): "inference.encoded", ("model", "save"): "runs.checkpoint"}
+# The places that look up the stairs, inside a function: the README's best lines need them.
+DOORS = {
+    ("model", "encode"): "inference.encoded",
+    ("model", "save"): "runs.checkpoint",
+    ("measure.command", "_page"): "studio.asking",
+}
 
 FREE_OF_TORCH = ("dataset", "folder/__init__", "camvid", "scenes/__init__")
 OWNERS = {

@@ -188,7 +188,7 @@ def test_a_key_that_is_early_is_no_answer_of_a_survey(person: Person, served: Se
     person.page.wait_for_selector("#survey-choices button:enabled")
     assert held.routes == []
     person.page.click("#survey-back")
-    following = served.studio.surveyor.next()
+    following = served.studio.surveyor.asking.next()
     assert (following["number"], following["done"]) == (2, 1)
     held.let_go()
     person.page.wait_for_selector("#survey-place:has-text('0 of 6')")
@@ -199,7 +199,7 @@ def test_two_people_do_not_overwrite_each_other_in_a_survey(person: Person, serv
     person.answered()
     person.measure(6)
     person.page.wait_for_selector("#survey-choices button:enabled", timeout=60_000)
-    served.studio.surveyor.answer(1, "light")
+    served.studio.surveyor.asking.answer(1, "light")
     person.press("1")
     person.page.wait_for_selector("#toast:has-text('Somebody else has answered sample 1')")
     person.page.wait_for_selector("#survey-place:has-text('1 of 6')")

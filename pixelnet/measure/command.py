@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from pixelnet.config import read_list
-from pixelnet.errors import InputError
+from pixelnet.errors import InputError, needs
 
 Step = Literal["plan", "label", "report"]
 OF_STEP = {
     "plan": {
         "out", "predictions", "task", "classes", "design", "budget", "target", "target_class", "add", "seed",
     },
-    "label": {"sample", "answer", "who"},
+    "label": {"sample", "answer", "who", "host", "port"},
     "report": {"truth", "split", "against", "tolerance", "json", "report"},
 }  # fmt: skip
 
@@ -25,7 +25,7 @@ class Measure:
     """How good is a map, from a few hundred pixels that somebody looks at? plan, then label, then report."""
 
     step: tyro.conf.Positional[Step]
-    """plan: draw the pixels. label: what to do, or with --sample and --answer keep an answer. report: scores."""
+    """plan: draw the pixels. label: a page that asks for them, or with --sample keep an answer. report: scores."""
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[MODEL] IMAGES | SURVEY")] = ()
     """Of plan: a model, and images or folders of images; with --predictions the images alone. Else the survey."""
     out: Path = Path("survey")
@@ -51,11 +51,15 @@ class Measure:
     seed: int = 0
     """Of plan: of the draw."""
     sample: int | None = None
-    """Of label: the number of the sample that is answered."""
+    """Of label: the number of a sample that is answered here, without the page."""
     answer: str | None = None
     """Of label: its class, or its number, a value, or ? for cannot tell."""
     who: str | None = None
     """Of label: who says so; the user if not given."""
+    host: str = "127.0.0.1"
+    """Of label: where the page is to be reached; elsewhere than on this machine with a token in the address."""
+    port: int = 8472
+    """Of label: where to listen; 0 for any port that is free."""
     truth: str | None = None
     """Of report: a data set whose labels stand in for answers: camvid:PATH and so on."""
     split: str = "val"
@@ -76,7 +80,9 @@ class Measure:
         if strange:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in strange)
             raise InputError(f"measure {self.step} has no option {options}; `pixelnet measure --help` says whose it is")
-        print({"plan": self._plan, "label": self._label, "report": self._report}[self.step](given))
+        said = {"plan": self._plan, "label": self._label, "report": self._report}[self.step](given)
+        if said:
+            print(said)
         return 0
 
     def _plan(self, given: dict[str, Any]) -> str:
@@ -105,13 +111,24 @@ class Measure:
 
     def _label(self, given: dict[str, Any]) -> str:
         from pixelnet.measure.labelling import label
-        from pixelnet.measure.page import to_label
+        from pixelnet.measure.page import following
 
         if (self.sample is None) != (self.answer is None):
             raise InputError("--sample and --answer go together: which pixel, and what it is")
-        if self.sample is not None:
-            label(self._survey(), self.sample, self.answer, self.who)
-        return to_label(self._survey())
+        survey = self._survey()
+        if self.sample is None:
+            self._page(survey)
+            return ""
+        label(survey, self.sample, self.answer, self.who)
+        return following(survey)
+
+    def _page(self, survey: str) -> None:
+        """The studio's page for the survey, which stands on this room, and not the other way round."""
+        try:
+            from pixelnet.studio.asking import label_survey
+        except ImportError as error:
+            raise needs("the page of a survey", error.name, "studio") from error
+        label_survey(survey, self.host, self.port, self.who)
 
     def _report(self, given: dict[str, Any]) -> str:
         from pixelnet.measure.page import told

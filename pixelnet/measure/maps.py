@@ -68,11 +68,11 @@ class Maps:
 
     def view(self, i: int) -> np.ndarray:
         """An image as people see it, uint8 (H, W, 3), stretched as the studio stretches all images of its kind."""
-        images, place = self._alike[i]
+        images, place = self.alike[i]
         return view_of(images.read(place), images.ranges, images.channels)
 
     @cached_property
-    def _alike(self) -> list[tuple[Images, int]]:
+    def alike(self) -> list[tuple[Images, int]]:
         """For each image those of its type and channels, which have one stretch, and its place among them."""
         of_kind: dict[object, list[str | Path]] = {}
         places = []

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pixelnet.measure.estimate import IMAGES, MAPS, SIGNED, Known
 from pixelnet.measure.labelling import next_sample
-from pixelnet.measure.survey import CROPS, SAMPLES, Survey, read_survey
+from pixelnet.measure.survey import CROPS, SAMPLES, UNKNOWN, Survey, read_survey
 from pixelnet.metrics.intervals import FEWEST
 from pixelnet.report.page import Picture, Score, figures, page, paragraph, score_table, section
 
@@ -152,35 +152,30 @@ def planned(survey: Survey) -> str:
     few = [name for name, enough in zip(plan["classes"], plan["told"], strict=False) if not enough]
     if few:
         lines.append(f"too few of them for scores of their own will be of: {', '.join(few)} (a larger --budget)")
-    if _by_class(survey):
-        lines.append(
-            f"{SAMPLES} names each pixel's stratum, and so what the map says there; the pictures in {CROPS} do not: "
-            "who labels in the table hides the columns stratum and probability first"
-        )
-    return "\n".join([*lines, f"go on: pixelnet measure label {survey.folder}"])
+    lines.append(f"go on: pixelnet measure label {survey.folder} (a page that asks for each); or in a table:")
+    return "\n".join([*lines, _in_a_table(survey)])
 
 
-def _by_class(survey: Survey) -> bool:
-    """Whether strata tell what the map says."""
-    return survey.plan["design"] not in ("uniform", "two-stage")
+def _in_a_table(survey: Survey) -> str:
+    """How a survey is labelled without the page."""
+    choices = f"one of {', '.join(survey.class_names)}" if survey.class_names else "the value"
+    hide = (
+        " Hide the columns stratum and probability first: they tell what the map says."
+        if survey.plan["design"] not in ("uniform", "two-stage")  # whose strata are classes of the map
+        else ""
+    )
+    return (
+        f"in {survey.folder / SAMPLES} write in the column {survey.column}, in each line, what is in the middle of the "
+        f"ring in {survey.folder / CROPS}/NUMBER.png: {choices}, or {UNKNOWN} where nobody could tell. Go from the top "
+        f"down, do not look at the map, and leave the other columns as they are; any spreadsheet will do.{hide}"
+    )
 
 
-def to_label(folder: str) -> str:
-    """How a survey is labelled, and which sample is next."""
+def following(folder: str) -> str:
+    """How far a survey is labelled, and which sample is next."""
     survey, asked = read_survey(folder), next_sample(folder)
     done = f"{sum(bool(one.answer) for one in survey.samples)} of {len(survey.samples)} samples have an answer"
     if asked is None:
         return f"{done}; go on: pixelnet measure report {folder}"
-    choices = f"one of {', '.join(survey.class_names)}" if survey.class_names else "the value"
-    hide = " Hide the columns stratum and probability first: they tell what the map says." if _by_class(survey) else ""
-    return "\n".join(
-        [
-            done,
-            f"In {survey.folder / SAMPLES}, write in the column {survey.column}, in each line, what is in the middle "
-            f"of the ring in {survey.folder / CROPS}/NUMBER.png: {choices}, or ? where nobody could tell. Go from the "
-            "top down, do not look at the map, and leave the other columns as they are; any spreadsheet will do."
-            f"{hide} Or, one at a time:",
-            f"  pixelnet measure label {folder} --sample {asked.number} --answer CLASS",
-            f"next: sample {asked.number}, {asked.image}, x {asked.x}, y {asked.y}: {asked.crop}",
-        ]
-    )
+    place = f"{asked.image}, x {asked.x}, y {asked.y}: {asked.crop}"
+    return f"{done}; next: pixelnet measure label {folder} --sample {asked.number} --answer CLASS\n{place}"

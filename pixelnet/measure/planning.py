@@ -80,9 +80,9 @@ def plan(
         raise InputError(f"{folder} holds a survey already; add to it (--add 200), or choose another --out")
     require_writable(folder, folder=True)
     given = {
-        "model": str(model) if isinstance(model, str | Path) else None,
-        "predictions": None if predictions is None else str(predictions),
-        "of": [str(one) for one in ([images] if isinstance(images, str | Path) else images)],
+        "model": _placed(model) if isinstance(model, str | Path) else None,
+        "predictions": None if predictions is None else _placed(predictions),
+        "of": [_placed(one) for one in ([images] if isinstance(images, str | Path) else images)],
         "task": task,
         "classes": list(classes),
     }
@@ -105,6 +105,11 @@ def plan(
     write_crops(maps, survey, range(len(drawn)))
     write_survey(survey)
     return survey
+
+
+def _placed(given: str | Path) -> str:
+    """A path as it is found from any folder; a model's name as it is."""
+    return str(Path(given).absolute()) if Path(given).exists() else str(given)
 
 
 def _maps(given: dict[str, Any], model: PixelNet | str | Path | None = None) -> Maps:

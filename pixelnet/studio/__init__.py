@@ -4,12 +4,7 @@ The page is plain HTML, CSS and modules of JavaScript in page/, and asks nothing
 uvicorn, which `pip install pixelnet[studio]` brings.
 """
 
-import secrets
-import socket
-import sys
-import webbrowser
 from pathlib import Path
-from threading import Timer
 
 from pixelnet.errors import InputError, needs
 from pixelnet.runs.lock import only_writer
@@ -35,6 +30,7 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device
     try:
         from pixelnet.devices import find_device, one_blas_thread  # here, and not for --help, since they bring torch
         from pixelnet.studio.app import Server, Studio
+        from pixelnet.studio.serving import place_at, serve
     except ImportError as error:
         raise needs("the studio", error.name, "studio") from error
     folder = Path(folder)
@@ -42,32 +38,9 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device
         raise InputError(f"{folder} is no folder; give one of images")
     find_device(device)
     one_blas_thread()
-    listening = _listening(host, port)
-    token = None if host in ("127.0.0.1", "localhost", "::1") else secrets.token_urlsafe(24)
-    with listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
+    place = place_at(host, port)
+    with place.listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
         opened = Studio(folder, device=device)
-        server = Server(opened, host, token)
-        shown = f"[{host}]" if ":" in host else host
-        address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
-        print(f"the studio of {folder} is at {address}\nCtrl-C ends it; labels are saved as you make them", flush=True)
-        if opened.project.notice:
-            print(opened.project.notice, flush=True)
-        if sys.stdout.isatty():
-            Timer(1.0, webbrowser.open, [address]).start()
-        server.run(sockets=[listening])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # By its protocol asyncio knows what is TCP, and has small answers sent at once; else each waits 40 milliseconds.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        raise InputError(
-            f"{host}:{port} cannot be listened at: {error.strerror}; give another --port or --host"
-        ) from error
-    return listening
+        said = f"the studio of {folder} is at {place.address}\nCtrl-C ends it; labels are saved as you make them"
+        notice = f"\n{opened.project.notice}" if opened.project.notice else ""
+        serve(Server(opened, host, place.token).run, place, said + notice)

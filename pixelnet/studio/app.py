@@ -2,24 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from pathlib import Path
 from socket import socket
 from threading import Event, Thread
 from typing import Annotated, Any
 
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Response
 from fastapi import Path as InPath
-from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import HTMLResponse, StreamingResponse
 
 from pixelnet.errors import InputError, printable
 from pixelnet.studio.accept import accepted
+from pixelnet.studio.asking import add_questions
 from pixelnet.studio.bodies import (
     Accept,
     AnswerBy,
-    Answered,
     Export,
     Finetune,
     Look,
@@ -27,44 +25,27 @@ from pixelnet.studio.bodies import (
     Merge,
     NewClass,
     NewSurvey,
-    Number,
     Operation,
+    Part,
+    Step,
     Stroke,
 )
 from pixelnet.studio.canvas import Box
 from pixelnet.studio.events import Events
 from pixelnet.studio.export import Exporter, Wanted
 from pixelnet.studio.finetune import Finetuner
-from pixelnet.studio.guard import Guard
 from pixelnet.studio.learner import Learner
 from pixelnet.studio.project import Project
+from pixelnet.studio.serving import REFUSED, guarded, shown, with_page
 from pixelnet.studio.suggest import Suggester
 from pixelnet.studio.surveying import Surveyor
 
-PAGE = Path(__file__).with_name("page")
-PNG = b"\x89PNG"  # what such a file begins with
 SAVE_EVERY = 1.0  # seconds between writings of label maps that have changed
 LARGE_EVERY = 30  # of these times those of large images are written, too
 FOREVER = "private, max-age=31536000, immutable"
 
 ImageNumber = Annotated[int, InPath(ge=0, lt=2**31, description="The image's number in the project.")]
 ClassPath = Annotated[int, InPath(ge=0, le=254)]
-Side = Annotated[int, Query(ge=1, lt=2**31)]
-Step = Annotated[int, Query(ge=1, le=4096, description="Every how many pixels are wanted, across and down.")]
-REFUSED: dict[int | str, dict[str, Any]] = {
-    409: {
-        "description": "What cannot be done as things are, and what to do instead",
-        "content": {"application/json": {}},
-    }
-}
-
-
-def named_part(x: Number = 0, y: Number = 0, width: Side = 2**30, height: Side = 2**30) -> Box:
-    """The part of an image that a query names; more than the whole, where it names none."""
-    return Box(x, y, width, height)
-
-
-Part = Annotated[Box, Depends(named_part)]
 
 
 class Studio:
@@ -125,13 +106,7 @@ def make_app(studio: Studio, host: str = "127.0.0.1", token: str | None = None) 
         yield
         studio.close()
 
-    app = FastAPI(title="PixelNet studio", version=version("pixelnet"), lifespan=living, docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, host=host, token=token)
-
-    @app.exception_handler(InputError)
-    async def refused(request: Request, error: InputError) -> Response:
-        return JSONResponse({"detail": printable(str(error))}, 409)
-
+    app = guarded("PixelNet studio", host, token, living)
     _reading(app, studio)
     _answering(app, studio)
     _telling(app, studio)
@@ -139,8 +114,7 @@ def make_app(studio: Studio, host: str = "127.0.0.1", token: str | None = None) 
     _classes(app, studio)
     _learning(app, studio)
     _surveying(app, studio.surveyor)
-    app.mount("/", _Page(directory=PAGE, html=True))
-    return app
+    return with_page(app, "index.html")
 
 
 class Server(uvicorn.Server):
@@ -154,15 +128,6 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         self.events.close()
         await super().shutdown(sockets)
-
-
-class _Page(StaticFiles):
-    """The page's files, which a browser asks for again where they have changed."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["cache-control"] = "no-cache"
-        return response
 
 
 def _reading(app: FastAPI, studio: Studio) -> None:
@@ -184,11 +149,7 @@ def _reading(app: FastAPI, studio: Studio) -> None:
         chosen = tuple(int(part) for part in channels.split(",")[:3]) if channels else ()
         box = project.part(number, named, step)
         picture = project.read(number, lambda: project.pictures.shown(number, chosen, box, step))
-        return Response(
-            picture,
-            media_type="image/png" if picture.startswith(PNG) else "image/jpeg",
-            headers={"cache-control": FOREVER},
-        )
+        return shown(picture, FOREVER)
 
     @app.get("/api/images/{number}/thumbnail", response_class=Response, responses=REFUSED)
     def thumbnail(number: ImageNumber) -> Response:
@@ -349,27 +310,4 @@ def _surveying(app: FastAPI, surveyor: Surveyor) -> None:
         """Draw pixels by chance, by which the model is measured; events tell how far it is."""
         return surveyor.start(body.budget)
 
-    @app.get("/api/survey/next", responses=REFUSED)
-    def following(after: Number = 0) -> dict[str, Any]:
-        """The next of them that nobody has said anything of, behind this one, or else before it."""
-        return surveyor.next(after)
-
-    @app.get("/api/survey/{number}/crop", response_class=Response, responses=REFUSED)
-    def crop(number: ImageNumber) -> Response:
-        """A picture of it, PNG, the pixel in a ring."""
-        return Response(surveyor.crop(number), media_type="image/png", headers={"cache-control": "no-store"})
-
-    @app.post("/api/survey/answers", responses=REFUSED)
-    def answer(body: Answered) -> dict[str, Any]:
-        """Say what it shows."""
-        return surveyor.answer(body.number, body.answer)
-
-    @app.get("/api/survey/report", responses=REFUSED)
-    def report() -> dict[str, Any]:
-        """What the answers come to."""
-        return surveyor.report()
-
-    @app.get("/api/survey/page", response_class=HTMLResponse, responses=REFUSED)
-    def page() -> Response:
-        """The same as a page, with more of it."""
-        return HTMLResponse(surveyor.page(), headers={"cache-control": "no-store"})
+    add_questions(app, surveyor.asking)

@@ -2,7 +2,10 @@
 
 from typing import Annotated, Literal
 
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
+
+from pixelnet.studio.canvas import Box
 
 Key = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9-]{8,64}$", description="Names an operation; sent twice, it is done once.")
@@ -11,6 +14,16 @@ Coordinate = Annotated[float, Field(ge=-(2**20), le=2**20, allow_inf_nan=False)]
 Number = Annotated[int, Field(ge=0, lt=2**31)]
 ClassNumber = Annotated[int, Field(ge=0, le=254)]
 Point = tuple[Coordinate, Coordinate]
+Side = Annotated[int, Query(ge=1, lt=2**31)]
+Step = Annotated[int, Query(ge=1, le=4096, description="Every how many pixels are wanted, across and down.")]
+
+
+def named_part(x: Number = 0, y: Number = 0, width: Side = 2**30, height: Side = 2**30) -> Box:
+    """The part of an image that a query names; more than the whole, where it names none."""
+    return Box(x, y, width, height)
+
+
+Part = Annotated[Box, Depends(named_part)]
 
 
 class Asked(BaseModel):

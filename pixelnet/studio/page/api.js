@@ -100,10 +100,8 @@ function away(is) {
   if (state.away !== is || is) { state.away = is; emit("away"); }
 }
 
-/** Listen to what changes, each in its turn; after a pause, begin anew with all that the server has. */
-export function listen(begin) {
-  const events = new EventSource("/api/events");
-  let turn = Promise.resolve();
+/** After the server was away, do this, which asks it. */
+export function renewBy(begin) {
   renew = async () => {
     try {
       await begin();
@@ -111,6 +109,13 @@ export function listen(begin) {
       send();
     } catch (error) { if (!(error instanceof Away)) reportError(error); }
   };
+}
+
+/** Listen to what changes, each in its turn; after a pause, begin anew with all that the server has. */
+export function listen(begin) {
+  const events = new EventSource("/api/events");
+  let turn = Promise.resolve();
+  renewBy(begin);
   events.onmessage = (message) => {
     const event = JSON.parse(message.data);
     turn = turn.then(() => (event.type === "hello" ? renew() : emit("event", event))).catch(reportError);

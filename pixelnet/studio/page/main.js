@@ -2,9 +2,10 @@
 import { ask, complain, json, listen, open as openQueue, operate, sentence, waiting } from "./api.js";
 import { answer, center, clear, covers, fit, isBlank, patchLabels, provisional, readPixel, setAnswer, setImage, setLabels, view, visible, zoomAt } from "./canvas.js";
 import { isListed, makeImages } from "./images.js";
-import { makeSurvey, openMeasure } from "./survey.js";
+import { makeMeasure, openMeasure } from "./measure.js";
 import { makeFinetune, openFinetune } from "./finetune.js";
 import { bind, sheet, table } from "./keys.js";
+import { front, toast } from "./notices.js";
 import { choose, done, makePanel, openExport, suggest } from "./panel.js";
 import { classOf, emit, on, readable, set, setClasses, shown, state } from "./state.js";
 import { cancel, close, held, press, step } from "./strokes.js";
@@ -200,17 +201,8 @@ on("hover", (at) => {
   get("readout").textContent = own ? `${at.x}, ${at.y} · ${Math.round(100 * view.zoom)} %${own.label ? ` · labelled ${own.label.name}` : ""}${said}` : "";
 });
 
-let hiding = 0;
-function toast(words) {
-  const box = get("toast");
-  box.textContent = words;
-  box.hidden = false;
-  clearTimeout(hiding);
-  hiding = setTimeout(() => { box.hidden = true; }, 7000);
-}
-
 function away() {
-  const box = get("away"), count = waiting().length;
+  const box = front("away"), count = waiting().length;
   box.hidden = !state.away;
   const strokes = count === 1 ? "1 change waits" : `${count} changes wait`;
   box.textContent = `The studio does not answer. Start it again where it ran${count ? `; ${strokes} here, and will be sent then` : ""}.`;
@@ -249,7 +241,7 @@ makeTools(get("tools"), [
 ]);
 makePanel();
 makeFinetune();
-makeSurvey();
+makeMeasure();
 makeImages((image) => {
   drawer("images", false);
   if (image.number === null || image.state === "broken") toast(sentence(image.fault));

@@ -1,95 +1,90 @@
-// Measuring the model: pixels drawn by chance, one after the other, and what the answers come to.
-import { Refused, complain, json, sentence } from "./api.js";
-import { learnt } from "./panel.js";
-import { on, state } from "./state.js";
+// The samples of a survey, one after the other, and what the answers come to.
+import { Away, Refused, complain, json } from "./api.js";
+import { makeSurroundings } from "./surroundings.js";
 import { element } from "./tools.js";
 
 const get = (id) => document.getElementById(id);
-const seen = []; // numbers of the samples that were looked at, the last one on top
-let current = null, planning = false, busy = false;
+const KEYS = [..."123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"]; // of the classes, by their place
+const UNKNOWN = "?"; // cannot tell
+const seen = []; // numbers of the samples that were answered here, the last one on top
+let current = null, busy = false, pressed = new Map(), around = null;
 
 /** One at a time: a key that is pressed before the next question is there is no answer to anything. */
-async function alone(call) {
+export async function alone(call) {
   if (busy) return;
   busy = true;
   try { await call(); } catch (error) { complain(error); }
   busy = false;
 }
 
-/** Go on with the survey that there is; begin one where there is none. */
-export function openMeasure() {
-  if (state.survey.running || !learnt()) return;
-  alone(async () => {
-    try { show(await json("/api/survey/next")); } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      get("measure-dialog").showModal();
-    }
-  });
+/** Ask in `root`. shown(): something is asked, or told, now. others: buttons after the own ones, shown beside scores. */
+export function makeSurvey(root, shown, ...others) {
+  const keys = (words, ...all) => element("span", {}, ...all.map((own) => element("kbd", {}, own)), ` ${words}`);
+  root.classList.add("survey");
+  root.replaceChildren(
+    element("div", { className: "heading" }, element("h2", { id: "survey-title" }), element("p", { id: "survey-place", className: "quiet" }), element("progress", { id: "survey-progress", max: 1, "aria-label": "Answered" })),
+    element("div", { id: "survey-around" }),
+    element("div", { id: "survey-asked" }, element("div", { id: "survey-choices", className: "choices", role: "group", "aria-label": "Answers" }),
+      element("p", { id: "survey-keys", className: "quiet" }, keys("back", "⌫"), keys("nearer, farther", "+", "-"), keys("whole image", "0"))),
+    element("div", { id: "survey-told", hidden: true }, element("pre", { id: "survey-report", tabIndex: 0 }), element("p", {}, element("a", { id: "survey-page", href: "/api/survey/page", target: "_blank" }, "Open the whole report"))),
+    element("div", { className: "row end" }, element("button", { id: "survey-back", onclick: () => alone(back) }, "Back"), element("button", { id: "survey-scores", onclick: () => alone(scores) }, "Scores"), ...others),
+  );
+  around = makeSurroundings(get("survey-around"), { ready: () => ask(true), complain: (error) => complain(error instanceof Away || error instanceof Refused ? error : new Error("The picture of this pixel cannot be read. Plan the survey again to draw others.")) });
+  root.addEventListener("keydown", press);
+  makeSurvey.shown = shown;
 }
 
-export function makeSurvey() {
-  get("measure").onclick = openMeasure;
-  get("measure-dialog").querySelector("form").onsubmit = async (event) => {
-    planning = true;
-    try {
-      await json("/api/survey", { budget: Number(new FormData(event.target).get("budget")) });
-    } catch (error) {
-      planning = false;
-      complain(error);
-    }
-  };
-  // Whoever goes on painting meanwhile is not interrupted, and no key of theirs is taken for an answer.
-  for (const name of ["pointerdown", "keydown"]) document.addEventListener(name, () => { planning = false; });
-  get("survey-back").onclick = () => alone(back);
-  get("survey-scores").onclick = () => alone(scores);
-  get("survey-anew").onclick = () => { get("survey-dialog").close(); get("measure-dialog").showModal(); };
-  get("survey-close").onclick = () => get("survey-dialog").close();
-  get("survey-dialog").onkeydown = (event) => {
-    const keys = event.key === "?" ? -1 : Number(event.key) - 1;
-    const button = [...get("survey-choices").children].find((own) => Number(own.dataset.place) === keys);
-    if (button) { event.preventDefault(); button.click(); }
-  };
-  get("survey-crop").onload = () => ask(true);
-  get("survey-crop").onerror = () => complain(new Error("The picture of this pixel cannot be read. Measure again to draw others."));
-  on("survey", told);
-  on("learner", allow);
+function press(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !current) return;
+  const act = { Backspace: () => alone(back), "+": () => around.zoom(1.5), "=": () => around.zoom(1.5), "-": () => around.zoom(1 / 1.5), 0: around.whole }[event.key];
+  const button = pressed.get(event.key);
+  if (event.target.matches("input") ? event.key !== UNKNOWN : !act && !button) return;
+  event.preventDefault();
+  (act || (() => button.click()))();
 }
 
-const allow = () => { get("measure").disabled = Boolean(state.survey.running) || !state.learner.answers; };
-
-function told() {
-  const { words, running } = state.survey;
-  get("survey-words").textContent = sentence(words);
-  allow();
-  if (running === false && planning && state.survey.done === 1) { planning = false; openMeasure(); }
-}
-
-function show(sample) {
+export function show(sample) {
   current = sample.open ? sample : null;
   if (!current) return scores();
   get("survey-title").textContent = "What is in the ring?";
   get("survey-place").textContent = `${sample.done} of ${sample.all} answered · ${sample.image}`;
-  const choices = [...sample.choices.map((name, place) => [name, place]), ["Cannot tell", -1]];
-  get("survey-choices").replaceChildren(...choices.map(([name, place]) => element("button", { "data-place": String(place), onclick: () => answer(sample.number, place < 0 ? "?" : name) },
-    name, element("kbd", {}, place < 0 ? "?" : String(place + 1)))));
+  get("survey-progress").value = sample.done / sample.all;
+  offer(sample);
   reveal(true);
   ask(false);
-  get("survey-crop").src = `/api/survey/${sample.number}/crop?now=${Date.now()}`;
+  around.show(sample);
+}
+
+/** The classes to choose from, or a field for the value. */
+function offer(sample) {
+  pressed = new Map();
+  const choice = (name, words, key) => {
+    const button = element("button", { onclick: () => answer(sample.number, words) }, element("span", {}, name), key ? element("kbd", {}, key) : null);
+    if (key) pressed.set(key, button);
+    return button;
+  };
+  const value = () => element("form", { onsubmit: (event) => { event.preventDefault(); answer(sample.number, get("survey-value").value); } },
+    element("label", { className: "hidden", htmlFor: "survey-value" }, "Value"), element("input", { id: "survey-value", type: "number", step: "any", required: true, placeholder: "Value", autocomplete: "off" }), element("button", {}, "Keep"));
+  const known = sample.choices.length ? sample.choices.map((name, place) => choice(name, name, KEYS[place])) : [value()];
+  get("survey-choices").replaceChildren(...known, choice("Cannot tell", UNKNOWN, UNKNOWN));
 }
 
 /** What is asked can be answered once the picture of it is there, not while the last one still is. */
 function ask(ready) {
-  for (const button of get("survey-choices").children) button.disabled = !ready;
-  get("survey-crop").classList.toggle("waiting", !ready);
-  if (ready) get("survey-choices").firstChild?.focus();
+  for (const own of get("survey-choices").querySelectorAll("button, input")) own.disabled = !ready;
+  around.waits(!ready);
+  if (!ready) return;
+  const value = get("survey-value");
+  if (value) value.focus();
+  else around.focus();
 }
 
 function reveal(asking) {
-  for (const id of ["survey-crop", "survey-choices", "survey-place", "survey-scores"]) get(id).hidden = !asking;
-  for (const id of ["survey-report", "survey-page", "survey-anew"]) get(id).hidden = asking;
+  for (const id of ["survey-around", "survey-asked", "survey-scores", "survey-progress"]) get(id).hidden = !asking;
+  for (const own of document.querySelectorAll("#survey-told, .with-scores")) own.hidden = asking;
   get("survey-back").disabled = asking && !seen.length;
-  if (!get("survey-dialog").open) get("survey-dialog").showModal();
-  get("survey-words").textContent = "";
+  get("survey-back").textContent = asking || !current ? "Back" : "Go on";
+  makeSurvey.shown();
 }
 
 const answer = (number, words) => alone(async () => {
@@ -105,15 +100,20 @@ const answer = (number, words) => alone(async () => {
   }
 });
 
-/** Take the last answer back, and ask again. */
+/** Take the last answer back, and ask again; from the scores back to what was asked. */
 async function back() {
+  if (current && get("survey-around").hidden) return show(current);
   const number = seen.pop();
   show(number ? await json("/api/survey/answers", { number, answer: null }) : await json("/api/survey/next"));
 }
 
+/** What is asked, again: the server was away, or somebody has come back. */
+export const resume = async () => show(await json(`/api/survey/next?after=${current ? current.number - 1 : 0}`));
+
 async function scores() {
   const found = await json("/api/survey/report");
   get("survey-title").textContent = "What the answers come to";
+  get("survey-place").textContent = "";
   get("survey-report").textContent = found.words;
   reveal(false);
 }

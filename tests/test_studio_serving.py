@@ -1,9 +1,9 @@
-"""Where the studio listens."""
+"""Where servers listen."""
 
 import asyncio
 import socket
 
-from pixelnet.studio import _listening
+from pixelnet.studio.serving import place_at
 
 
 def test_small_answers_are_sent_at_once() -> None:
@@ -16,7 +16,7 @@ def test_small_answers_are_sent_at_once() -> None:
             transport.close()
 
     async def answer() -> None:
-        listening = _listening("127.0.0.1", 0)
+        listening = place_at("127.0.0.1", 0).listening
         server = await asyncio.get_running_loop().create_server(Answering, sock=listening)
         reader, writer = await asyncio.open_connection(*listening.getsockname())
         await reader.read()
