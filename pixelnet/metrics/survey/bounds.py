@@ -40,13 +40,13 @@ def wilson(
     A value nearer to 0 or 1 than its standard error does not tell how many these are; one standard error is put in its
     place there, and they are no more than the samples that the value is of, `draws`; where these are not given, than
     the degrees of freedom and one. So where nothing was found, up to about four times what one find would have been
-    worth is allowed for, and of nothing at all everything.
+    worth is allowed for. Of no sample at all everything is, whatever the variance says: it is of other samples then.
     """
     value = np.clip(value, 0, 1)
     error = np.minimum(np.sqrt(variance), 0.5)
     inside = np.clip(value, error, 1 - error)
     own = freedom + np.ones(value.shape) if draws is None else np.maximum(draws, NOTHING).astype(np.float64)
-    most = np.where(inside == value, np.inf, own)
+    most = np.where((inside == value) & (own > NOTHING), np.inf, own)
     effective = np.minimum(np.divide(inside * (1 - inside), variance, out=own.copy(), where=variance > 0), most)
     spread = value * (1 - value)
     z2 = _times(freedom) ** 2
