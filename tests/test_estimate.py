@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 import pixelnet
+from pixelnet.measure.page import told
 
 
 def test_few_samples_that_are_all_right_say_little(tmp_path):
@@ -56,6 +57,8 @@ def test_of_a_class_without_a_sample_the_model_is_not_believed(tmp_path):
     for number, own in enumerate(survey.drawn.mapped, start=1):
         pixelnet.measure.label(tmp_path / "s", number, "abc"[own])
     result = pixelnet.measure.report(tmp_path / "s")
+    lines = told(result).splitlines()
+    assert [line.split() for line in lines if line.startswith("IoU, c")] == [["IoU,", "c", "?", *["no", "sample"] * 2]]
     assert result["estimator"] == "difference"
     found = {(row["name"], row["class"]): row for row in result["scores"]}
     for who in ("these_maps", "images_like_these"):

@@ -51,7 +51,7 @@ def ordered(found: dict[str, Any]) -> list[dict[str, Any]]:
     """The scores in the order of reading: of all pixels, then the IoU of each class, worst first, then the others."""
     rows = found["scores"]
     first = [row for row in rows if row["class"] is None]
-    worst = sorted((row for row in rows if row["name"] == "iou"), key=lambda row: row["value"])
+    worst = sorted((row for row in rows if row["name"] == "iou"), key=lambda row: (_unseen(row), row["value"]))
     names = [row["class"] for row in worst]
     rest = [row for row in rows if row["class"] is not None and row["name"] in ("area", "users", "producers")]
     order = ["area", "users", "producers"]
@@ -83,10 +83,19 @@ def _called(row: dict[str, Any]) -> str:
 
 
 def _number(row: dict[str, Any], value: float) -> str:
+    if _unseen(row):
+        return "?"
     return f"{value:.4g}" if row["name"] in SIGNED else f"{value:.3f}"
 
 
+def _unseen(row: dict[str, Any]) -> bool:
+    """Whether the row is of a class without a sample, of which its area alone can be told."""
+    return row.get("samples") == 0 and row["name"] != "area"
+
+
 def _range(row: dict[str, Any], who: str) -> str:
+    if _unseen(row):
+        return "no sample"
     if row[who] is None:
         return f"takes {FEWEST} images with answers"
     return " .. ".join(_number(row, end) for end in row[who])
