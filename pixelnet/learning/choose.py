@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from pixelnet.devices import one_blas_thread
 from pixelnet.learning.logistic import Problem, balanced, log_chances, mean
 from pixelnet.nn.networks import FILTERS
 
@@ -125,6 +126,17 @@ def choose(
     network may take as long again, if none was tried. most: members at most; None for all candidates. A fold can be
     held out if every class of the labels is among the others, too.
     """
+    with one_blas_thread():
+        return _chosen(table, candidates, seconds, default, most)
+
+
+def _chosen(
+    table: Table,
+    candidates: Sequence[tuple[Parts, Sequence[float]]],
+    seconds: float,
+    default: Sequence[tuple[Parts, float]],
+    most: int | None,
+) -> Choice:
     start = time.monotonic()
     points = np.arange(len(table.labels))
     if len(points) > MOST_POINTS:

@@ -17,7 +17,6 @@ import numpy as np
 from pixelnet.data import Dataset, as_dataset
 from pixelnet.data.subset import Subset
 from pixelnet.data.table import PointTable
-from pixelnet.devices import one_blas_thread
 from pixelnet.errors import InputError
 from pixelnet.files import require_writable
 from pixelnet.learning.assemble import assemble, joined, toward
@@ -147,8 +146,7 @@ def fit_noted(
     known, dense = labelled_points(dataset, TO_READ * seconds - (time.monotonic() - start))
     # Points are described once, so no maps are kept.
     maps = maps or Maps(dataset.image, dataset.size, len(dataset.channels), dataset.ranges, most=0)
-    with one_blas_thread():
-        fitted = _fit(dataset, known, given, seconds, priors or ("labels" if dense else "estimated"), start, maps)
+    fitted = _fit(dataset, known, given, seconds, priors or ("labels" if dense else "estimated"), start, maps)
     if out is not None:
         checkpoint.save(fitted.model, Path(out), fit=note(fitted, dataset))
         Images(known_images(Subset(dataset, fitted.images, part))).write(Path(out))
