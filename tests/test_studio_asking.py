@@ -97,6 +97,16 @@ def test_an_image_that_is_elsewhere_leaves_the_surveys_own_picture(survey: Path,
         assert crop.size == (388, 388)
 
 
+def test_one_image_that_is_elsewhere_or_broken_is_alone(survey: Path) -> None:
+    images = sorted((survey.parent / "images").iterdir())
+    given: Any = {"predictions": survey.parent / "maps", "classes": NAMES, "budget": 30, "design": "uniform"}
+    found = pixelnet.measure.plan(images, survey.parent / "listed", **given)
+    images[0].rename(survey.parent / "moved.png")
+    images[1].write_bytes(b"no image any more")
+    around = Surroundings(found)
+    assert [around.size(path.stem) for path in images] == [None, None, [WIDTH, HEIGHT]]
+
+
 def test_a_survey_is_found_from_another_folder(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(survey.parent)
     given: Any = {"predictions": "maps", "classes": NAMES, "budget": 12, "design": "uniform"}

@@ -9,7 +9,7 @@ import numpy as np
 
 from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
-from pixelnet.inference.inputs import find_pages, image_files
+from pixelnet.inference.inputs import Item, find_pages, image_files
 from pixelnet.inference.methods import of_one_task
 from pixelnet.inference.source import FileSource
 from pixelnet.learning.strokes import Images
@@ -40,6 +40,19 @@ class Answer:
         return ~np.isnan(self.values) if self.mapped is None else self.mapped != UNLABELLED  # type: ignore[arg-type]
 
 
+def by_kind(items: Sequence[Item]) -> list[tuple[Images, int]]:
+    """For each image those of its type and channels, which have one stretch, and its place among them."""
+    of_kind: dict[object, list[str | Path]] = {}
+    places = []
+    for item in items:
+        header = read_header(item.path)
+        own = of_kind.setdefault((header.dtype, header.channels), [])
+        places.append(((header.dtype, header.channels), len(own)))
+        own.append(f"{item.path}[{item.page}]" if header.pages > 1 else item.path)
+    alike = {kind: Images(own) for kind, own in of_kind.items()}
+    return [(alike[kind], place) for kind, place in places]
+
+
 class Maps:
     """The maps of some images. `maps(i)` is that of the i-th.
 
@@ -68,21 +81,12 @@ class Maps:
 
     def view(self, i: int) -> np.ndarray:
         """An image as people see it, uint8 (H, W, 3), stretched as the studio stretches all images of its kind."""
-        images, place = self.alike[i]
+        images, place = self._alike[i]
         return view_of(images.read(place), images.ranges, images.channels)
 
     @cached_property
-    def alike(self) -> list[tuple[Images, int]]:
-        """For each image those of its type and channels, which have one stretch, and its place among them."""
-        of_kind: dict[object, list[str | Path]] = {}
-        places = []
-        for item in self.items:
-            header = read_header(item.path)
-            own = of_kind.setdefault((header.dtype, header.channels), [])
-            places.append(((header.dtype, header.channels), len(own)))
-            own.append(f"{item.path}[{item.page}]" if header.pages > 1 else item.path)
-        alike = {kind: Images(own) for kind, own in of_kind.items()}
-        return [(alike[kind], place) for kind, place in places]
+    def _alike(self) -> list[tuple[Images, int]]:
+        return by_kind(self.items)
 
 
 class ModelMaps(Maps):

@@ -16,11 +16,14 @@ from fastapi.responses import HTMLResponse
 
 from pixelnet.errors import InputError
 from pixelnet.files import read_text
+from pixelnet.inference.inputs import find_pages, image_files
+from pixelnet.learning.strokes import Images
 from pixelnet.measure import label, next_sample, report
 from pixelnet.measure.labelling import Asked, asked
-from pixelnet.measure.maps import Maps
+from pixelnet.measure.maps import by_kind
 from pixelnet.measure.page import told
 from pixelnet.measure.survey import Survey, read_survey
+from pixelnet.rasters import read_header
 from pixelnet.studio.bodies import Answered, Number, Part, Step
 from pixelnet.studio.canvas import Box
 from pixelnet.studio.images import Pictures
@@ -40,7 +43,7 @@ class Asking:
 
     def __init__(self, folder: Callable[[], Path], who: str | None = None) -> None:
         self.folder, self.who = folder, who
-        self._seen: dict[Path, Surroundings] = {}
+        self._seen: dict[tuple[Path, int], Surroundings] = {}
 
     def next(self, after: int = 0) -> dict[str, Any]:
         """The next sample without an answer, or that there is none any more; see `measure.next_sample`."""
@@ -61,7 +64,7 @@ class Asking:
     def pixels(self, number: int, box: Box, step: int) -> bytes:
         """A part of a sample's image. Raises InputError where it is not here."""
         one = asked(read_survey(self.folder()), number)
-        return self._around().pixels(one.image, box, step)
+        return self._around(one.all).pixels(one.image, box, step)
 
     def report(self) -> dict[str, Any]:
         """What the answers come to, in words, and the page that has it all. Raises InputError for too few answers."""
@@ -76,27 +79,30 @@ class Asking:
         return {
             "open": True, "number": one.number, "image": one.image, "x": one.x, "y": one.y, "done": one.done,
             "all": one.all, "choices": list(one.choices), "answer": one.answer,
-            "size": self._around().size(one.image),
+            "size": self._around(one.all).size(one.image),
         }  # fmt: skip
 
-    def _around(self) -> "Surroundings":
-        folder = self.folder()
-        if folder not in self._seen:
-            self._seen = {folder: Surroundings(read_survey(folder))}
-        return self._seen[folder]
+    def _around(self, samples: int) -> "Surroundings":
+        """Of the survey, found anew when it is another one, or has more samples."""
+        known = self.folder(), samples
+        if known not in self._seen:
+            self._seen = {known: Surroundings(read_survey(known[0]))}
+        return self._seen[known]
 
 
 class Surroundings:
-    """The images of a survey, those that are still where they were when it was planned."""
+    """The images that a survey's samples are in, those that are still where they were when it was planned."""
 
     def __init__(self, survey: Survey) -> None:
         self._kept = survey.folder / VIEWS
         self._pictures: dict[int, Pictures] = {}  # of images of one kind, which are stretched alike
-        self._maps: Maps | None = None
+        self._places: dict[str, tuple[Images, int]] = {}
+        wanted = {one.image for one in survey.samples}
         with suppress(InputError):
-            self._maps = Maps(survey.plan["given"]["of"])
-        names = [] if self._maps is None else self._maps.names
-        self._places = {name: names.index(name) for name in set(survey.plan["images"]) & set(names)}
+            given = [path for path in survey.plan["given"]["of"] if Path(path).exists()]
+            items, _ = find_pages(image_files(given), None)
+            here = [item for item in items if str(item.name) in wanted and _is_readable(item.path)]
+            self._places = dict(zip((str(item.name) for item in here), by_kind(here), strict=True))
 
     def size(self, name: str) -> list[int] | None:
         """Width and height; None for an image that is not here, or that cannot be read any more."""
@@ -115,11 +121,18 @@ class Surroundings:
         return pictures.shown(place, (), inside, step)
 
     def _find(self, name: str) -> tuple[Pictures, int]:
-        if self._maps is None or name not in self._places:
+        if name not in self._places:
             raise InputError(f"the image {name} is not where it was when the survey was planned; put it back")
-        images, place = self._maps.alike[self._places[name]]
+        images, place = self._places[name]
         pictures = self._pictures.setdefault(id(images), Pictures(images, self._kept / str(len(self._pictures))))
         return pictures, place
+
+
+def _is_readable(path: Path) -> bool:
+    with suppress(InputError):
+        read_header(path)
+        return True
+    return False
 
 
 def add_questions(app: FastAPI, asking: Asking) -> None:
