@@ -19,7 +19,7 @@ LARGEST = 2048  # pixels, the side of a block: more spares little of what halos 
 TRIED = 1024  # pixels, the side of the larger of the windows that are tried, at most
 SEEN = 512  # pixels of it that the network sees
 BEYOND = 1.3  # what kernels take besides, and what lies between, as a factor
-SMALL = 2**27  # bytes that pieces come to which are too small to be handed back (`pixelnet.memory`)
+SMALL = 5 * 2**25  # bytes that pieces come to which are too small to be handed back (`pixelnet.memory`)
 AHEAD = 3  # windows whose pixels are in memory at once: one is read, one waits, one is seen
 
 
