@@ -285,6 +285,7 @@ def test_elsewhere_a_token_is_needed(folder: Path) -> None:
         assert client.get("/api/project").status_code == 403
         assert client.get("/?token=wrong", follow_redirects=False).status_code == 403
         assert client.get("/?token=secret", follow_redirects=False).status_code == 303
+        assert list(client.cookies) == ["pixelnet-8471"]  # another server of this host has its own
         assert client.get("/api/project").status_code == 200
 
 

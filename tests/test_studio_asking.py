@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import save_png
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -21,6 +22,7 @@ from studio_browser import until
 import pixelnet
 from pixelnet.cli import main
 from pixelnet.studio.asking import Asking, Surroundings, add_questions
+from pixelnet.studio.canvas import Box
 from pixelnet.studio.serving import guarded, with_page
 
 HEIGHT, WIDTH = 150, 240
@@ -104,7 +106,37 @@ def test_one_image_that_is_elsewhere_or_broken_is_alone(survey: Path) -> None:
     images[0].rename(survey.parent / "moved.png")
     images[1].write_bytes(b"no image any more")
     around = Surroundings(found)
-    assert [around.size(path.stem) for path in images] == [None, None, [WIDTH, HEIGHT]]
+    assert [around.size(path.stem, 0, 0) for path in images] == [None, None, [WIDTH, HEIGHT]]
+
+
+def test_an_image_that_is_another_by_now_does_not_show_what_is_not_there(survey: Path) -> None:
+    found = pixelnet.measure.survey.read_survey(survey)
+    save_png(survey.parent / "images" / "0.png", picture(0)[:20, :30])
+    around = Surroundings(found)
+    assert around.size("0", 29, 19) == [30, 20]
+    assert around.size("0", 30, 19) is None
+
+
+def test_large_images_of_two_kinds_are_not_taken_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of them on disk is found again, in whatever order they are looked at after a restart."""
+    monkeypatch.setattr("pixelnet.studio.images.LARGE", 100)
+    monkeypatch.setattr("pixelnet.studio.images.AT_ONCE", 100)
+    for folder, kind, value in (("a", np.uint8, 200), ("b", np.uint16, 20)):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        tifffile.imwrite(tmp_path / "images" / folder / "x.tif", np.full((64, 80), value, kind))
+        save_png(tmp_path / "maps" / folder / "x.png", np.zeros((64, 80), np.uint8))
+    given: Any = {"predictions": tmp_path / "maps", "classes": ["a"], "budget": 20, "design": "uniform"}
+    found = pixelnet.measure.plan(tmp_path / "images", tmp_path / "survey", **given)
+
+    def seen(*names: str) -> dict[str, bytes]:
+        around = Surroundings(found)
+        return {name: around.pixels(name, Box(0, 0, 80, 64), 2) for name in names}
+
+    first = seen("a/x", "b/x")
+    assert first["a/x"] != first["b/x"]
+    assert seen("b/x", "a/x") == first
 
 
 def test_a_survey_is_found_from_another_folder(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +144,7 @@ def test_a_survey_is_found_from_another_folder(survey: Path, monkeypatch: pytest
     given: Any = {"predictions": "maps", "classes": NAMES, "budget": 12, "design": "uniform"}
     found = pixelnet.measure.plan("images", "other", **given)
     monkeypatch.chdir("images")
-    assert Surroundings(found).size("0") == [WIDTH, HEIGHT]
+    assert Surroundings(found).size("0", 5, 5) == [WIDTH, HEIGHT]
     assert len(pixelnet.measure.plan(out=survey.parent / "other", add=5).samples) == 17
 
 
@@ -202,6 +234,65 @@ def test_keys_alone_answer_a_survey_and_a_killed_server_loses_nothing(
     assert answers(survey) == ["class 0", "class 8", "class 9", "class 11", "class 1", *["class 3"] * 7]
     assert own.faults == []
     assert again.end() in (0, 130)
+
+
+def test_a_held_key_answers_once_and_none_answers_what_is_not_shown(
+    browser: Any, survey: Path, labelling: Labelling
+) -> None:
+    own = Labeller(browser, labelling.address)
+    own.asked(0)
+    own.page.keyboard.down("1")
+    own.asked(1)
+    for _ in range(5):
+        own.page.keyboard.down("1")  # which is how a key that is held repeats
+    own.page.keyboard.up("1")
+    own.press("2")
+    own.asked(2)
+    own.press("2")
+    own.asked(3)
+    own.page.click("#survey-scores")
+    own.page.wait_for_selector("#survey-report:visible")
+    own.press("2")
+    own.page.click("#survey-back")
+    own.asked(3)
+    assert [answer for answer in answers(survey) if answer] == ["class 0", "class 1", "class 1"]
+    assert own.faults == []
+
+
+def test_where_nobody_could_tell_the_end_says_so_and_leads_back(
+    browser: Any, survey: Path, labelling: Labelling
+) -> None:
+    own = Labeller(browser, labelling.address)
+    for k in range(12):
+        own.asked(k)
+        own.press("?")
+    own.page.wait_for_selector("#survey-report:has-text('label some first')")
+    own.page.reload()
+    own.page.wait_for_selector("#survey-report:has-text('label some first')")
+    assert not own.page.is_visible("#survey-page")
+    pixelnet.measure.label(survey, 3, None)
+    own.page.reload()
+    own.asked(11)
+    assert own.faults == []
+
+
+def test_back_while_the_server_is_away_is_not_lost(browser: Any, survey: Path, labelling: Labelling) -> None:
+    own = Labeller(browser, labelling.address)
+    for k in range(2):
+        own.asked(k)
+        own.press("1")
+    own.asked(2)
+    labelling.end(signal.SIGKILL)
+    own.press("Backspace")
+    own.page.wait_for_selector("#away:visible")
+    own.press("Backspace")
+    again = Labelling(survey, labelling.port)
+    own.page.wait_for_selector("#away", state="hidden")
+    own.asked(2)
+    own.press("Backspace")
+    own.asked(1)
+    assert answers(survey)[:2] == ["class 0", ""]
+    again.end()
 
 
 def test_zoom_shows_more_of_the_image_and_the_pixel_stays_in_its_ring(browser: Any, labelling: Labelling) -> None:

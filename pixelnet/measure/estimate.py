@@ -102,8 +102,7 @@ def _of_classes(found: Known) -> tuple[Scores, np.ndarray, np.ndarray | None, np
     over_all = of_images.sum(axis=0)
     if how(found) == "difference" and isinstance(found.design, Stratified):
         totals, left = residuals(values, expected(found.mapped, chances), over_all, found.design)
-    told = np.array(found.survey.plan["told"])
-    averaged = told if told.any() else None
+    averaged = in_the_mean(found)
     own = scores(totals, left, NAMES, averaged)
     unsure = each = None
     if len(of_images):
@@ -112,6 +111,12 @@ def _of_classes(found: Known) -> tuple[Scores, np.ndarray, np.ndarray | None, np
         if found.survey.plan["probable"]:
             each = scores(totals, of_images, NAMES, averaged).influences
     return own, scores(totals, values, NAMES, averaged).influences, unsure, each
+
+
+def in_the_mean(found: Known) -> np.ndarray:
+    """(K,) bool: the classes of the mean IoU: those that the plan tells of, or all, but none without a sample."""
+    told = np.array(found.survey.plan["told"])
+    return (told if told.any() else np.ones(told.shape, bool)) & (samples_of(found) > 0)
 
 
 def _rows(
@@ -210,9 +215,9 @@ def calibrated(found: Known) -> list[dict[str, Any]]:
 
 def compared(found: Known, other: np.ndarray) -> list[dict[str, Any]]:
     """The scores of these maps less those of others (n,), by the same samples: what is hard for both widens nothing."""
-    classes, told = len(found.survey.class_names), np.array(found.survey.plan["told"])
+    classes, averaged = len(found.survey.class_names), in_the_mean(found)
     sides: Sequence[Scores] = [
-        scores(found.design.total(values), values, ("overall", "miou", "iou"), told if told.any() else None)
+        scores(found.design.total(values), values, ("overall", "miou", "iou"), averaged)
         for values in (counted(mapped, found.values.astype(np.int64), classes) for mapped in (found.mapped, other))
     ]
     influences = sides[0].influences - sides[1].influences

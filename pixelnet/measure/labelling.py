@@ -4,7 +4,7 @@ import getpass
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,7 +76,7 @@ def label(
             that does not let go.
     """
     folder = Path(survey)
-    with _alone(folder):
+    with alone(folder):
         found = read_survey(folder)
         earlier = asked(found, number).answer
         text = "" if answer is None else checked(found, str(answer), f"sample {number}")
@@ -85,11 +85,17 @@ def label(
         when = datetime.now(UTC).isoformat(timespec="seconds")
         own = replace(
             found.samples[number - 1],
-            answer=text, who=(who or getpass.getuser()) if text else "", when=when if text else "",
+            answer=text, who=(who or _user()) if text else "", when=when if text else "",
         )  # fmt: skip
         samples = [*found.samples[: number - 1], own, *found.samples[number:]]
         write_samples(folder, samples, found.column)
     return asked(replace(found, samples=samples), number)
+
+
+def _user() -> str:
+    with suppress(KeyError, OSError):  # of a number without a name, as in a container
+        return getpass.getuser()
+    return "somebody"
 
 
 def checked(survey: Survey, answer: str, where: str) -> str:
@@ -116,8 +122,8 @@ def checked(survey: Survey, answer: str, where: str) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the survey against others who label it, each of whom needs it for a moment only."""
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the survey against others who write it, each of whom needs it for a moment only."""
     read_survey(folder)  # no lock is left in a folder that is no survey
     end = time.monotonic() + PATIENCE
     while True:

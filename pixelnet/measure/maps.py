@@ -9,10 +9,11 @@ import numpy as np
 
 from pixelnet.data.images import view_of
 from pixelnet.errors import InputError
-from pixelnet.inference.inputs import Item, find_pages, image_files
+from pixelnet.inference.inputs import Failure, Item, find_pages, image_files
 from pixelnet.inference.methods import of_one_task
 from pixelnet.inference.source import FileSource
 from pixelnet.learning.strokes import Images
+from pixelnet.measure.survey import PLAN, SAMPLES
 from pixelnet.metrics.confusion import UNLABELLED
 from pixelnet.model import PixelNet
 from pixelnet.rasters import read_header, read_size, read_stored
@@ -38,6 +39,13 @@ class Answer:
     def said(self) -> np.ndarray:
         """(H, W): where the map says anything."""
         return ~np.isnan(self.values) if self.mapped is None else self.mapped != UNLABELLED  # type: ignore[arg-type]
+
+
+def images_of(given: Sequence[str | Path]) -> tuple[list[Item], list[Failure]]:
+    """Images and those in folders, but for the pictures of surveys that lie among them; and what cannot be read."""
+    folders = [Path(path) for path in given if Path(path).is_dir()]
+    surveys = [plan.parent for folder in folders for plan in folder.rglob(PLAN) if (plan.parent / SAMPLES).is_file()]
+    return find_pages(image_files(given, surveys), None)
 
 
 def by_kind(items: Sequence[Item]) -> list[tuple[Images, int]]:
@@ -66,11 +74,10 @@ class Maps:
     ground: float | None = None
 
     def __init__(self, images: Sequence[str | Path]) -> None:
-        items, failures = find_pages(image_files(images), None)
+        self.items, failures = images_of(images)
         if failures:
             raise InputError(failures[0].reason)
-        self.items = items
-        self.names = [str(item.name) for item in items]
+        self.names = [str(item.name) for item in self.items]
         self.files: list[Path] = []
 
     def __len__(self) -> int:

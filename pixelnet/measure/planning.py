@@ -13,9 +13,11 @@ from pixelnet.files import require_writable
 from pixelnet.measure.crops import write_crops
 from pixelnet.measure.design import Design, cells_of, for_target, numbers, stratified, stratum_names, told_classes
 from pixelnet.measure.drawing import look, smallest
+from pixelnet.measure.labelling import alone
 from pixelnet.measure.maps import FileMaps, Maps, ModelMaps
 from pixelnet.measure.survey import (
     FORMAT,
+    UNKNOWN,
     Drawn,
     Sample,
     Survey,
@@ -28,6 +30,7 @@ from pixelnet.measure.survey import (
 from pixelnet.metrics.survey.allocation import allocate
 from pixelnet.model import PixelNet
 
+LONGEST = 200  # characters of a class's name
 PER_IMAGE = 10  # samples, in two stages
 
 
@@ -87,6 +90,7 @@ def plan(
         "classes": list(classes),
     }
     maps = _maps(given, model)
+    _check_names(maps.class_names)
     chosen = design or ("uniform" if maps.task == "regression" else "confidence")
     if maps.task == "regression" and chosen not in ("uniform", "two-stage"):
         raise InputError(
@@ -121,6 +125,18 @@ def _maps(given: dict[str, Any], model: PixelNet | str | Path | None = None) -> 
             raise InputError("--classes is of --predictions; a model knows its own")
         return ModelMaps(given["of"], model, given["task"])
     return FileMaps(given["of"], given["predictions"], given["task"], given["classes"])
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Raise InputError for a class whose name is no answer that samples.csv could keep."""
+    for name in names:
+        if name != name.strip() or name in ("", UNKNOWN) or len(name) > LONGEST:
+            raise InputError(
+                f"a class is called {name[:LONGEST]!r}, which cannot be an answer: {UNKNOWN} says cannot tell, spaces "
+                f"around a name are lost in a table, and it has up to {LONGEST} characters; give it another name"
+            )
+    if len(set(names)) < len(names):
+        raise InputError(f"two classes are called {max(names, key=list(names).count)!r}; give them names of their own")
 
 
 def _in_strata(
@@ -242,11 +258,15 @@ def _extended(folder: Path, add: int) -> Survey:
     strata = [one | {"samples": int(count)} for one, count in zip(old.plan["strata"], counts, strict=True)]
     plan = old.plan | {"strata": strata, "budget": int(counts.sum())}
     survey = _survey(folder, maps, plan, drawn)
-    samples = [
-        replace(one, answer=was.answer, who=was.who, when=was.when, trained=was.trained)
-        for one, was in zip(survey.samples, old.samples, strict=False)
-    ]
-    survey = Survey(folder, plan, [*samples, *survey.samples[len(samples) :]], drawn)
     write_crops(maps, survey, range(len(old.samples), len(drawn)))
-    write_survey(survey)
+    with alone(folder):
+        now = read_survey(folder)  # people go on answering meanwhile
+        if len(now.samples) != len(old.samples):
+            raise InputError(f"somebody else has added to {folder} meanwhile; add to it again")
+        samples = [
+            replace(one, answer=was.answer, who=was.who, when=was.when, trained=was.trained)
+            for one, was in zip(survey.samples, now.samples, strict=False)
+        ]
+        survey = Survey(folder, plan, [*samples, *survey.samples[len(samples) :]], drawn)
+        write_survey(survey)
     return survey

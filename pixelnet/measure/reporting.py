@@ -9,7 +9,7 @@ import numpy as np
 from pixelnet.errors import InputError
 from pixelnet.files import require_apart, require_writable, write_atomic, write_json
 from pixelnet.measure.answers import from_truth, read_answers
-from pixelnet.measure.estimate import Known, calibrated, compared, estimated, few, how, known, samples_of
+from pixelnet.measure.estimate import Known, calibrated, compared, estimated, few, how, in_the_mean, known, samples_of
 from pixelnet.measure.maps import FileMaps, Maps, ModelMaps
 from pixelnet.measure.page import survey_page
 from pixelnet.measure.survey import PLAN, Survey, check_files, read_survey
@@ -95,15 +95,20 @@ def _result(own: Survey, found: Known, tolerance: float | None) -> dict[str, Any
             row["samples"] = samples.get(row["class"], len(found.rows))
             if row["name"] == "area":
                 row |= _area(own, row)
-    told = [name for name, enough in zip(own.class_names, own.plan["told"], strict=False) if enough]
+    averaged = [own.class_names[k] for k in np.flatnonzero(in_the_mean(found))] if classes else []
     rare = few(found) if classes else []
     return about | {
         "scores": rows,
-        "miou_of": (told or own.class_names) if classes else [],
+        "miou_of": averaged,
         "few": rare,
         "calibration": calibrated(found),
-        "notes": [*found.notes, *_notes(numbers, rare, classes)],
+        "notes": [*found.notes, *_notes(numbers, rare, classes), *_averaged(own, averaged)],
     }
+
+
+def _averaged(own: Survey, names: Sequence[str]) -> list[str]:
+    """That the mean is of some classes, if it is."""
+    return [f"mean IoU is of {', '.join(names)}"] if 0 < len(names) < len(own.class_names) else []
 
 
 def _area(own: Survey, row: dict[str, Any]) -> dict[str, Any]:

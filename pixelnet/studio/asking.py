@@ -4,6 +4,7 @@ What is around a sample comes from its image, as far as anybody wants to see; wh
 survey's own picture.
 """
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +17,10 @@ from fastapi.responses import HTMLResponse
 
 from pixelnet.errors import InputError
 from pixelnet.files import read_text
-from pixelnet.inference.inputs import find_pages, image_files
 from pixelnet.learning.strokes import Images
 from pixelnet.measure import label, next_sample, report
 from pixelnet.measure.labelling import Asked, asked
-from pixelnet.measure.maps import by_kind
+from pixelnet.measure.maps import by_kind, images_of
 from pixelnet.measure.page import told
 from pixelnet.measure.survey import Survey, read_survey
 from pixelnet.rasters import read_header
@@ -79,7 +79,7 @@ class Asking:
         return {
             "open": True, "number": one.number, "image": one.image, "x": one.x, "y": one.y, "done": one.done,
             "all": one.all, "choices": list(one.choices), "answer": one.answer,
-            "size": self._around(one.all).size(one.image),
+            "size": self._around(one.all).size(one.image, one.x, one.y),
         }  # fmt: skip
 
     def _around(self, samples: int) -> "Surroundings":
@@ -94,38 +94,41 @@ class Surroundings:
     """The images that a survey's samples are in, those that are still where they were when it was planned."""
 
     def __init__(self, survey: Survey) -> None:
-        self._kept = survey.folder / VIEWS
-        self._pictures: dict[int, Pictures] = {}  # of images of one kind, which are stretched alike
-        self._places: dict[str, tuple[Images, int]] = {}
+        self._found: dict[str, tuple[Pictures, int]] = {}
         wanted = {one.image for one in survey.samples}
         with suppress(InputError):
-            given = [path for path in survey.plan["given"]["of"] if Path(path).exists()]
-            items, _ = find_pages(image_files(given), None)
+            items, _ = images_of([path for path in survey.plan["given"]["of"] if Path(path).exists()])
             here = [item for item in items if str(item.name) in wanted and _is_readable(item.path)]
-            self._places = dict(zip((str(item.name) for item in here), by_kind(here), strict=True))
+            alike = by_kind(here)
+            # Images of one kind are stretched alike, and what is kept of large ones goes by which they are.
+            pictures = {id(images): Pictures(images, survey.folder / VIEWS / _named(images)) for images, _ in alike}
+            for item, (images, place) in zip(here, alike, strict=True):
+                self._found[str(item.name)] = pictures[id(images)], place
 
-    def size(self, name: str) -> list[int] | None:
-        """Width and height; None for an image that is not here, or that cannot be read any more."""
-        with suppress(InputError):
-            pictures, place = self._find(name)
-            return list(pictures.images.sizes[place])
-        return None
+    def size(self, name: str, x: int, y: int) -> list[int] | None:
+        """Width and height of an image; None for one that is not here, or that the pixel (x, y) is not in."""
+        if name not in self._found:
+            return None
+        pictures, place = self._found[name]
+        width, height = pictures.images.sizes[place]
+        return [width, height] if x < width and y < height else None
 
     def pixels(self, name: str, box: Box, step: int) -> bytes:
         """A part of an image, every few pixels of it; see `Pictures.shown`. Raises InputError where it is not here."""
-        pictures, place = self._find(name)
+        if name not in self._found:
+            raise InputError(
+                f"the image {name} is not where it was when the survey was planned; put it back, and start this anew"
+            )
+        pictures, place = self._found[name]
         width, height = pictures.images.sizes[place]
         inside = Box(box.x, box.y, min(box.width, width - box.x), min(box.height, height - box.y))
         if inside.width < 1 or inside.height < 1:
             raise InputError(f"{name} is {width}x{height}; nothing of it is there")
         return pictures.shown(place, (), inside, step)
 
-    def _find(self, name: str) -> tuple[Pictures, int]:
-        if name not in self._places:
-            raise InputError(f"the image {name} is not where it was when the survey was planned; put it back")
-        images, place = self._places[name]
-        pictures = self._pictures.setdefault(id(images), Pictures(images, self._kept / str(len(self._pictures))))
-        return pictures, place
+
+def _named(images: Images) -> str:
+    return hashlib.sha256("\n".join(map(str, images.given)).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _is_readable(path: Path) -> bool:

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST = 2**22  # bytes of a request
-COOKIE = "pixelnet-studio"
+COOKIE = "pixelnet"  # and the port, as all servers of a host share their cookies
 LOCAL = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; "
@@ -67,15 +67,16 @@ class Guard:
         return None if self.token is None else self._stranger(scope, headers, self.token)
 
     def _stranger(self, scope: Scope, headers: Headers, token: str) -> Response | None:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        name = f"{COOKIE}-{urlsplit('//' + headers.get('host', '')).port or 80}"
+        cookie = SimpleCookie(headers.get("cookie", "")).get(name)
         if cookie is not None and secrets.compare_digest(cookie.value.encode(), token.encode()):
             return None
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if secrets.compare_digest(given.encode(), token.encode()):
             welcome = RedirectResponse("/", 303)
-            welcome.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+            welcome.set_cookie(name, token, httponly=True, samesite="strict")
             return welcome
-        return _said(403, "this address needs its token; open the whole address that the studio printed")
+        return _said(403, "this address needs its token; open the whole address that the server printed last")
 
 
 def _said(status: int, words: str) -> Response:

@@ -166,6 +166,8 @@ def strata(found: Cells, spreads: np.ndarray, count: int) -> np.ndarray:
     half of one are put together, the lightest first. Cells without pixels get -1.
     """
     weights = found.number * spreads
+    if not weights.any():  # nothing is in doubt anywhere
+        weights = found.number.astype(np.float64)
     own = weights.sum(axis=1)
     there = np.flatnonzero(found.number.sum(axis=1))
     piece = own.sum() / max(1, count)

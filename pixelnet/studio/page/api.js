@@ -107,7 +107,12 @@ export function renewBy(begin) {
       await begin();
       away(false);
       send();
-    } catch (error) { if (!(error instanceof Away)) reportError(error); }
+    } catch (error) {
+      if (error instanceof Away) return;
+      away(false);
+      if (error instanceof Refused) complain(error);
+      else reportError(error);
+    }
   };
 }
 

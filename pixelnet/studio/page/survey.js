@@ -1,13 +1,14 @@
 // The samples of a survey, one after the other, and what the answers come to.
 import { Away, Refused, complain, json } from "./api.js";
 import { makeSurroundings } from "./surroundings.js";
+import { on, state } from "./state.js";
 import { element } from "./tools.js";
 
 const get = (id) => document.getElementById(id);
 const KEYS = [..."123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"]; // of the classes, by their place
 const UNKNOWN = "?"; // cannot tell
 const seen = []; // numbers of the samples that were answered here, the last one on top
-let current = null, busy = false, pressed = new Map(), around = null;
+let current = null, busy = false, lost = false, pressed = new Map(), around = null; // lost: answered, and nothing came after it
 
 /** One at a time: a key that is pressed before the next question is there is no answer to anything. */
 export async function alone(call) {
@@ -32,10 +33,12 @@ export function makeSurvey(root, shown, ...others) {
   around = makeSurroundings(get("survey-around"), { ready: () => ask(true), complain: (error) => complain(error instanceof Away || error instanceof Refused ? error : new Error("The picture of this pixel cannot be read. Plan the survey again to draw others.")) });
   root.addEventListener("keydown", press);
   makeSurvey.shown = shown;
+  on("away", () => { if (!state.away && lost) resume().catch(complain); });
 }
 
 function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || !current) return;
+  // A key that is held answers once, and none answers what is not shown.
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !current || get("survey-around").hidden) return;
   const act = { Backspace: () => alone(back), "+": () => around.zoom(1.5), "=": () => around.zoom(1.5), "-": () => around.zoom(1 / 1.5), 0: around.whole }[event.key];
   const button = pressed.get(event.key);
   if (event.target.matches("input") ? event.key !== UNKNOWN : !act && !button) return;
@@ -45,6 +48,7 @@ function press(event) {
 
 export function show(sample) {
   current = sample.open ? sample : null;
+  lost = false;
   if (!current) return scores();
   get("survey-title").textContent = "What is in the ring?";
   get("survey-place").textContent = `${sample.done} of ${sample.all} answered · ${sample.image}`;
@@ -67,6 +71,7 @@ function offer(sample) {
     element("label", { className: "hidden", htmlFor: "survey-value" }, "Value"), element("input", { id: "survey-value", type: "number", step: "any", required: true, placeholder: "Value", autocomplete: "off" }), element("button", {}, "Keep"));
   const known = sample.choices.length ? sample.choices.map((name, place) => choice(name, name, KEYS[place])) : [value()];
   get("survey-choices").replaceChildren(...known, choice("Cannot tell", UNKNOWN, UNKNOWN));
+  get("survey-keys").hidden = !sample.choices.length; // which a field for a value takes
 }
 
 /** What is asked can be answered once the picture of it is there, not while the last one still is. */
@@ -92,9 +97,10 @@ const answer = (number, words) => alone(async () => {
   try {
     await json("/api/survey/answers", { number, answer: words });
     seen.push(number);
+    lost = true;
     await show(await json(`/api/survey/next?after=${number}`));
   } catch (error) {
-    if (!(error instanceof Refused)) { ask(true); throw error; }
+    if (!(error instanceof Refused)) { ask(!lost); throw error; }
     complain(error); // what is open now is asked: this pixel, unless somebody else has answered it meanwhile
     await show(await json(`/api/survey/next?after=${number - 1}`));
   }
@@ -103,17 +109,23 @@ const answer = (number, words) => alone(async () => {
 /** Take the last answer back, and ask again; from the scores back to what was asked. */
 async function back() {
   if (current && get("survey-around").hidden) return show(current);
-  const number = seen.pop();
-  show(number ? await json("/api/survey/answers", { number, answer: null }) : await json("/api/survey/next"));
+  const number = seen.at(-1), found = await (number ? json("/api/survey/answers", { number, answer: null }) : json("/api/survey/next"));
+  seen.pop();
+  await show(found);
 }
 
 /** What is asked, again: the server was away, or somebody has come back. */
 export const resume = async () => show(await json(`/api/survey/next?after=${current ? current.number - 1 : 0}`));
 
 async function scores() {
-  const found = await json("/api/survey/report");
+  let words = "", refused = false;
+  try { ({ words } = await json("/api/survey/report")); } catch (error) {
+    if (current || !(error instanceof Refused)) throw error;
+    [words, refused] = [error.message, true]; // nothing is asked any more, so that this is all there is to see
+  }
   get("survey-title").textContent = "What the answers come to";
   get("survey-place").textContent = "";
-  get("survey-report").textContent = found.words;
+  get("survey-report").textContent = words;
   reveal(false);
+  get("survey-page").hidden = refused;
 }
