@@ -128,6 +128,7 @@ class Surroundings:
 
 
 def _named(images: Images) -> str:
+    """A name for these images in this order: another one for others, or in another."""
     return hashlib.sha256("\n".join(map(str, images.given)).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
