@@ -120,11 +120,9 @@ def one(way: str, side: int, folder: Path, network: str, memory: str, window: in
     }  # fmt: skip
     if way == "pixelnet":
         return row | _alone(model, path, answerer.made, seconds) | {"memory": memory}
-    return (
-        row
-        if way not in PEERS
-        else row | {"as ours": round(_alike(folder / "pixelnet/segmentation/scene.tif", folder / f"{way}.tif"), 5)}
-    )
+    if way in PEERS:
+        row["as ours"] = round(_alike(folder / "pixelnet/segmentation/scene.tif", folder / f"{way}.tif"), 5)
+    return row
 
 
 def _alike(one: Path, other: Path) -> float:

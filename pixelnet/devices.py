@@ -69,10 +69,12 @@ def step_back(process: int | None = None) -> None:
         os.setpriority(os.PRIO_PROCESS, get_native_id() if process is None else process, NICENESS)
 
 
-def one_blas_thread() -> AbstractContextManager[object]:
-    """From here on, or within, numpy's products take one thread.
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Within, or in a function that this decorates, numpy's products take one thread, whichever thread asks for them.
 
     Its threads turn on the spot for a while after each, as torch's do, and where both work in turn each is in the way
     of the other: on two cores `fit` had time for half as much.
     """
-    return threadpool_limits(1, "blas")
+    with threadpool_limits(1, "blas"):
+        yield

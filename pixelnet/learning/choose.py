@@ -112,6 +112,7 @@ def union(several: Iterable[Parts]) -> Parts:
     return tuple(dict.fromkeys(part for parts in several for part in parts))
 
 
+@one_blas_thread()
 def choose(
     table: Table,
     candidates: Sequence[tuple[Parts, Sequence[float]]],
@@ -126,17 +127,6 @@ def choose(
     network may take as long again, if none was tried. most: members at most; None for all candidates. A fold can be
     held out if every class of the labels is among the others, too.
     """
-    with one_blas_thread():
-        return _chosen(table, candidates, seconds, default, most)
-
-
-def _chosen(
-    table: Table,
-    candidates: Sequence[tuple[Parts, Sequence[float]]],
-    seconds: float,
-    default: Sequence[tuple[Parts, float]],
-    most: int | None,
-) -> Choice:
     start = time.monotonic()
     points = np.arange(len(table.labels))
     if len(points) > MOST_POINTS:

@@ -123,7 +123,7 @@ def _rows(
     found: Known, own: Scores, whole: np.ndarray, unsure: np.ndarray | None, each: np.ndarray | None
 ) -> list[dict[str, Any]]:
     variance, freedom = found.design.variance(own.influences, unsure), float(found.design.freedom)
-    variance, draws = np.maximum(variance, _unseen(found, own)), _draws(found, own)
+    variance, draws = np.maximum(variance, _least(found, own)), _draws(found, own)
     low, high = _ends(own, variance, freedom, draws)
     ends: dict[str, tuple[np.ndarray, np.ndarray] | None] = {MAPS: (low, high), IMAGES: None}
     images = len(found.survey.plan["images"])
@@ -169,7 +169,7 @@ def _draws(found: Known, own: Scores) -> np.ndarray:
     return np.array([of[name][k] if name in of and k is not None else len(found.rows) for name, k in own.names])
 
 
-def _unseen(found: Known, own: Scores) -> np.ndarray:
+def _least(found: Known, own: Scores) -> np.ndarray:
     """(Q,): the least variance: of the area of a class that no sample is, or is called, as if all were drawn anywhere.
 
     How much there is of it the model alone says, which is sure of what nobody has looked at.

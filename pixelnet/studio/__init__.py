@@ -37,9 +37,8 @@ def studio(folder: str | Path, host: str = "127.0.0.1", port: int = 8471, device
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give one of images")
     find_device(device)
-    one_blas_thread()
     place = place_at(host, port)
-    with place.listening, only_writer(folder / OWN, ("journal.jsonl",), ()):
+    with place.listening, one_blas_thread(), only_writer(folder / OWN, ("journal.jsonl",), ()):
         opened = Studio(folder, device=device)
         said = f"the studio of {folder} is at {place.address}\nCtrl-C ends it; labels are saved as you make them"
         notice = f"\n{opened.project.notice}" if opened.project.notice else ""

@@ -8,7 +8,7 @@ const get = (id) => document.getElementById(id);
 const KEYS = [..."123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"]; // of the classes, by their place
 const UNKNOWN = "?"; // cannot tell
 const seen = []; // numbers of the samples that were answered here, the last one on top
-let current = null, busy = false, lost = false, pressed = new Map(), around = null; // lost: answered, and nothing came after it
+let current = null, busy = false, lost = false, pressed = new Map(), around = null, tell = null; // lost: answered, and nothing came after it
 
 /** One at a time: a key that is pressed before the next question is there is no answer to anything. */
 export async function alone(call) {
@@ -32,7 +32,7 @@ export function makeSurvey(root, shown, ...others) {
   );
   around = makeSurroundings(get("survey-around"), { ready: () => ask(true), complain: (error) => complain(error instanceof Away || error instanceof Refused ? error : new Error("The picture of this pixel cannot be read. Plan the survey again to draw others.")) });
   root.addEventListener("keydown", press);
-  makeSurvey.shown = shown;
+  tell = shown;
   on("away", () => { if (!state.away && lost) resume().catch(complain); });
 }
 
@@ -89,7 +89,7 @@ function reveal(asking) {
   for (const own of document.querySelectorAll("#survey-told, .with-scores")) own.hidden = asking;
   get("survey-back").disabled = asking && !seen.length;
   get("survey-back").textContent = asking || !current ? "Back" : "Go on";
-  makeSurvey.shown();
+  tell();
 }
 
 const answer = (number, words) => alone(async () => {
