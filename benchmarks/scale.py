@@ -5,8 +5,9 @@
 
 A scene is a tiled GeoTIFF of four bands, uint16, of random blobs; the model is untrained, which costs the same. Every
 size and way is a process of its own. Peers see the same windows (see `benchmarks.tiling`). `alone` is the model on
-ready tensors: windows that are read and magnified already, some of them, evenly spread; their seconds for each pixel
-that is seen times the pixels that all windows show. What halos cost is `seen`, the ratio of pixels seen to pixels
+ready tensors: windows that are read and magnified already, some of them, evenly spread, before the scene is answered
+and again after it, since a machine's pace drifts; the median of their seconds for each pixel that is seen, times the
+pixels that all windows show. What halos cost is `seen`, the ratio of pixels seen to pixels
 answered for.
 """
 
@@ -36,9 +37,10 @@ from pixelnet.inference.inputs import Item
 from pixelnet.inference.scene import Plan, look
 from pixelnet.inference.source import FileSource
 from pixelnet.memory import keep_freed_memory, return_freed_memory
+from pixelnet.rasters.ground import OnGround
 
 TILE, BLOB = 512, 16  # pixels
-WINDOWS = 4  # that are timed on ready tensors
+WINDOWS = 6  # that are timed on ready tensors, before and after
 WAYS = ("pixelnet", "kept", "usual", *PEERS)
 WHAT = (
     "Scenes of side x side pixels, four bands of uint16, from the file to the map: seconds and the most resident "
@@ -87,12 +89,16 @@ def write_scene(path: Path, side: int) -> None:
 
 
 class Noting(Answerer):
-    """An answerer that keeps its plan: made again later, when more memory is taken, it would be another one."""
+    """An answerer that keeps its plan, and what the model alone takes on some windows before any is answered."""
 
-    made: Plan
+    made: Plan  # made again later, when more memory is taken, it would be another one
+    rates: list[float]
+    spent: float  # seconds, on these
 
-    def plan(self, item: Item, source: FileSource, placed: bool) -> Plan:
-        self.made = super().plan(item, source, placed)
+    def plan(self, item: Item, source: FileSource, ground: OnGround | None) -> Plan:
+        self.made, start = super().plan(item, source, ground), time.perf_counter()
+        self.rates = _rates(self.model, source, self.made)
+        self.spent = time.perf_counter() - start
         return self.made
 
 
@@ -114,12 +120,15 @@ def one(way: str, side: int, folder: Path, network: str, memory: str, window: in
     else:
         PEERS[way](model, path, folder / f"{way}.tif", window, step)
     seconds, peak = time.perf_counter() - start, resident_peak()
+    seconds -= 0.0 if way in PEERS else answerer.spent
     row = {
         "side": side, "way": way, "seconds": round(seconds, 2), "megapixels/s": round(side**2 / seconds / 1e6, 3),
         "resident MB": round(peak / 2**20), "before MB": round(before / 2**20),
     }  # fmt: skip
     if way == "pixelnet":
-        return row | _alone(model, path, answerer.made, seconds) | {"memory": memory}
+        with FileSource(path, model) as source:
+            rates = answerer.rates + _rates(model, source, answerer.made)
+        return row | _alone(rates, answerer.made, seconds) | {"memory": memory}
     if way in PEERS:
         row["as ours"] = round(_alike(folder / "pixelnet/segmentation/scene.tif", folder / f"{way}.tif"), 5)
     return row
@@ -133,17 +142,21 @@ def _alike(one: Path, other: Path) -> float:
         return float((first.read(1) == second.read(1)).mean())
 
 
-def _alone(model: Any, path: Path, plan: Plan, seconds: float) -> dict[str, Any]:
-    """The model on ready windows, and what the windows are."""
+def _rates(model: Any, source: FileSource, plan: Plan) -> list[float]:
+    """Of some ready windows, the model's seconds for each pixel that it sees."""
+    rates, tiling = [], plan.tiling
+    for number in range(tiling.count)[:: -(-tiling.count // WINDOWS)]:
+        views = look(model, source, plan, tiling.block(number)).views
+        start = time.perf_counter()
+        encode_views(model, views).answers()
+        rates.append((time.perf_counter() - start) / tiling.seen(number))
+    return rates
+
+
+def _alone(rates: Sequence[float], plan: Plan, seconds: float) -> dict[str, Any]:
+    """What the model takes on ready windows, and what the windows are."""
     tiling = plan.tiling
-    numbers = range(tiling.count)
-    rates, all_seen = [], sum(map(tiling.seen, numbers))
-    with FileSource(path, model) as source:
-        for number in numbers[:: -(-tiling.count // WINDOWS)]:
-            views = look(model, source, plan, tiling.block(number)).views
-            start = time.perf_counter()
-            encode_views(model, views).answers()
-            rates.append((time.perf_counter() - start) / tiling.seen(number))
+    all_seen = sum(map(tiling.seen, range(tiling.count)))
     alone = float(np.median(rates)) * all_seen
     return {
         "alone": round(alone, 2), "share": round(alone / seconds, 3), "halo": tiling.halo, "block": tiling.side,

@@ -43,6 +43,7 @@ class ModelConfig:
     class_names: tuple[str, ...] = ()
     class_colors: tuple[tuple[int, int, int], ...] = ()
     image_size: int | None = None
+    pixel_size: float | None = None
     threshold: float | None = None
     channels: tuple[str, ...] = ()
     ranges: tuple[tuple[float, float], ...] | None = None
@@ -52,6 +53,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_size(self.image_size)
+        if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
+            raise InputError(f"the pixel size is {self.pixel_size}; give meters on the ground, above 0, or None")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise InputError(f"the threshold is {self.threshold}; give a strength above 0 and up to 1, or None")
         if self.channels and (len(set(self.channels)), len(self.channels)) != (self.in_channels,) * 2:

@@ -85,10 +85,9 @@ class PixelNet(nn.Module):
         hidden: widths of the head's hidden layers, instead of the head's own.
         dropout: share of hidden units dropped in training, instead of the head's own.
         class_names, class_colors: one for each class; colors, for pictures, are RGB of 0..255.
-        image_size: the longer side, in pixels, that `predict` brings images to before the network sees them; answers
-            are of the image's own pixels. None for images as they are.
-        threshold: of edges: the strength, 0..1, from which on a thinned pixel is an edge; the best on val. Only
-            `predict(..., binary=True)` uses it.
+        image_size: the longer side, in pixels, that `predict` brings images to, while answers are of their own pixels.
+        pixel_size: the side of a pixel on the ground, in meters, when it learnt; `predict_files` brings images to it.
+        threshold: of edges: the strength, 0..1, from which `predict(..., binary=True)` takes a thinned pixel for one.
 
     Raises:
         InputError: a name that is not known, or values that do not go together.
@@ -119,6 +118,7 @@ class PixelNet(nn.Module):
         class_names: Sequence[str] = (),
         class_colors: Sequence[tuple[int, int, int]] = (),
         image_size: int | None = None,
+        pixel_size: float | None = None,
         threshold: float | None = None,
     ):
         super().__init__()
@@ -148,6 +148,7 @@ class PixelNet(nn.Module):
             class_names=self.task.class_names,
             class_colors=self.task.class_colors,
             image_size=image_size,
+            pixel_size=pixel_size,
             threshold=threshold,
             objects=tuple(name for name, given in own.items() if given),
         )
@@ -365,8 +366,7 @@ class PixelNet(nn.Module):
         """Take the weights of a model whose backbone, taps and hidden layers are the same.
 
         Of the last layer, those for tasks that both answer, segmentation with classes of the same names; what only this
-        one answers stays as it is. Returns whether that is nothing. Raises InputError, with nothing taken, for
-        a model of another shape.
+        one answers stays as it is. Returns whether that is nothing. Raises InputError for a model of another shape.
         """
         given = other.state_below_last_layer()
         shapes = {name: tensor.shape for name, tensor in given.items()}

@@ -16,6 +16,7 @@ from pixelnet.inference.reach import reach
 from pixelnet.inference.scene import Plan, Planner, answer_points, answered, look
 from pixelnet.inference.source import ArraySource
 from pixelnet.inference.windows import Tiling, cut, steps_at
+from pixelnet.rasters.ground import OnGround
 
 GB = 2**30
 # One of each kind, with the size of an image that is larger than its windows.
@@ -132,7 +133,7 @@ def planner(model: PixelNet, memory: float = 4, scale: float | None = None, exac
 def test_photos_are_one_window_and_scenes_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene, "AT_ONCE", 0)
     model = model_of("test_resnet")
-    asked = np.dtype(np.uint8), False, False, False, "a.tif"
+    asked = np.dtype(np.uint8), False, False, None, "a.tif"
     assert planner(model).plan(ArraySource(picture(100, 120)), *asked).whole
     plan = planner(model, memory=0.19).plan(ArraySource(picture(1000, 1200)), *asked)
     assert not plan.whole
@@ -145,7 +146,7 @@ def test_photos_are_one_window_and_scenes_are_cut(monkeypatch: pytest.MonkeyPatc
 def test_the_least_memory_that_is_named_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene, "AT_ONCE", 0)
     model, source = model_of("test_resnet"), ArraySource(picture(1000, 1200))
-    asked = np.dtype(np.uint8), False, False, False, "a.tif"
+    asked = np.dtype(np.uint8), False, False, None, "a.tif"
     with pytest.raises(InputError, match="give --memory") as raised:
         planner(model, memory=0.001).plan(source, *asked)
     least = int(str(raised.value).split("--memory ")[1].split("MB")[0])
@@ -156,13 +157,13 @@ def test_a_scene_is_not_squeezed_to_a_working_size(monkeypatch: pytest.MonkeyPat
     model = model_of("test_resnet", image_size=64)
     asked = np.dtype(np.uint8), False, False
     source = ArraySource(picture(100, 200))
-    assert planner(model).plan(source, *asked, False, "a.tif").scale is None
+    assert planner(model).plan(source, *asked, None, "a.tif").scale is None
     monkeypatch.setattr(scene, "SCENE", 19_999)
-    assert planner(model).plan(source, *asked, False, "a.tif").whole  # a photo may be larger
+    assert planner(model).plan(source, *asked, None, "a.tif").whole  # a photo may be larger
     message = r"a.tif is 200x100, .* to 64 pixels, which would squeeze it 3 times; .*--scale 1 "
     with pytest.raises(InputError, match=message):
-        planner(model).plan(source, *asked, True, "a.tif")
-    plan = planner(model, scale=1).plan(source, *asked, True, "a.tif")
+        planner(model).plan(source, *asked, OnGround(None), "a.tif")
+    plan = planner(model, scale=1).plan(source, *asked, OnGround(None), "a.tif")
     assert plan.scale == 1
     expected = logits_of(model_of("test_resnet"), source.pixels, whole(100, 200))
     assert_same(logits_of(model, source.pixels, plan), expected)

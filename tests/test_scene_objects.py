@@ -12,6 +12,7 @@ from test_sinks import geotiff
 
 from pixelnet import InputError, predict_files
 from pixelnet.files import write_png
+from pixelnet.inference import objects
 from pixelnet.inference.objects import split_touching, write_objects, write_polygons
 from pixelnet.inference.source import ArraySource
 from pixelnet.rasters.ground import Area, pixel_area
@@ -37,7 +38,8 @@ def test_a_table_of_connected_objects(tmp_path: Path) -> None:
     image[21, 41, 0] = np.nan
     area = pixel_area(geotiff(tmp_path / "a.tif", picture(40, 60), photometric="rgb"))
     assert area == (100, "square_meters")
-    path = write_objects(tmp_path / "a.csv", labels(), TASK, ArraySource(image), area)
+    sure = np.random.default_rng(1).uniform(0.5, 1, (40, 60)).astype(np.float16)
+    path = write_objects(tmp_path / "a.csv", labels(), sure, TASK, ArraySource(image), area)
     ground, large, small_one = csv.DictReader(path.open())
     assert (ground["class"], int(ground["pixels"])) == ("ground", 40 * 60 - 120 - 9)
     assert (large["class"], large["pixels"], large["square_meters"]) == ("tree", "100", "10000")
@@ -45,7 +47,8 @@ def test_a_table_of_connected_objects(tmp_path: Path) -> None:
     assert small_one["pixels"] == "20"
     part = image[20:30, 40:50].reshape(-1, 2)
     np.testing.assert_allclose([float(large[f"mean_{k}"]) for k in (0, 1)], np.nanmean(part, axis=0), rtol=1e-5)
-    without = write_objects(tmp_path / "b.csv", labels(), TASK, ArraySource(image), None)
+    assert float(large["confidence"]) == pytest.approx(sure[20:30, 40:50].astype(float).mean(), rel=1e-5)
+    without = write_objects(tmp_path / "b.csv", labels(), sure, TASK, ArraySource(image), None)
     assert "square_meters" not in without.read_text()
 
 
@@ -139,3 +142,36 @@ def test_both_are_written_beside_a_scene_in_its_place(tmp_path: Path) -> None:
         predict_files(small("edges"), path, tmp_path / "out", objects=True)
     with pytest.raises(InputError, match="are of maps of classes"):
         predict_files(small(), path, tmp_path / "out", polygons=True, outputs=("probabilities",))
+
+
+@pytest.mark.parametrize("kind", ["photo", "scene", "stack"])
+def test_objects_say_how_sure_the_model_is_of_them(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean of the class's probability, and the map of classes is what it is without."""
+    model, values = small(), picture(40, 60)
+    if kind == "photo":
+        path = tmp_path / "a.png"
+        write_png(path, values)
+    elif kind == "scene":
+        path = geotiff(tmp_path / "a.tif", values, nodata=None, photometric="rgb")
+    else:
+        path = tmp_path / "a.tif"
+        tifffile.imwrite(path, np.stack([values, values]), photometric="rgb")
+    axes = "ZYXS" if kind == "stack" else None
+    written = predict_files(model, path, tmp_path / "out", axes=axes, objects=True)
+    plain = predict_files(model, path, tmp_path / "plain", axes=axes)
+    maps = [own for own in written if own.parent.name == "segmentation"]
+    assert [own.read_bytes() for own in maps] == [
+        own.read_bytes() for own in plain if own.parent.name == "segmentation"
+    ]
+    tables = [own for own in written if own.suffix == ".csv"]
+    assert len(tables) == (2 if kind == "stack" else 1)
+    sure = model.predict(values, probabilities=True).max(axis=2)
+    for table in tables:
+        rows = list(csv.DictReader(table.open()))
+        total = sum(int(row["pixels"]) * float(row["confidence"]) for row in rows)
+        assert total / sum(int(row["pixels"]) for row in rows) == pytest.approx(float(sure.mean()), abs=1e-3)
+    monkeypatch.setattr(objects, "MOST", 40 * 60 - 1)
+    with pytest.raises(
+        InputError, match=r"in images of up to 2,399 pixels, and .*a\.\w+ has 2,400: cut it, or leave out"
+    ):
+        predict_files(model, path, tmp_path / "again", axes=axes, objects=True)

@@ -140,6 +140,12 @@ def likeliest(task: Task, answer: np.ndarray) -> np.ndarray:
     return found
 
 
+def confidence_of(answers: Answers, task: Task) -> np.ndarray | None:
+    """The probability (H, W) of the likeliest class, of the answers of which one is a distribution; None of others."""
+    distributions = (own for name, own in answers.items() if is_distribution(task.parts[name], own))
+    return next((own.max(axis=2) for own in distributions), None)
+
+
 def _rows(
     entries: list[tuple[str, RGB]], font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int
 ) -> list[list[tuple[float, str, RGB]]]:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from pixelnet.data import Dataset, as_dataset, has_split, task_of, with_channels
+from pixelnet.data.ground import seen_pixel_size
 from pixelnet.data.images import is_nameless
 from pixelnet.data.subset import Subset
 from pixelnet.errors import InputError
 from pixelnet.inference.predictions import Predictions
+from pixelnet.inference.windows import FINEST
 from pixelnet.model import PixelNet
 from pixelnet.runs.hub import load, model_files
 from pixelnet.runs.learnt import Seen, known_images, read_images, seen
@@ -40,6 +42,16 @@ def _same_channels(model: PixelNet, dataset: Dataset) -> None:
         raise InputError(
             f"the images of {dataset.source} have the channels {', '.join(dataset.channels)}; the model was trained on "
             f"{', '.join(named)}: choose or name them so"
+        )
+
+
+def _same_scale(model: PixelNet, dataset: Dataset) -> None:
+    """Raise InputError if `predict` would bring the images to another scale: scores see them as training does."""
+    learnt, seen_at = model.config.pixel_size, seen_pixel_size(dataset, model.config.image_size)
+    if learnt is not None and seen_at is not None and abs(seen_at / learnt - 1) > 1 / (2 * FINEST):
+        raise InputError(
+            f"{dataset.source} has pixels of {seen_at:g} m on the ground, and the model learnt from those of "
+            f"{learnt:g} m, to which predict brings them; let it write its answers, and score these: --predictions DIR"
         )
 
 
@@ -78,6 +90,7 @@ def models_as_methods(
         alone = not has_split(data, _named_task(loaded[0][2]), split)
     for _, _, one in loaded:
         _same_channels(one, dataset)
+        _same_scale(one, dataset)
     founds: list[Seen | None] = []
     items = list(range(len(dataset)))
     hashes = [one.image for one in known_images(dataset)] if any(images for _, images, _ in loaded) else []

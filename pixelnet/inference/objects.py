@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,37 +29,58 @@ def name_of(task: Task, k: int) -> str:
     return task.class_names[k] if task.class_names else str(k)
 
 
+def require_held(pixels: int, what: str) -> None:
+    """Raise InputError for an image of more pixels than `write_objects` can hold; `what` is its name in messages."""
+    if pixels > MOST:
+        raise InputError(
+            f"objects are found in images of up to {MOST:,} pixels, and {what} has {pixels:,}: cut it, or leave out "
+            "--objects"
+        )
+
+
 def write_objects(
-    path: Path, labels: np.ndarray, task: Task, source: Source, area: Area | None, split: bool = False
-) -> Path:
+    path: Path, labels: np.ndarray, confidence: np.ndarray, task: Task, source: Source, area: Area | None,
+    split: bool = False,
+) -> Path:  # fmt: skip
     """Write CSV of the connected objects of each class, largest first within it.
 
     class, pixels, square_meters or square_micrometers (where the file says how large a pixel is), x, y (the center, in
-    pixels), and the mean of each of the model's channels, NaN left out.
+    pixels), confidence (the mean of the class's probability), and the mean of each of the model's channels, NaN left
+    out.
 
     Args:
         labels: class ids (H, W); 255 is nothing.
+        confidence: the probabilities (H, W) of these, 0..1.
         source: the image, for its channels.
         area: of a pixel.
         split: touching objects are told apart; see `split_touching`.
 
     Raises:
-        InputError: a map that is too large to be held whole; no package scikit-image, which splits.
+        InputError: no package scikit-image, which splits.
     """
-    if labels.size > MOST:
-        raise InputError(f"objects are found in maps of up to {MOST:,} pixels; {path.stem} has {labels.size:,}: cut it")
     image = source.read(range(source.height), range(source.width))
-    titles = ["class", "pixels", *([area.unit] if area else []), "x", "y"]
+    titles = ["class", "pixels", *([area.unit] if area else []), "x", "y", "confidence"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*titles, *(f"mean_{k}" for k in range(image.shape[2]))])
+    planes = [confidence, *np.moveaxis(image, 2, 0)]
     for k in np.unique(labels[labels != UNLABELLED]).tolist():
-        for pixels, x, y, *means in _objects_of(labels == k, image, split):
+        for pixels, x, y, *means in _objects_of(labels == k, planes, split):
             size = [f"{pixels * area.size:.6g}"] if area else []
             numbers = (f"{value:.6g}" for value in (x, y, *means))
             writer.writerow([name_of(task, k), int(pixels), *size, *numbers])
     write_atomic(path, text.getvalue().encode())
     return path
+
+
+def splitters() -> tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]]:
+    """h_maxima and watershed of scikit-image. Raises InputError without the package."""
+    try:
+        from skimage.morphology import h_maxima
+        from skimage.segmentation import watershed
+    except ImportError as error:
+        raise needs("splitting objects", "scikit-image", "bio") from error
+    return h_maxima, watershed
 
 
 def split_touching(where: np.ndarray) -> tuple[np.ndarray, int]:
@@ -68,11 +89,7 @@ def split_touching(where: np.ndarray) -> tuple[np.ndarray, int]:
     By the watershed of the distance to the edge, from those of its maxima that rise by DEPTH at least
     (scikit-image's h_maxima); what has none is one object. Raises InputError without the package scikit-image.
     """
-    try:
-        from skimage.morphology import h_maxima
-        from skimage.segmentation import watershed
-    except ImportError as error:
-        raise needs("splitting objects", "scikit-image", "bio") from error
+    h_maxima, watershed = splitters()
     distance = ndimage.distance_transform_edt(where)
     seeds, _ = ndimage.label(h_maxima(distance, DEPTH), NEIGHBORS)
     parts = watershed(-distance, seeds, mask=where, connectivity=2)
@@ -81,14 +98,14 @@ def split_touching(where: np.ndarray) -> tuple[np.ndarray, int]:
     return np.where(others > 0, others + count, parts), count + more
 
 
-def _objects_of(where: np.ndarray, image: np.ndarray, split: bool) -> Iterator[list[float]]:
-    """Pixels, center and means of the connected parts of a mask (H, W), the largest first."""
+def _objects_of(where: np.ndarray, planes: Sequence[np.ndarray], split: bool) -> Iterator[list[float]]:
+    """Pixels, center and means of planes (H, W) of the connected parts of a mask (H, W), the largest first."""
     parts, count = split_touching(where) if split else ndimage.label(where, NEIGHBORS)
     own = parts[where]
     sizes = np.bincount(own, minlength=count + 1)[1:]
     y, x = np.nonzero(where)
     columns = [np.bincount(own, weights=along, minlength=count + 1)[1:] / sizes for along in (x, y)]
-    for values in np.moveaxis(image, 2, 0):
+    for values in planes:
         found = values[where].astype(np.float64)
         known = np.isfinite(found)
         total = np.bincount(own[known], weights=found[known], minlength=count + 1)[1:]

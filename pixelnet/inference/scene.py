@@ -6,6 +6,7 @@ An image that is one window, as photos are, goes the same way: it has one block,
 """
 
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from pixelnet.data.transforms import magnified, margin
 from pixelnet.errors import InputError
@@ -37,6 +39,7 @@ from pixelnet.inference.windows import (
 )  # fmt: skip
 from pixelnet.model import PixelNet
 from pixelnet.rasters.geotiff import SCENE
+from pixelnet.rasters.ground import OnGround
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -72,55 +75,77 @@ class Plan:
 class Planner:
     """Plans for images of one model, within one bound of memory.
 
-    scale: None for a model's working size, or an image's own pixels. memory: bytes that the process may come to.
-    exact: halos that cover the receptive field, however large it is.
+    scale: None for that of the pixels on the ground that the model learnt from, where both are known, else its working
+    size, or an image's own pixels. memory: bytes that the process may come to. exact: halos that cover the receptive
+    field, however large it is.
     """
 
     def __init__(self, model: PixelNet, scale: float | None, memory: int, exact: bool, resident: int) -> None:
         self.model, self.exact, self.memory, self.spare = model, exact, memory, memory - resident
-        self._is_scaled, self.scale = scale is not None, as_ratio(1 if scale is None else scale)
-        self._costs: dict[tuple[np.dtype, bool], Cost] = {}
+        self._scale = None if scale is None else as_ratio(scale)
+        self._costs: dict[tuple[np.dtype, Fraction, bool], Cost] = {}
+        self._said: set[Fraction] = set()
         self._lock = Lock()
         self._traced = False
         self._reach: int | None = None
 
-    def plan(self, source: Source, dtype: np.dtype, flip: bool, probabilities: bool, placed: bool, what: str) -> Plan:
-        """How an image is to be answered for; `what` is its name in messages, `placed` says that it has a place on
-        the ground.
+    def plan(
+        self, source: Source, dtype: np.dtype, flip: bool, probabilities: bool, ground: OnGround | None, what: str
+    ) -> Plan:
+        """How an image is to be answered for. ground: where it lies, if its file says so; what: its name in messages.
 
         Raises:
-            InputError: it is too large for the working size, and no scale is given; the memory is too small.
+            InputError: it is too large for the working size, and no scale is given or known; the memory is too small.
         """
-        whole = self.whole(source, dtype, flip, probabilities, placed, what)
-        return whole or self._in_windows(source, self._cost(dtype, flip), flip, probabilities)
+        whole = self.whole(source, dtype, flip, probabilities, ground, what)
+        if whole is not None:
+            return whole
+        scale = self._scale_of(ground, what) or Fraction(1)
+        return self._in_windows(source, scale, self._cost(dtype, scale, flip), flip, probabilities)
 
     def whole(
-        self, source: Source, dtype: np.dtype, flip: bool, probabilities: bool, placed: bool, what: str
+        self, source: Source, dtype: np.dtype, flip: bool, probabilities: bool, ground: OnGround | None, what: str
     ) -> Plan | None:
         """The plan of an image that is one window; None of any other, which takes longer to plan for. See `plan`."""
         height, width = source.height, source.width
-        size = self.model.config.image_size
-        if size is not None and not self._is_scaled:
-            if height * width > (SCENE if placed else PHOTO):
+        size, scale = self.model.config.image_size, self._scale_of(ground, what)
+        if size is not None and scale is None:
+            if height * width > (PHOTO if ground is None else SCENE):
                 raise InputError(
                     f"{what} is {width}x{height}, and the model brings the longer side of images to {size} pixels, "
                     f"which would squeeze it {max(height, width) / size:.0f} times; say at which scale it is to be "
                     "seen: --scale 1 for its own pixels"
                 )
             return Plan(_whole(height, width), None, flip, probabilities)
-        pixels = height * width
-        if pixels * self.scale**2 <= AT_ONCE or self._cost(dtype, flip).of(pixels) <= self.spare:
-            return Plan(_whole(height, width), self.scale, flip, probabilities)
+        pixels, scale = height * width, scale or Fraction(1)
+        if pixels * scale**2 <= AT_ONCE or self._cost(dtype, scale, flip).of(pixels) <= self.spare:
+            return Plan(_whole(height, width), scale, flip, probabilities)
         return None
 
-    def _cost(self, dtype: np.dtype, flip: bool) -> Cost:
-        with self._lock:  # threads ask at once
-            if (dtype, flip) not in self._costs:
-                self._costs[dtype, flip] = cost_of_windows(self.model, dtype, self.scale, flip)
-            return self._costs[dtype, flip]
+    def _scale_of(self, ground: OnGround | None, what: str) -> Fraction | None:
+        """What is asked for, else what makes pixels as large on the ground as those that the model learnt from."""
+        learnt, own = self.model.config.pixel_size, ground and ground.pixel_size
+        if self._scale is not None or learnt is None or own is None:
+            return self._scale
+        found = f"{what} has pixels of {own:g} m, and the model learnt from those of {learnt:g} m"
+        try:
+            scale = as_ratio(own / learnt)
+        except InputError:
+            raise InputError(f"{found}; say at which scale it is to be seen: --scale 1 for its own pixels") from None
+        with self._lock:
+            if scale != 1 and scale not in self._said:
+                self._said.add(scale)
+                by = f"magnified by {float(scale):.3g}" if scale > 1 else f"made smaller by {float(1 / scale):.3g}"
+                tqdm.write(f"{found}: it is seen {by} (--scale 1 for its own pixels)", file=sys.stderr)
+        return scale
 
-    def _in_windows(self, source: Source, cost: Cost, flip: bool, probabilities: bool) -> Plan:
-        scale = self.scale
+    def _cost(self, dtype: np.dtype, scale: Fraction, flip: bool) -> Cost:
+        with self._lock:  # threads ask at once
+            if (dtype, scale, flip) not in self._costs:
+                self._costs[dtype, scale, flip] = cost_of_windows(self.model, dtype, scale, flip)
+            return self._costs[dtype, scale, flip]
+
+    def _in_windows(self, source: Source, scale: Fraction, cost: Cost, flip: bool, probabilities: bool) -> Plan:
         if not self._traced:
             self._traced, self._reach = True, reach(self.model.backbone)
         step = steps_at(self.model.backbone.step, scale)

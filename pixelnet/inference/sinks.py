@@ -24,6 +24,7 @@ from pixelnet.inference.answers import (
     LABELS,
     PROBABILITIES,
     VIEW,
+    confidence_of,
     is_distribution,
     likeliest,
     overview,
@@ -45,6 +46,7 @@ from pixelnet.tasks import Task
 
 PREVIEW = 2000  # pixels, the longer side of a scene's picture for people, at most
 STRIP = 256  # rows that are in memory at once
+CONFIDENCE = "confidence"  # what parts call the probability of the likeliest class
 HALF = ("edges", "normals")  # tasks whose values need no more than 16 bits
 
 
@@ -76,7 +78,9 @@ def begun_plan(parts: Parts) -> Plan | None:
     return Plan(Tiling(**known.pop("tiling")), None if scale is None else Fraction(scale), **known)
 
 
-def answer_into(parts: Parts, model: PixelNet, source: FileSource, plan: Plan, convention: str) -> None:
+def answer_into(
+    parts: Parts, model: PixelNet, source: FileSource, plan: Plan, convention: str, outputs: Sequence[str]
+) -> None:
     """Answer for the blocks that are missing among the parts; says on the way how many pixels are done."""
     scale = None if plan.scale is None else str(plan.scale)
     parts.begin(plan.tiling, asdict(plan) | {"scale": scale})
@@ -86,7 +90,7 @@ def answer_into(parts: Parts, model: PixelNet, source: FileSource, plan: Plan, c
 
     def put(found: tuple[Block, dict[str, np.ndarray]]) -> Block:
         block, answers = found
-        parts.put(block.number, _stored(model.task, answers, convention))
+        parts.put(block.number, _stored(model.task, answers, convention, outputs))
         return block
 
     with tqdm(total=pixels, initial=pixels - left, unit=" pixels", unit_scale=True, disable=plan.whole) as bar:
@@ -94,15 +98,19 @@ def answer_into(parts: Parts, model: PixelNet, source: FileSource, plan: Plan, c
             bar.update(block.size)
 
 
-def _stored(task: Task, answers: Mapping[str, np.ndarray], convention: str) -> dict[str, np.ndarray]:
+def _stored(
+    task: Task, answers: Mapping[str, np.ndarray], convention: str, outputs: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Answers as parts and files hold them: probabilities, strengths and normals in 16 bits."""
     stored = {}
     for own, answer in answers.items():
         part = task.parts[own]
-        if is_distribution(part, answer):
+        if PROBABILITIES in outputs and is_distribution(part, answer):
             stored[PROBABILITIES] = answer.astype(np.float16)
         values = convert_normals(answer, convention) if own == "normals" else likeliest(part, answer)
         stored[own] = values.astype(np.float16) if own in HALF else values
+    if (sure := confidence_of(answers, task)) is not None:
+        stored[CONFIDENCE] = sure.astype(np.float16)
     return stored
 
 
@@ -140,7 +148,6 @@ def write_scene(
         own, part = next((own, part) for own, part in task.parts.items() if part.categorical)
         with held(source.path.with_name(f".{source.path.name}.lock")):
             written.append(write_label_group(source.path, label_group, _map(parts, own, part)))
-    parts.remove()
     return written
 
 

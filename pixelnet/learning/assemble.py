@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pixelnet.data.dataset import Dataset
+from pixelnet.data.ground import seen_pixel_size
 from pixelnet.learning.choose import Choice, union
 from pixelnet.learning.logistic import Linear, Scale
 from pixelnet.learning.parts import name_of, open_part
@@ -69,6 +70,7 @@ def assemble(parts: tuple[str, ...], linear: Linear, data: Dataset) -> PixelNet:
         ranges=data.ranges,
         class_names=data.class_names,
         class_colors=data.class_colors,
+        pixel_size=seen_pixel_size(data),
     )
     members = [model.backbone] if len(parts) == 1 else list(model.backbone.members)  # type: ignore[arg-type]
     for member, part in zip(members, parts, strict=True):

@@ -1,5 +1,6 @@
 """How large a pixel is: on the ground, as a GeoTIFF says, or under a microscope, as OME, ImageJ and OME-Zarr say."""
 
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,7 +9,9 @@ from typing import Any, NamedTuple
 
 from tifffile import TiffFile, TiffFileError
 
+from pixelnet.rasters import TIFF
 from pixelnet.rasters.arrays import pixel_scale
+from pixelnet.rasters.geotiff import is_placed
 from pixelnet.rasters.guard import is_zarr, reading
 
 METERS = {9001: 1.0, 9002: 0.3048, 9003: 1200 / 3937}  # of EPSG's linear units: the meter, the foot, the US survey foot
@@ -41,11 +44,29 @@ def pixel_area(path: str | Path) -> Area | None:
         with reading(path):
             found = pixel_scale(path)
         return found and _in_micrometers(*found)
-    if Path(path).suffix.lower() not in (".tif", ".tiff"):
+    if Path(path).suffix.lower() not in TIFF:
         return None
     with reading(path), suppress(TiffFileError), TiffFile(path) as file:
         return _on_ground(file.pages.first) or _under_microscope(file)
     return None
+
+
+class OnGround(NamedTuple):
+    """That an image has a place on the ground. pixel_size: the side of a pixel there, in meters; None if not known."""
+
+    pixel_size: float | None
+
+
+def on_ground(path: str | Path) -> OnGround | None:
+    """Whether a TIFF file says where on the ground it lies, and how large its pixels are; None of any other file.
+
+    They are known in projected reference systems. Of pixels that are not square it is that of a square of their area.
+    Raises InputError for a file that cannot be read.
+    """
+    if Path(path).suffix.lower() not in TIFF or not is_placed(path):
+        return None
+    area = pixel_area(path)
+    return OnGround(math.sqrt(area.size) if area is not None and area.unit == "square_meters" else None)
 
 
 def _on_ground(page: Any) -> Area | None:

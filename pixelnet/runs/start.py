@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from pixelnet.config import TrainConfig, from_dict, read_json, read_list
 from pixelnet.data import Dataset
+from pixelnet.data.ground import seen_pixel_size
 from pixelnet.devices import find_device
 from pixelnet.errors import InputError
 from pixelnet.model import PixelNet
@@ -252,6 +253,7 @@ def make_model(config: TrainConfig, given: Given, task: Task, data: Dataset, fre
         hidden=config.hidden,
         dropout=config.dropout,
         image_size=config.image_size,
+        pixel_size=seen_pixel_size(data, config.image_size),
     )
 
 
