@@ -78,3 +78,17 @@ def one_blas_thread() -> Iterator[None]:
     """
     with threadpool_limits(1, "blas"):
         yield
+
+
+@contextmanager
+def one_torch_thread(where: bool = True) -> Iterator[None]:
+    """Within, what this thread asks of torch takes no others, if `where`.
+
+    Small products in turn with Python's own work wait longer for threads than these save.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if where else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

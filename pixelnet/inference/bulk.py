@@ -132,8 +132,8 @@ def predict_files(
         keep: files that no answer may replace; so are the images, and the model's where it is not given as an object.
         outputs: what is written: "labels", the answers of each task; "view", the pictures; "probabilities", of
             segmentation, OUT/probabilities/NAME.npy (or bands of a GeoTIFF), in 16 bits.
-        scale: by how much the network sees images magnified, 1 for their own pixels; None for the model's working size,
-            or 1 where it has none.
+        scale: by how much the network sees images magnified, 1 for their own pixels; None for what makes pixels as
+            large on the ground as those that the model learnt from, where both are known, else its working size, or 1.
         memory: bytes that the process may come to, or as text, "2GB"; None for 4 GB, or half of what is free.
         exact: windows show all that an answer depends on. Where that is more than 128 pixels around it, by default
             they show so much less that no logit is moved by more than a thousandth of the largest.

@@ -39,7 +39,8 @@ class Predict:
     """Of stacks and arrays that do not say so themselves: what their axes are, a letter each: ZYX for a stack of gray
     images, CYX for one image of many channels, ZCYX."""
     scale: float | None = None
-    """By how much images are seen magnified: 1 for their own pixels; if not given, the model's working size, if any."""
+    """By how much images are seen magnified: 1 for their own pixels; if not given, as the model saw the ground when it
+    learnt, where files say how large their pixels are, else the model's working size, if any."""
     memory: str | None = None
     """What the process may come to, as in 2GB: larger images are answered in windows. 4GB, or half of what is free."""
     exact: bool = False

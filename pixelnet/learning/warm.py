@@ -10,9 +10,11 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
+from pixelnet.devices import one_torch_thread
 from pixelnet.learning.logistic import ABSENT, FLATTEST, STEPS, Linear, cross_entropy, log_chances
 
 SAMPLE = 128  # points that axes are found from
+LARGE = 2**22  # numbers of a table, from which on several threads are worth it
 CLOSE = 5e-4  # of the gradient's first length: where it stops, a few hundredths of a probability from the end at most
 
 
@@ -31,6 +33,13 @@ def refit(
         labels, weights, classes: as of `Problem`.
         start: where the search begins, the predictor of almost the same labels; None for 0.
     """
+    with one_torch_thread(features.size < LARGE):
+        return _refitted(features, labels, weights, classes, strength, start)
+
+
+def _refitted(
+    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, classes: int, strength: float, start: Linear | None
+) -> Linear:
     count = len(features)
     means = torch.from_numpy(features).mean(dim=0)
     table = torch.from_numpy(features) - means
