@@ -1,6 +1,7 @@
 """What every task must keep. A task's test inherits this class and says how its data look; nothing here runs alone."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -60,6 +61,13 @@ class TaskContract:
             loss = task.loss(logits.bfloat16(), labels, weights.float())
             assert loss.dtype == torch.float32
             assert loss.item() == pytest.approx(task.loss(logits.bfloat16().double(), labels, weights).item(), rel=1e-4)
+
+    def test_a_task_can_be_sent_to_another_process(self) -> None:
+        """As to those that make views, where the system starts them anew (macOS, Windows)."""
+        for task in self.each_loss():
+            logits, labels, weights = self.points(task)
+            sent = pickle.loads(pickle.dumps(task))
+            assert sent.loss(logits, labels, weights) == task.loss(logits, labels, weights), task.loss_name
 
     def test_no_points_no_loss(self) -> None:
         for task in self.each_loss():

@@ -78,11 +78,14 @@ def _descending(values: Tensor) -> Tensor:
     return torch.from_numpy(np.argsort(-values.numpy(), axis=1))  # six times as fast as torch's
 
 
-def _sum_of(*losses: Loss) -> Loss:
-    def total(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        return torch.stack([loss(logits, labels, weights) for loss in losses]).sum()
+class _Sum:
+    """The sum of several losses; an object, so that processes that make views can be sent it."""
 
-    return total
+    def __init__(self, *losses: Loss) -> None:
+        self.losses = losses
+
+    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        return torch.stack([loss(logits, labels, weights) for loss in self.losses]).sum()
 
 
 class Segmentation(Task):
@@ -94,11 +97,11 @@ class Segmentation(Task):
 
     name = "segmentation"
     losses: ClassVar[dict[str, Loss]] = {
-        "cross-entropy+lovasz": _sum_of(cross_entropy, lovasz),  # Lovasz aims at the IoU itself, which is the headline
+        "cross-entropy+lovasz": _Sum(cross_entropy, lovasz),  # Lovasz aims at the IoU itself, which is the headline
         "cross-entropy": cross_entropy,
         "dice": dice,
         "lovasz": lovasz,
-        "cross-entropy+dice": _sum_of(cross_entropy, dice),
+        "cross-entropy+dice": _Sum(cross_entropy, dice),
     }
     unlabelled: float | np.ndarray = UNLABELLED
     headline = ("miou", True)
