@@ -27,6 +27,7 @@ from pixelnet.rasters.geotiff import Map, write_geotiff
 WIDTH, HEIGHT = 1024, 768
 LABELLED = 2000  # pixels, before strokes are timed
 MARGIN = 24  # pixels that strokes keep from other classes
+OUT_OF_TURN = 5  # images between two that are opened: more than the studio looks ahead
 CLIENTS, RATE, SECONDS = 4, 200, 60
 WATCH = """() => import('./state.js').then(({on}) => { window.shown = []; window.released = [];
   on('answered', (found) => window.shown.push([found.version, performance.now(), found.step]));
@@ -36,6 +37,8 @@ WATCH = """() => import('./state.js').then(({on}) => { window.shown = []; window
 PLACE = """([x, y]) => import('./canvas.js').then(({toScreen}) => {
   const box = document.getElementById('overlay').getBoundingClientRect(), own = toScreen(x, y);
   return [box.left + own.x, box.top + own.y]; })"""
+
+SHOWN = "async (number) => { const {state} = await import('./state.js'); return state.number === number; }"
 
 # Whether the view is shown as finely as the screen does; and a look somewhere else until it is.
 DETAILED = "async () => (await import('./canvas.js')).detailed()"
@@ -125,26 +128,13 @@ def overlay(strokes: int) -> dict[str, object]:
         blobs = scene_of_blobs(folder)
         served = Served(folder)
         label(served.address, blobs, LABELLED)
-        rng = np.random.default_rng(2)
-        inner = [binary_erosion(blobs == own, iterations=MARGIN, border_value=0) for own in (False, True)]
+        rng, inner = np.random.default_rng(2), insides(blobs)
         browser, page = opened(playwright, served.address)
         page.wait_for_selector("#preview", state="hidden")
         page.evaluate(WATCH)
         times = []
         for k in range(strokes):
-            rows, columns = np.nonzero(inner[k % 2])
-            at = rng.integers(len(rows))
-            page.keyboard.press(str(k % 2 + 1))
-            x, y = page.evaluate(PLACE, [int(columns[at]), int(rows[at])])
-            before = page.evaluate("Math.max(0, ...window.shown.map((own) => own[0]))")
-            page.mouse.move(x - 4, y)
-            page.mouse.down()
-            page.mouse.move(x + 4, y, steps=2)
-            page.mouse.up()
-            until(page, "(version) => window.shown.some((own) => own[0] > version)", before)
-            times.append(
-                page.evaluate("(v) => window.shown.find((own) => own[0] > v)[1] - window.released.at(-1)", before)
-            )
+            times.append(answered_after(page, k % 2, inner, rng))
             time.sleep(1)
             page.keyboard.press("Control+z")  # so that it stays by about so many labels
             time.sleep(2)
@@ -155,6 +145,61 @@ def overlay(strokes: int) -> dict[str, object]:
         "median_ms": round(float(np.median(times))),
         "p95_ms": round(float(np.quantile(times, 0.95))),
     }
+
+
+def first(images: int) -> dict[str, object]:
+    """Milliseconds from the end of the first stroke on an image to the overlay, and until the networks answer.
+
+    Each is opened out of turn, so that nothing of it was made ahead, and painted on as soon as it is shown.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        folder = Path(place)
+        blobs = scene_of_blobs(folder)
+        for k in range(1, 1 + images * OUT_OF_TURN):
+            shutil.copyfile(folder / "scene.png", folder / f"scene-{k:03d}.png")
+        served = Served(folder)
+        label(served.address, blobs, LABELLED)
+        rng, inner = np.random.default_rng(2), insides(blobs)
+        browser, page = opened(playwright, served.address)
+        page.wait_for_selector("#preview", state="hidden")
+        page.evaluate(WATCH)
+        times, whole = [], []
+        for k in range(images):
+            page.locator("#image-list > *").nth((1 + k) * OUT_OF_TURN).click()
+            until(page, SHOWN, (1 + k) * OUT_OF_TURN)
+            times.append(answered_after(page, k % 2, inner, rng))
+            began = time.monotonic()
+            page.wait_for_selector("#preview", state="hidden", timeout=120_000)
+            whole.append(time.monotonic() - began + times[-1] / 1000)
+        browser.close()
+        served.end()
+    return {
+        "images": images, "median_ms": round(float(np.median(times))), "worst_ms": round(max(times)),
+        "networks_s": round(float(np.median(whole)), 1),
+    }  # fmt: skip
+
+
+def insides(blobs: np.ndarray) -> list[np.ndarray]:
+    """Of either class the pixels that are far from the other."""
+    return [binary_erosion(blobs == own, iterations=MARGIN, border_value=0) for own in (False, True)]
+
+
+def answered_after(page: Any, label: int, inner: list[np.ndarray], rng: np.random.Generator) -> float:
+    """Paint a short stroke within a class; the milliseconds from its end to the first frame that answers it."""
+    rows, columns = np.nonzero(inner[label])
+    at = rng.integers(len(rows))
+    page.keyboard.press(str(label + 1))
+    x, y = page.evaluate(PLACE, [int(columns[at]), int(rows[at])])
+    before = page.evaluate("Math.max(0, ...window.shown.map((own) => own[0]))")
+    page.mouse.move(x - 4, y)
+    page.mouse.down()
+    page.mouse.move(x + 4, y, steps=2)
+    page.mouse.up()
+    until(page, "(version) => window.shown.some((own) => own[0] > version)", before)
+    found = page.evaluate("(v) => window.shown.find((own) => own[0] > v)[1] - window.released.at(-1)", before)
+    return float(found)
 
 
 def survey(samples: int) -> dict[str, object]:
