@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_sinks
 import torch
 from PIL import Image
 from test_predict import small
@@ -21,13 +22,10 @@ rasterio = pytest.importorskip("rasterio")
 
 def geotiff(path: Path, side: float, crs: str | None = "EPSG:32632", size: tuple[int, int] = (48, 64)) -> Path:
     """Noise of three bands, with square pixels of a side."""
-    values = np.random.default_rng(len(path.name)).integers(0, 256, (3, *size), np.uint8)
-    profile = {"driver": "GTiff", "height": size[0], "width": size[1], "count": 3, "dtype": "uint8"}
-    place = {} if crs is None else {"crs": crs, "transform": rasterio.Affine(side, 0, 500_000, 0, -side, 5_000_000)}
+    values = np.random.default_rng(len(path.name)).integers(0, 256, (*size, 3), np.uint8)
+    transform = None if crs is None else rasterio.Affine(side, 0, 500_000, 0, -side, 5_000_000)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with rasterio.open(path, "w", **profile, **place, photometric="rgb") as file:
-        file.write(values)
-    return path
+    return test_sinks.geotiff(path, values, None, crs=crs, transform=transform, photometric="rgb")
 
 
 def folder(root: Path, sides: dict[str, float]) -> Path:

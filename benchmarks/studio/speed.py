@@ -13,7 +13,9 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,27 +121,42 @@ def label(address: str, blobs: np.ndarray, count: int) -> None:
             learner = client.get("/api/project").json()["learner"]
 
 
-def overlay(strokes: int) -> dict[str, object]:
-    """Milliseconds from the end of a stroke to the overlay, once features are there and so many pixels are labelled."""
+@contextmanager
+def painted(copies: int = 0) -> Iterator[tuple[Any, list[np.ndarray]]]:
+    """A page of the studio with so many pixels labelled, and answered; and the inside of either class.
+
+    copies: of the image, behind it.
+    """
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         folder = Path(place)
         blobs = scene_of_blobs(folder)
+        copy_scene(folder, copies)
         served = Served(folder)
         label(served.address, blobs, LABELLED)
-        rng, inner = np.random.default_rng(2), insides(blobs)
         browser, page = opened(playwright, served.address)
         page.wait_for_selector("#preview", state="hidden")
         page.evaluate(WATCH)
-        times = []
+        yield page, [binary_erosion(blobs == own, iterations=MARGIN, border_value=0) for own in (False, True)]
+        browser.close()
+        served.end()
+
+
+def copy_scene(folder: Path, copies: int) -> None:
+    for k in range(1, 1 + copies):
+        shutil.copyfile(folder / "scene.png", folder / f"scene-{k:03d}.png")
+
+
+def overlay(strokes: int) -> dict[str, object]:
+    """Milliseconds from the end of a stroke to the overlay, once features are there and so many pixels are labelled."""
+    times, rng = [], np.random.default_rng(2)
+    with painted() as (page, inner):
         for k in range(strokes):
             times.append(answered_after(page, k % 2, inner, rng))
             time.sleep(1)
             page.keyboard.press("Control+z")  # so that it stays by about so many labels
             time.sleep(2)
-        browser.close()
-        served.end()
     return {
         "strokes": strokes,
         "median_ms": round(float(np.median(times))),
@@ -152,20 +169,8 @@ def first(images: int) -> dict[str, object]:
 
     Each is opened out of turn, so that nothing of it was made ahead, and painted on as soon as it is shown.
     """
-    from playwright.sync_api import sync_playwright
-
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        folder = Path(place)
-        blobs = scene_of_blobs(folder)
-        for k in range(1, 1 + images * OUT_OF_TURN):
-            shutil.copyfile(folder / "scene.png", folder / f"scene-{k:03d}.png")
-        served = Served(folder)
-        label(served.address, blobs, LABELLED)
-        rng, inner = np.random.default_rng(2), insides(blobs)
-        browser, page = opened(playwright, served.address)
-        page.wait_for_selector("#preview", state="hidden")
-        page.evaluate(WATCH)
-        times, whole = [], []
+    times, whole, rng = [], [], np.random.default_rng(2)
+    with painted(images * OUT_OF_TURN) as (page, inner):
         for k in range(images):
             page.locator("#image-list > *").nth((1 + k) * OUT_OF_TURN).click()
             until(page, SHOWN, (1 + k) * OUT_OF_TURN)
@@ -173,17 +178,10 @@ def first(images: int) -> dict[str, object]:
             began = time.monotonic()
             page.wait_for_selector("#preview", state="hidden", timeout=120_000)
             whole.append(time.monotonic() - began + times[-1] / 1000)
-        browser.close()
-        served.end()
     return {
         "images": images, "median_ms": round(float(np.median(times))), "worst_ms": round(max(times)),
         "networks_s": round(float(np.median(whole)), 1),
     }  # fmt: skip
-
-
-def insides(blobs: np.ndarray) -> list[np.ndarray]:
-    """Of either class the pixels that are far from the other."""
-    return [binary_erosion(blobs == own, iterations=MARGIN, border_value=0) for own in (False, True)]
 
 
 def answered_after(page: Any, label: int, inner: list[np.ndarray], rng: np.random.Generator) -> float:
@@ -334,8 +332,7 @@ def memory(images: tuple[int, ...]) -> dict[str, object]:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             blobs = scene_of_blobs(folder)
-            for k in range(1, count):
-                shutil.copyfile(folder / "scene.png", folder / f"scene-{k}.png")
+            copy_scene(folder, count - 1)
             served = Served(folder)
             label(served.address, blobs, 200)
             time.sleep(10)

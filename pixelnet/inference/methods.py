@@ -47,7 +47,8 @@ def _same_channels(model: PixelNet, dataset: Dataset) -> None:
 
 def _same_scale(model: PixelNet, dataset: Dataset) -> None:
     """Raise InputError if `predict` would bring the images to another scale: scores see them as training does."""
-    learnt, seen_at = model.config.pixel_size, seen_pixel_size(dataset, model.config.image_size)
+    learnt = model.config.pixel_size
+    seen_at = None if learnt is None else seen_pixel_size(dataset, model.config.image_size)
     if learnt is not None and seen_at is not None and abs(seen_at / learnt - 1) > 1 / (2 * FINEST):
         raise InputError(
             f"{dataset.source} has pixels of {seen_at:g} m on the ground, and the model learnt from those of "

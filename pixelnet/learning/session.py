@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from pixelnet.config import as_list
-from pixelnet.devices import find_device
+from pixelnet.devices import find_device, one_torch_thread
 from pixelnet.errors import InputError
 from pixelnet.files import write_atomic
 from pixelnet.learning.assemble import assemble, joined, put, toward
@@ -34,7 +34,7 @@ from pixelnet.learning.logistic import Linear, balanced
 from pixelnet.learning.parts import MOST_BYTES, Maps
 from pixelnet.learning.strokes import Given, Images, Labelled, Strokes
 from pixelnet.learning.tiles import tiles_of
-from pixelnet.learning.warm import refit
+from pixelnet.learning.warm import LARGE, refit
 from pixelnet.metrics.intervals import reach_of_mean
 from pixelnet.model import PixelNet
 from pixelnet.points import make_sampler
@@ -177,7 +177,8 @@ class Session:
         weights = balanced(ids, classes)
         for parts, strength in self._choice.members:
             features, start = self._features(data, parts, images), self._fitted.get(parts)
-            self._fitted[parts] = refit(features, ids, weights, classes, strength, start)
+            with one_torch_thread(features.size < LARGE):
+                self._fitted[parts] = refit(features, ids, weights, classes, strength, start)
         self._settle(data, labels.counts)
 
     def choose(self, seconds: float = 30.0) -> None:

@@ -10,7 +10,6 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from pixelnet.devices import one_torch_thread
 from pixelnet.learning.logistic import ABSENT, FLATTEST, STEPS, Linear, cross_entropy, log_chances
 
 SAMPLE = 128  # points that axes are found from
@@ -33,13 +32,6 @@ def refit(
         labels, weights, classes: as of `Problem`.
         start: where the search begins, the predictor of almost the same labels; None for 0.
     """
-    with one_torch_thread(features.size < LARGE):
-        return _refitted(features, labels, weights, classes, strength, start)
-
-
-def _refitted(
-    features: np.ndarray, labels: np.ndarray, weights: np.ndarray, classes: int, strength: float, start: Linear | None
-) -> Linear:
     count = len(features)
     means = torch.from_numpy(features).mean(dim=0)
     table = torch.from_numpy(features) - means
